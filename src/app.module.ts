@@ -1,0 +1,18 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { AuthModule } from './auth/auth.module.js';
+import { CommonModule } from './common/common.module.js';
+import type { Config } from './config/config.js';
+import { DatabaseModule } from './database/database.module.js';
+import type { DatabaseAddress } from './database/database.types.js';
+import { HealthModule } from './health/health.module.js';
+
+/** The composition root. */
+@Module({})
+export class AppModule {
+  static forRoot(config: Config, address: DatabaseAddress): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [CommonModule.forRoot(config), DatabaseModule.forRoot(address), AuthModule, HealthModule],
+    };
+  }
+}

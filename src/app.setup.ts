@@ -1,0 +1,98 @@
+import type { DynamicModule, NestApplicationOptions, Type } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import { Clock } from './common/clock.js';
+import type { Config } from './config/config.js';
+import { enableCors } from './http/cors.js';
+import { drainOnClose } from './http/drain.js';
+import { warnOfUntrustedForwarding } from './http/forwarded-for.warning.js';
+import { DEFAULT_HTTP_LIMITS } from './http/http-limits.js';
+import type { HttpLimits } from './http/http-limits.js';
+import { BODY_LIMIT_BYTES, registerJsonBodyParser } from './http/json-body.parser.js';
+import { setupOpenApi } from './http/openapi.js';
+import { takeOverNodeAnswers } from './http/node-answers.js';
+import { answerParserError } from './http/parser-errors.js';
+import { ProblemFilter } from './http/problem.filter.js';
+import { logRequest, logRequests } from './http/request-log.js';
+import { addResponseHeaders, requestIdFor } from './http/response-headers.js';
+import { refuseUnmatchedRequests } from './http/route-table.js';
+import { BodyValidationPipe } from './http/validation.pipe.js';
+import { NestLogger } from './logging/nest.logger.js';
+
+/**
+ * The application as it runs in production, short of listening: what main.ts and the e2e tests both start from.
+ * Nothing of the HTTP edge is configured anywhere else.
+ * @throws whatever makes the application impossible to build; the caller decides about the process
+ */
+export async function createApp(
+  module: DynamicModule | Type,
+  config: Pick<Config, 'http'>,
+  logger: Logger,
+  limits: HttpLimits = DEFAULT_HTTP_LIMITS,
+): Promise<NestFastifyApplication> {
+  const filter = new ProblemFilter(logger);
+  const adapter = createAdapter(config, logger, limits, filter);
+  // Before Nest: the hooks must see every route, and run in this order.
+  const instance = adapter.getInstance();
+  addResponseHeaders(instance);
+  logRequests(instance, logger);
+  warnOfUntrustedForwarding(instance, logger, new Clock());
+  takeOverNodeAnswers(instance);
+  refuseUnmatchedRequests(instance);
+  registerJsonBodyParser(instance);
+  drainOnClose(instance, logger, limits.drainDeadlineMs);
+
+  const options: Readonly<NestApplicationOptions> = {
+    logger: new NestLogger(logger),
+    bodyParser: false,
+    abortOnError: false,
+  };
+  const app = await NestFactory.create<NestFastifyApplication>(module, adapter, options);
+  app.useGlobalFilters(filter);
+  app.useGlobalPipes(new BodyValidationPipe());
+  enableCors(app, config.http.corsOrigins);
+  setupOpenApi(app);
+  return app;
+}
+
+function createAdapter(
+  config: Pick<Config, 'http'>,
+  logger: Logger,
+  limits: HttpLimits,
+  filter: ProblemFilter,
+): FastifyAdapter {
+  const { trustedProxies } = config.http;
+  return new FastifyAdapter({
+    logger: false,
+    // Nest middleware is not used: guards decide, because a path can be spelt in more ways than middleware sees.
+    skipMiddie: true,
+    multipart: false,
+    trustProxy: trustedProxies.length > 0 ? [...trustedProxies] : false,
+    requestIdHeader: false,
+    genReqId: requestIdFor,
+    bodyLimit: BODY_LIMIT_BYTES,
+    frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
+      filter.answer(error, request, reply);
+      logRequest(logger, request, reply);
+    },
+    clientErrorHandler: (error, socket) => {
+      answerParserError(error, socket, logger);
+    },
+    requestTimeout: limits.requestTimeoutMs,
+    connectionTimeout: limits.connectionTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    http: {
+      requireHostHeader: false,
+      maxHeaderSize: limits.maxHeaderBytes,
+      requestTimeout: limits.requestTimeoutMs,
+      headersTimeout: limits.headersTimeoutMs,
+      connectionsCheckingInterval: limits.timeoutCheckIntervalMs,
+    },
+    forceCloseConnections: 'idle',
+    // A request that arrives on an open connection while the others drain is served like them, and its connection closed.
+    return503OnClosing: false,
+  });
+}

@@ -1,0 +1,88 @@
+import type { JwtAlgorithm } from '../config/config.js';
+import type { Identity } from './auth.types.js';
+
+/** RFC 9068 section 2.1: no token of another purpose is taken for an access token, nor this one for another. */
+export const ACCESS_TOKEN_TYPE = 'at+jwt';
+
+/** Until there are OAuth clients, every token is issued to this one (RFC 9068 section 2.2). */
+export const CLIENT_ID = 'ratchet';
+
+/** No access token lives longer, whatever it says and whoever signed it; the revocation window is built on this. */
+export const LONGEST_LIFETIME_SECONDS = 3_600;
+
+/** A token with the most and the longest roles there can be stays well below this. */
+const LONGEST_TOKEN_CHARACTERS = 8_192;
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+export interface AccessTokenHeader {
+  readonly kid: string;
+  readonly algorithm: JwtAlgorithm;
+}
+
+/**
+ * Reads a compact JWS header as strictly as this service writes it: `alg`, `typ` and `kid`, and nothing else. So no
+ * `crit`, `b64`, `zip` or `enc` has to be understood, and `jku`, `jwk`, `x5u` and `x5c` cannot matter (RFC 8725
+ * section 3.10). Of each segment only the canonical base64url is accepted, so that a token has one spelling.
+ *
+ * @returns undefined for anything else; nothing in it has been verified yet
+ */
+export function readAccessTokenHeader(token: string): AccessTokenHeader | undefined {
+  if (token.length > LONGEST_TOKEN_CHARACTERS) {
+    return undefined;
+  }
+  const segments = token.split('.', 4);
+  const [headerSegment] = segments;
+  if (segments.length !== 3 || headerSegment === undefined || !segments.every(isCanonicalBase64url)) {
+    return undefined;
+  }
+  const header = parseObject(Buffer.from(headerSegment, 'base64url').toString());
+  if (header === undefined || Object.keys(header).length !== 3) {
+    return undefined;
+  }
+  const { alg, typ, kid } = header;
+  const isOurs = (alg === 'ES256' || alg === 'RS256') && typ === ACCESS_TOKEN_TYPE && typeof kid === 'string';
+  return isOurs ? { kid, algorithm: alg } : undefined;
+}
+
+/**
+ * Judges the claims that the JWT library leaves to its user, of a payload whose signature, issuer, audience and expiry
+ * have been verified.
+ *
+ * @returns undefined when a claim is missing, of the wrong type, or promises too long a life
+ */
+export function readIdentity(claims: object): Identity | undefined {
+  const { sub, sid, jti, iat, exp, roles } = claims as Record<string, unknown>;
+  if (!isUuid(sub) || !isUuid(sid) || !isUuid(jti) || !isWholeSeconds(iat) || !isWholeSeconds(exp)) {
+    return undefined;
+  }
+  if (exp <= iat || exp - iat > LONGEST_LIFETIME_SECONDS || !isArrayOfStrings(roles)) {
+    return undefined;
+  }
+  return { userId: sub, sessionId: sid, tokenId: jti, roles, expiresAtSeconds: exp };
+}
+
+function isCanonicalBase64url(segment: string): boolean {
+  return segment.length > 0 && Buffer.from(segment, 'base64url').toString('base64url') === segment;
+}
+
+function parseObject(json: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(json);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isUuid(value: unknown): value is string {
+  return typeof value === 'string' && UUID.test(value);
+}
+
+function isWholeSeconds(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0;
+}
+
+function isArrayOfStrings(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((element) => typeof element === 'string');
+}

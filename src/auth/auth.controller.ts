@@ -1,0 +1,206 @@
+import { Body, Controller, Get, HttpCode, Post, Req } from '@nestjs/common';
+import {
+  ApiBearerAuth,
+  ApiCreatedResponse,
+  ApiHeader,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiTags,
+} from '@nestjs/swagger';
+import type { FastifyRequest } from 'fastify';
+import { ValidationFailedError } from '../common/domain.errors.js';
+import { Public } from '../common/public.decorator.js';
+import { ApiProblems } from '../http/api-problems.decorator.js';
+import { ACCESS_TOKEN_SCHEME } from '../http/openapi.js';
+import type { ClientInfo } from '../tokens/tokens.types.js';
+import { UsersService } from '../users/users.service.js';
+import { AllowEndedSession } from './access-policy.decorator.js';
+import { AccountsService } from './accounts.service.js';
+import {
+  CredentialsDto,
+  LogoutDto,
+  PasswordChangeDto,
+  RefreshTokenDto,
+  TokenPairDto,
+  toTokenPairDto,
+  toUserDto,
+  UserDto,
+} from './auth.dto.js';
+import { AccessTokenRevokedError } from './auth.errors.js';
+import type { Identity } from './auth.types.js';
+import { IdempotencyKey } from './idempotency-key.decorator.js';
+import { CurrentClient, CurrentIdentity } from './request.decorators.js';
+import { SessionsService } from './sessions.service.js';
+
+@ApiTags('auth')
+@Controller('auth')
+export class AuthController {
+  constructor(
+    private readonly users: UsersService,
+    private readonly sessions: SessionsService,
+    private readonly accounts: AccountsService,
+  ) {}
+
+  @Post('register')
+  @Public()
+  @ApiOperation({ summary: 'Make an account' })
+  @ApiCreatedResponse({ type: UserDto })
+  @ApiProblems('validation_failed', 'malformed_request', 'email_taken', 'overloaded', 'temporarily_unavailable')
+  async register(@Body() credentials: CredentialsDto): Promise<UserDto> {
+    return toUserDto(await this.users.register({ email: credentials.email, password: credentials.password }));
+  }
+
+  @Post('login')
+  @Public()
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Sign in: a new session and its first token pair' })
+  @ApiOkResponse({ type: TokenPairDto })
+  @ApiProblems(
+    'validation_failed',
+    'malformed_request',
+    'invalid_credentials',
+    'account_disabled',
+    'overloaded',
+    'temporarily_unavailable',
+  )
+  async login(@Body() credentials: CredentialsDto, @CurrentClient() client: ClientInfo): Promise<TokenPairDto> {
+    return toTokenPairDto(await this.sessions.login(credentials.email, credentials.password, client));
+  }
+
+  @Post('refresh')
+  @Public()
+  @HttpCode(200)
+  @ApiOperation({
+    summary: 'Exchange a refresh token for a new token pair',
+    description:
+      'Each refresh token is good for one exchange. Showing one that has been exchanged ends the session, because either ' +
+      'its owner or a thief has a copy. Send a fresh `Idempotency-Key` with every refresh and keep it until the answer is ' +
+      'stored: repeating the request with the same key returns the same new refresh token.',
+  })
+  @ApiHeader({
+    name: 'Idempotency-Key',
+    required: false,
+    description: '22 to 128 visible ASCII characters, fresh and random for this one refresh, e.g. a UUID.',
+  })
+  @ApiOkResponse({ type: TokenPairDto })
+  @ApiProblems(
+    'validation_failed',
+    'malformed_request',
+    'refresh_token_invalid',
+    'refresh_token_reused',
+    'session_revoked',
+    'session_expired',
+    'account_disabled',
+    'idempotency_key_reused',
+    'temporarily_unavailable',
+    'outcome_unknown',
+  )
+  async refresh(
+    @Body() { refresh_token }: RefreshTokenDto,
+    @IdempotencyKey() idempotencyKey: string | undefined,
+    @CurrentClient() client: ClientInfo,
+    @Req() request: FastifyRequest,
+  ): Promise<TokenPairDto> {
+    const pair = await this.sessions.refresh({
+      refreshToken: refresh_token,
+      idempotencyKey,
+      client,
+      isAbandoned: () => request.raw.socket.destroyed,
+    });
+    return toTokenPairDto(pair);
+  }
+
+  @Post('logout')
+  @AllowEndedSession({ isTokenOptional: true })
+  @HttpCode(204)
+  @ApiBearerAuth(ACCESS_TOKEN_SCHEME)
+  @ApiOperation({
+    summary: 'End the session of a refresh token, of an access token, or of both',
+    description: 'Any token of the session will do, used or not; ending what has ended already is a success.',
+  })
+  @ApiNoContentResponse({ description: 'The session has ended, and its access tokens with it.' })
+  @ApiProblems(
+    'validation_failed',
+    'malformed_request',
+    'refresh_token_invalid',
+    'access_token_invalid',
+    'access_token_expired',
+    'temporarily_unavailable',
+    'outcome_unknown',
+  )
+  async logout(@Body() body: LogoutDto | undefined, @CurrentIdentity() identity: Identity | undefined): Promise<void> {
+    const refreshToken = body?.refresh_token;
+    if (refreshToken === undefined && identity === undefined) {
+      throw new ValidationFailedError([
+        { field: 'refresh_token', message: 'must be sent, or an access token as Authorization: Bearer' },
+      ]);
+    }
+    await this.sessions.logout(refreshToken, identity);
+  }
+
+  @Post('logout-all')
+  @AllowEndedSession()
+  @HttpCode(204)
+  @ApiBearerAuth(ACCESS_TOKEN_SCHEME)
+  @ApiOperation({ summary: 'End every session of the user' })
+  @ApiNoContentResponse({ description: 'Every session has ended.' })
+  @ApiProblems(
+    'access_token_missing',
+    'access_token_invalid',
+    'access_token_expired',
+    'temporarily_unavailable',
+    'outcome_unknown',
+  )
+  async logoutAll(@CurrentIdentity() identity: Identity): Promise<void> {
+    await this.sessions.logoutAll(identity.userId);
+  }
+
+  @Get('me')
+  @ApiBearerAuth(ACCESS_TOKEN_SCHEME)
+  @ApiOperation({ summary: 'The user of the access token' })
+  @ApiOkResponse({ type: UserDto })
+  @ApiProblems(
+    'access_token_missing',
+    'access_token_invalid',
+    'access_token_expired',
+    'access_token_revoked',
+    'temporarily_unavailable',
+  )
+  async me(@CurrentIdentity() identity: Identity): Promise<UserDto> {
+    const user = await this.users.findById(identity.userId);
+    if (user === undefined) {
+      throw new AccessTokenRevokedError('the account has been deleted');
+    }
+    return toUserDto(user);
+  }
+
+  @Post('password')
+  @HttpCode(200)
+  @ApiBearerAuth(ACCESS_TOKEN_SCHEME)
+  @ApiOperation({
+    summary: 'Change the password',
+    description: "Ends every session of the user, the caller's too, and answers with the token pair of a new one.",
+  })
+  @ApiOkResponse({ type: TokenPairDto })
+  @ApiProblems(
+    'validation_failed',
+    'malformed_request',
+    'invalid_credentials',
+    'access_token_missing',
+    'access_token_invalid',
+    'access_token_expired',
+    'access_token_revoked',
+    'account_disabled',
+    'overloaded',
+    'temporarily_unavailable',
+    'outcome_unknown',
+  )
+  async changePassword(
+    @Body() { current_password, new_password }: PasswordChangeDto,
+    @CurrentIdentity() identity: Identity,
+    @CurrentClient() client: ClientInfo,
+  ): Promise<TokenPairDto> {
+    return toTokenPairDto(await this.accounts.changePassword(identity.userId, current_password, new_password, client));
+  }
+}

@@ -1,0 +1,39 @@
+import { Module } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import { JwtModule } from '@nestjs/jwt';
+import { AuthModuleOptions } from '@nestjs/passport';
+import { KeysModule } from '../keys/keys.module.js';
+import { TokensModule } from '../tokens/tokens.module.js';
+import { UsersModule } from '../users/users.module.js';
+import { AccessTokenGuard } from './access-token.guard.js';
+import { AccessTokenIssuer } from './access-token.issuer.js';
+import { AccessTokenStrategy } from './access-token.strategy.js';
+import { AccountsService } from './accounts.service.js';
+import { AuthController } from './auth.controller.js';
+import { RolesGuard } from './roles.guard.js';
+import { SessionsController } from './sessions.controller.js';
+import { SessionsService } from './sessions.service.js';
+
+/** Signs users in and out: issues and verifies access tokens, and changes accounts and their sessions as one. */
+@Module({
+  imports: [JwtModule.register({}), KeysModule, TokensModule, UsersModule],
+  controllers: [AuthController, SessionsController],
+  providers: [
+    AccessTokenIssuer,
+    AccessTokenStrategy,
+    AccountsService,
+    SessionsService,
+    {
+      provide: AuthModuleOptions,
+      inject: [AccessTokenStrategy],
+      useFactory: (strategy: AccessTokenStrategy): AuthModuleOptions => ({
+        defaultStrategy: strategy.registeredName,
+        session: false,
+      }),
+    },
+    { provide: APP_GUARD, useClass: AccessTokenGuard },
+    { provide: APP_GUARD, useClass: RolesGuard },
+  ],
+  exports: [AccountsService],
+})
+export class AuthModule {}

@@ -1,0 +1,24 @@
+import type { FastifyRequest } from 'fastify';
+
+/** Who a verified access token speaks for. */
+export interface Identity {
+  readonly userId: string;
+  readonly sessionId: string;
+  readonly tokenId: string;
+  readonly roles: readonly string[];
+  /** Whole seconds since the epoch. */
+  readonly expiresAtSeconds: number;
+}
+
+/** A request that has passed the access-token guard; `user` is where passport puts its result. */
+export interface AuthenticatedRequest extends FastifyRequest {
+  readonly user: Identity;
+}
+
+/** The answer of every operation that signs a user in. */
+export interface TokenPair {
+  readonly accessToken: string;
+  readonly expiresInSeconds: number;
+  readonly refreshToken: string;
+  readonly refreshExpiresInSeconds: number;
+}

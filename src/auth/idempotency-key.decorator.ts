@@ -1,0 +1,27 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import { ValidationFailedError } from '../common/domain.errors.js';
+
+/** 22 characters of base64url are 128 bits; visible ASCII only. Node joins repeated headers with ", ", which is not. */
+const SHAPE = /^[\x21-\x7e]{22,128}$/;
+
+/**
+ * The `Idempotency-Key` of the request, whose bytes are opaque; undefined when none came.
+ *
+ * @throws ValidationFailedError for another shape, or two headers
+ */
+export const IdempotencyKey = createParamDecorator((_data: unknown, context: ExecutionContext): string | undefined =>
+  readIdempotencyKey(context.switchToHttp().getRequest<FastifyRequest>().headers['idempotency-key']),
+);
+
+export function readIdempotencyKey(header: string | readonly string[] | undefined): string | undefined {
+  if (header === undefined) {
+    return undefined;
+  }
+  if (typeof header !== 'string' || !SHAPE.test(header)) {
+    throw new ValidationFailedError([
+      { field: 'Idempotency-Key', message: 'must be one header of 22 to 128 visible ASCII characters' },
+    ]);
+  }
+  return header;
+}

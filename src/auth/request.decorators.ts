@@ -1,0 +1,24 @@
+import { isIP } from 'node:net';
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import type { ClientInfo } from '../tokens/tokens.types.js';
+import type { AuthenticatedRequest, Identity } from './auth.types.js';
+
+const LONGEST_USER_AGENT_CHARACTERS = 256;
+
+/** The identity that the access-token guard established; undefined on routes where a token is optional. */
+export const CurrentIdentity = createParamDecorator(
+  (_data: unknown, context: ExecutionContext): Identity | undefined =>
+    context.switchToHttp().getRequest<Partial<AuthenticatedRequest>>().user,
+);
+
+/** Where the request came from; the address is one that Postgres can store, whatever a proxy wrote into its header. */
+export const CurrentClient = createParamDecorator((_data: unknown, context: ExecutionContext): ClientInfo => {
+  const request = context.switchToHttp().getRequest<FastifyRequest>();
+  // An IPv6 zone (`fe80::1%eth0`) names an interface of this machine only.
+  const [address = ''] = request.ip.split('%', 1);
+  return {
+    ipAddress: isIP(address) === 0 ? undefined : address,
+    userAgent: request.headers['user-agent']?.slice(0, LONGEST_USER_AGENT_CHARACTERS),
+  };
+});

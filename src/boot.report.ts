@@ -1,0 +1,49 @@
+import { ConfigurationError } from './config/config.errors.js';
+import { EmbeddedPostgresError } from './database/embedded/embedded-postgres.errors.js';
+import { DatabaseUnusableError } from './database/open-database.js';
+import { SigningKeyUnreadableError } from './keys/keys.errors.js';
+
+/** Failures that a person can mend: the message says how, and a stack would only hide it. */
+const EXPLAINED = [ConfigurationError, DatabaseUnusableError, EmbeddedPostgresError, SigningKeyUnreadableError];
+
+/** What a person who has just started the service wants to do next; every line works when pasted. */
+export function welcomeText(url: string): string {
+  const json = "-H 'content-type: application/json'";
+  const credentials = `'{"email":"ada@example.com","password":"a long and unlikely sentence"}'`;
+  return `
+Ratchet listens on ${url}
+API page: ${url}/docs
+
+Try it in another terminal:
+
+  curl -s ${url}/auth/register ${json} \\
+    -d ${credentials}
+
+  PAIR=$(curl -s ${url}/auth/login ${json} \\
+    -d ${credentials}); echo "$PAIR"
+
+  curl -s ${url}/auth/me \\
+    -H "authorization: Bearer $(echo "$PAIR" | cut -d '"' -f 4)"
+
+  curl -s ${url}/auth/refresh ${json} \\
+    -d "{\\"refresh_token\\":\\"$(echo "$PAIR" | cut -d '"' -f 14)\\"}"
+
+Ctrl-C stops it.
+`;
+}
+
+/** Says why the service could not start, and what to do about it. */
+export function bootFailureText(error: unknown): string {
+  if (EXPLAINED.some((explained) => error instanceof explained) && error instanceof Error) {
+    return error.message;
+  }
+  if (error instanceof Error && 'code' in error && 'port' in error) {
+    if (error.code === 'EADDRINUSE') {
+      return `Port ${String(error.port)} is taken. Stop what listens there, or choose another: PORT=3001 npm start`;
+    }
+    if (error.code === 'EACCES') {
+      return `Port ${String(error.port)} may not be used by this user. Choose one above 1023: PORT=3000 npm start`;
+    }
+  }
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

@@ -1,0 +1,84 @@
+/** Every `code` of the wire contract; the HTTP status of each stands in `http/problem.catalogue.ts`. */
+export type ProblemCode =
+  | 'validation_failed'
+  | 'malformed_request'
+  | 'invalid_credentials'
+  | 'access_token_missing'
+  | 'access_token_invalid'
+  | 'access_token_expired'
+  | 'access_token_revoked'
+  | 'refresh_token_invalid'
+  | 'refresh_token_reused'
+  | 'session_revoked'
+  | 'session_expired'
+  | 'account_disabled'
+  | 'insufficient_role'
+  | 'not_found'
+  | 'method_not_allowed'
+  | 'payload_too_large'
+  | 'unsupported_media_type'
+  | 'headers_too_large'
+  | 'email_taken'
+  | 'idempotency_key_reused'
+  | 'overloaded'
+  | 'temporarily_unavailable'
+  | 'outcome_unknown'
+  | 'internal_error';
+
+/**
+ * An expected failure with a stable `code`. `message` is free text for the log and never reaches a client;
+ * the sentence a client sees is constant per code.
+ */
+export abstract class DomainError extends Error {
+  abstract readonly code: ProblemCode;
+
+  constructor(detail = '', options?: ErrorOptions) {
+    super(detail, options);
+    this.name = new.target.name;
+  }
+}
+
+export interface FieldError {
+  /** Dotted path of the member, `header` names as they are written. */
+  readonly field: string;
+  /** Says what is expected; never repeats the value. */
+  readonly message: string;
+}
+
+/** A body, parameter or header of the right syntax that is not of the documented shape. */
+export class ValidationFailedError extends DomainError {
+  readonly code = 'validation_failed';
+
+  constructor(readonly errors: readonly FieldError[]) {
+    super(errors.map((error) => `${error.field}: ${error.message}`).join('; '));
+  }
+}
+
+/** Not even parseable: broken JSON, wrong encoding, a path that cannot be decoded. */
+export class MalformedRequestError extends DomainError {
+  readonly code = 'malformed_request';
+}
+
+export class NotFoundError extends DomainError {
+  readonly code = 'not_found';
+}
+
+/** Said only after a correct password or to the holder of an authentic token. */
+export class AccountDisabledError extends DomainError {
+  readonly code = 'account_disabled';
+}
+
+/** A bounded queue is full. Nothing was done. */
+export class OverloadedError extends DomainError {
+  readonly code = 'overloaded';
+}
+
+/** A dependency is away. Nothing was done, a retry is safe. */
+export class TemporarilyUnavailableError extends DomainError {
+  readonly code = 'temporarily_unavailable';
+}
+
+/** A change was sent and its outcome could not be learnt in time. */
+export class OutcomeUnknownError extends DomainError {
+  readonly code = 'outcome_unknown';
+}

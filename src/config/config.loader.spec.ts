@@ -1,0 +1,421 @@
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+
+import { howToMakeASecret } from './auth-secret.policy.js';
+import { ConfigurationError } from './config.errors.js';
+import { loadConfig } from './config.loader.js';
+import { configVariableList } from './config.variables.js';
+
+const secret = 'k3Vq9Zx7Lm2Rt8Wp5Yn1Bc6Hd4Fg0J-s';
+const formerSecret = 'u8Ei2Oa5Qy7Xw1Zv3Kj6Hf9Dd4Ss0P_l';
+const production = {
+  NODE_ENV: 'production',
+  DATABASE_URL: 'postgres://ratchet:hidden@db/ratchet',
+  AUTH_SECRET: secret,
+  JWT_ISSUER: 'https://auth.example.com',
+  JWT_AUDIENCE: 'api',
+};
+
+let directory: string;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'ratchet-config-'));
+});
+
+afterEach(() => {
+  rmSync(directory, { recursive: true });
+});
+
+function load(env: NodeJS.ProcessEnv): ReturnType<typeof loadConfig> {
+  return loadConfig(env, directory);
+}
+
+function problemsOf(env: NodeJS.ProcessEnv): readonly string[] {
+  try {
+    load(env);
+  } catch (error) {
+    if (error instanceof ConfigurationError) {
+      return error.problems;
+    }
+    throw error;
+  }
+  return [];
+}
+
+function writeFile(name: string, content: string | Uint8Array): string {
+  const path = join(directory, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+describe('the configuration', () => {
+  it('of an empty environment is the documented defaults over the embedded database', () => {
+    const { secrets, ...config } = load({});
+    expect(config).toEqual({
+      environment: 'development',
+      logLevel: 'info',
+      http: { host: '127.0.0.1', port: 3000, trustedProxies: [], corsOrigins: [] },
+      database: { poolSize: 10, dataDir: join(directory, '.ratchet') },
+      accessTokens: { issuer: 'http://localhost:3000', audience: 'ratchet', algorithm: 'ES256', ttlSeconds: 300 },
+      refreshTokens: {
+        idleTtlSeconds: 1_209_600,
+        ttlSeconds: 2_592_000,
+        graceSeconds: 0,
+        rollForward: true,
+        maxSessionsPerUser: 50,
+      },
+      revocation: { maxStalenessSeconds: 5 },
+      passwords: { minLength: 8 },
+    });
+    expect(secrets.accepted).toEqual([]);
+  });
+
+  it('takes every variable from the environment', () => {
+    const config = load({
+      ...production,
+      DATABASE_DIRECT_URL: 'postgres://ratchet:hidden@direct/ratchet',
+      DATABASE_POOL_SIZE: '20',
+      AUTH_SECRET_ACCEPTED: formerSecret,
+      DATA_DIR: '/var/lib/ratchet',
+      HOST: '::',
+      PORT: '0',
+      JWT_ALGORITHM: 'RS256',
+      ACCESS_TOKEN_TTL_SECONDS: '60',
+      REFRESH_TOKEN_IDLE_TTL_SECONDS: '3600',
+      REFRESH_TOKEN_TTL_SECONDS: '7200',
+      REFRESH_GRACE_SECONDS: '10',
+      REFRESH_ROLL_FORWARD: 'off',
+      REVOCATION_MAX_STALENESS_SECONDS: '7',
+      MAX_SESSIONS_PER_USER: '3',
+      PASSWORD_MIN_LENGTH: '15',
+      TRUSTED_PROXIES: '10.0.0.0/8, ::1',
+      CORS_ORIGINS: 'https://app.example.com',
+      LOG_LEVEL: 'warn',
+    });
+    expect(config).toEqual({
+      environment: 'production',
+      logLevel: 'warn',
+      http: {
+        host: '::',
+        port: 0,
+        trustedProxies: ['10.0.0.0/8', '::1'],
+        corsOrigins: ['https://app.example.com'],
+      },
+      database: {
+        url: production.DATABASE_URL,
+        directUrl: 'postgres://ratchet:hidden@direct/ratchet',
+        poolSize: 20,
+        dataDir: '/var/lib/ratchet',
+      },
+      secrets: { current: Buffer.from(secret), accepted: [Buffer.from(formerSecret)] },
+      accessTokens: { issuer: 'https://auth.example.com', audience: 'api', algorithm: 'RS256', ttlSeconds: 60 },
+      refreshTokens: {
+        idleTtlSeconds: 3600,
+        ttlSeconds: 7200,
+        graceSeconds: 10,
+        rollForward: false,
+        maxSessionsPerUser: 3,
+      },
+      revocation: { maxStalenessSeconds: 7 },
+      passwords: { minLength: 15 },
+    });
+  });
+
+  it('takes an empty variable for an unset one', () => {
+    const names = configVariableList.flatMap(({ name, isSecret }) => (isSecret ? [name, `${name}_FILE`] : [name]));
+    expect(load(Object.fromEntries(names.map((name) => [name, ''])))).toEqual(load({}));
+  });
+
+  it('cannot be changed at any depth', () => {
+    const config = load({ TRUSTED_PROXIES: '10.0.0.0/8', AUTH_SECRET_ACCEPTED: formerSecret });
+    const parts = [config, config.http, config.database, config.secrets, config.accessTokens, config.refreshTokens];
+    expect(parts.filter((part) => !Object.isFrozen(part))).toEqual([]);
+    expect(Object.isFrozen(config.http.trustedProxies)).toBe(true);
+    expect(Object.isFrozen(config.secrets.accepted)).toBe(true);
+  });
+
+  it('does not change the environment it was read from', () => {
+    writeFile('.env', 'PORT=4000');
+    const env = { HOST: '::1' };
+    load(env);
+    expect(env).toEqual({ HOST: '::1' });
+  });
+});
+
+describe('problems', () => {
+  it('are all named at once, one line each', () => {
+    const env = { PORT: '70000', LOG_LEVEL: 'loud', CORS_ORIGIN: 'https://app.example.com', DATABASE_DIRECT_URL: 'x' };
+    expect(problemsOf(env)).toEqual([
+      'CORS_ORIGIN is not read; did you mean CORS_ORIGINS?',
+      'DATABASE_DIRECT_URL must be a `postgres://` or `postgresql://` URL, with special characters of the password percent-encoded',
+      'PORT must be a whole number from 0 to 65535',
+      'LOG_LEVEL must be one of `fatal`, `error`, `warn`, `info`, `debug`, `trace`, `silent`',
+      'DATABASE_DIRECT_URL is set without DATABASE_URL; it is a second way to the same database',
+    ]);
+    expect(() => load(env)).toThrow(
+      ['The configuration cannot be used:', ...problemsOf(env).map((problem) => `  - ${problem}`)].join('\n'),
+    );
+  });
+
+  it('never contain a value, whatever the values are and however many are wrong', () => {
+    const names = configVariableList.flatMap(({ name, isSecret }) => (isSecret ? [name, `${name}_FILE`] : [name]));
+    const strayNames = ['RATCHET_PORT', 'JWT_SECRET', 'ACCESS_TOKEN_TTL', 'HOST_FILE', 'AUTH_SECRETS'];
+    // No message is written in Cyrillic, so that one letter gives even a part of a value away.
+    const text = fc
+      .tuple(
+        fc.constantFrom('', 'postgres://', 'https://', 'http://u:p@', '10.0.0.0/'),
+        fc.string({ unit: fc.constantFrom('ж', 'щ', 'ю', '7', ',', '/', ' ', '#', '%', '\0'), minLength: 1 }),
+      )
+      .map(([start, rest]) => `${start}ж${rest}`);
+    fc.assert(
+      fc.property(fc.dictionary(fc.constantFrom(...names, ...strayNames), text), text, (env, port) => {
+        const problems = problemsOf({ NODE_ENV: 'test', ...env, PORT: port });
+        return problems.length > 0 && problems.every((problem) => !/\p{Script=Cyrillic}/u.test(problem));
+      }),
+    );
+  });
+
+  it('keep a start from writing anything', () => {
+    expect(problemsOf({ PORT: 'x' })).toHaveLength(1);
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  it('show how a secret is made where one is missing or unfit', () => {
+    expect(problemsOf({ AUTH_SECRET: 'changeme' })).toEqual([
+      `AUTH_SECRET must be random text of at least 32 bytes without commas, and no placeholder; ${howToMakeASecret}`,
+    ]);
+    expect(howToMakeASecret).toContain('`openssl rand -base64 32`');
+  });
+
+  it('include an unknown NODE_ENV, which must not be taken for development', () => {
+    writeFile('.env', 'PORT=x');
+    expect(problemsOf({ NODE_ENV: 'Production' })).toEqual([
+      'NODE_ENV must be one of `development`, `production`, `test`',
+    ]);
+  });
+});
+
+describe('production', () => {
+  it('asks for everything whose default is only safe at home', () => {
+    expect(problemsOf({ NODE_ENV: 'production' })).toEqual([
+      'DATABASE_URL must be set in production',
+      `AUTH_SECRET must be set in production; ${howToMakeASecret}`,
+      'JWT_ISSUER must be set in production',
+      'JWT_AUDIENCE must be set in production',
+    ]);
+  });
+
+  it('is content when these are set, and writes no file', () => {
+    expect(problemsOf(production)).toEqual([]);
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  it.each([
+    'https://auth.example.com',
+    'http://localhost:3000',
+    'http://127.0.0.1:3000',
+    'http://[::1]:3000',
+    'http://auth.localhost',
+  ])('accepts the issuer %s', (issuer) => {
+    expect(problemsOf({ ...production, JWT_ISSUER: issuer })).toEqual([]);
+  });
+
+  it.each([
+    'http://auth.example.com',
+    'http://localhost.example.com',
+    'http://127.0.0.1.example.com',
+    'http://10.0.0.1',
+  ])('refuses the issuer %s, whose keys could be swapped on the way', (issuer) => {
+    expect(problemsOf({ ...production, JWT_ISSUER: issuer })).toEqual([
+      'JWT_ISSUER must be an https URL in production, unless its host is this machine',
+    ]);
+    expect(problemsOf({ ...production, NODE_ENV: 'development', JWT_ISSUER: issuer })).toEqual([]);
+  });
+
+  it('never looks at a generated secret that lies in the data directory', () => {
+    mkdirSync(join(directory, '.ratchet'));
+    writeFile('.ratchet/auth-secret', '');
+    expect(problemsOf({ ...production, AUTH_SECRET: '' })).toEqual([
+      `AUTH_SECRET must be set in production; ${howToMakeASecret}`,
+    ]);
+  });
+});
+
+describe('variables that belong together', () => {
+  it('a database of one’s own needs a secret of one’s own in every environment', () => {
+    for (const NODE_ENV of ['development', 'test']) {
+      expect(problemsOf({ NODE_ENV, DATABASE_URL: 'postgres://db/ratchet' })).toEqual([
+        `AUTH_SECRET must be set when DATABASE_URL is; ${howToMakeASecret}`,
+      ]);
+    }
+  });
+
+  it.each([
+    [
+      { REFRESH_TOKEN_TTL_SECONDS: '86400' },
+      'REFRESH_TOKEN_IDLE_TTL_SECONDS must not be greater than REFRESH_TOKEN_TTL_SECONDS',
+    ],
+    [
+      { REFRESH_TOKEN_IDLE_TTL_SECONDS: '299' },
+      'ACCESS_TOKEN_TTL_SECONDS must not be greater than REFRESH_TOKEN_IDLE_TTL_SECONDS',
+    ],
+  ])('a lifetime never passes the one that contains it: %j', (env, problem) => {
+    expect(problemsOf(env)).toEqual([problem]);
+  });
+
+  it('lifetimes may be equal', () => {
+    const ttl = {
+      ACCESS_TOKEN_TTL_SECONDS: '60',
+      REFRESH_TOKEN_IDLE_TTL_SECONDS: '60',
+      REFRESH_TOKEN_TTL_SECONDS: '60',
+    };
+    expect(problemsOf(ttl)).toEqual([]);
+  });
+
+  it('are not compared while one of them is malformed', () => {
+    expect(problemsOf({ REFRESH_TOKEN_TTL_SECONDS: '1d' })).toEqual([
+      'REFRESH_TOKEN_TTL_SECONDS must be a whole number from 30 to 31536000',
+    ]);
+  });
+});
+
+describe('a secret from a file', () => {
+  it.each([
+    ['no newline', ''],
+    ['a newline', '\n'],
+    ['a Windows newline', '\r\n'],
+  ])('is the text of the file without %s at its end', (_ending, ending) => {
+    const config = load({ AUTH_SECRET_FILE: writeFile('secret', `${secret}${ending}`) });
+    expect(config.secrets.current).toEqual(Buffer.from(secret));
+  });
+
+  it('loses one newline only; with another it would be a different secret, and so is refused', () => {
+    expect(problemsOf({ AUTH_SECRET_FILE: writeFile('secret', `${secret}\n\n`) })).toHaveLength(1);
+  });
+
+  it('works for every secret, by a path relative to the working directory', () => {
+    writeFile('url', 'postgres://db/ratchet\n');
+    writeFile('direct', 'postgres://direct/ratchet\n');
+    writeFile('secret', secret);
+    writeFile('accepted', `${formerSecret}\n`);
+    const config = load({
+      DATABASE_URL_FILE: 'url',
+      DATABASE_DIRECT_URL_FILE: 'direct',
+      AUTH_SECRET_FILE: 'secret',
+      AUTH_SECRET_ACCEPTED_FILE: 'accepted',
+    });
+    expect(config.database).toMatchObject({ url: 'postgres://db/ratchet', directUrl: 'postgres://direct/ratchet' });
+    expect(config.secrets).toEqual({ current: Buffer.from(secret), accepted: [Buffer.from(formerSecret)] });
+  });
+
+  it('is a problem beside the variable itself, even if both say the same', () => {
+    expect(problemsOf({ AUTH_SECRET: secret, AUTH_SECRET_FILE: writeFile('secret', secret) })).toEqual([
+      'AUTH_SECRET and AUTH_SECRET_FILE are both set; set one of them',
+    ]);
+  });
+
+  it('is a problem with its errno code when the file cannot be read, and nothing else stands in', () => {
+    mkdirSync(join(directory, 'folder'));
+    const env = { ...production, AUTH_SECRET: '', DATABASE_URL: '' };
+    expect(problemsOf({ ...env, DATABASE_URL_FILE: 'absent', AUTH_SECRET_FILE: 'folder' })).toEqual([
+      'DATABASE_URL_FILE cannot be read (ENOENT)',
+      'AUTH_SECRET_FILE cannot be read (EISDIR)',
+    ]);
+  });
+
+  it.each(['', '\n'])('is a problem when the file is empty (%j), which is not the same as unset', (content) => {
+    writeFile('url', content);
+    expect(problemsOf({ AUTH_SECRET: secret, DATABASE_URL_FILE: 'url' })).toEqual([
+      'DATABASE_URL_FILE is an empty file',
+    ]);
+  });
+
+  it('is a problem when it is raw bytes, which as text would lose their randomness', () => {
+    writeFile(
+      'secret',
+      Uint8Array.from({ length: 32 }, (_, index) => 0x80 + index),
+    );
+    expect(problemsOf({ AUTH_SECRET_FILE: 'secret' })).toEqual(['AUTH_SECRET_FILE cannot be read (not UTF-8 text)']);
+  });
+});
+
+describe('the .env file', () => {
+  it('is read in development, and the environment wins', () => {
+    writeFile('.env', '# comment\nHOST=::1\nPORT="4000"\nLOG_LEVEL=debug # why\n');
+    for (const env of [{ PORT: '5000' }, { PORT: '5000', NODE_ENV: 'development' }]) {
+      const config = load(env);
+      expect([config.http.host, config.http.port, config.logLevel]).toEqual(['::1', 5000, 'debug']);
+    }
+  });
+
+  it('is not read in production and in tests', () => {
+    writeFile('.env', 'PORT=4000\nLOG_LEVEL=loud\n');
+    expect(load({ NODE_ENV: 'test' }).http.port).toBe(3000);
+    expect(load(production).http.port).toBe(3000);
+  });
+
+  it('stands back where the environment gives the same secret in its other form', () => {
+    writeFile('secret', secret);
+    writeFile('.env', `AUTH_SECRET=${formerSecret}\n`);
+    expect(load({ AUTH_SECRET_FILE: 'secret' }).secrets.current).toEqual(Buffer.from(secret));
+    writeFile('.env', 'AUTH_SECRET_FILE=absent\n');
+    expect(load({ AUTH_SECRET: secret }).secrets.current).toEqual(Buffer.from(secret));
+  });
+
+  it('fills in for an empty variable, as that is an unset one', () => {
+    writeFile('.env', 'PORT=4000\n');
+    expect(load({ PORT: '' }).http.port).toBe(4000);
+  });
+
+  it('is checked for misspellings like the environment', () => {
+    writeFile('.env', 'ACCESS_TOKEN_TTL=60\n');
+    expect(problemsOf({})).toEqual(['ACCESS_TOKEN_TTL is not read; did you mean ACCESS_TOKEN_TTL_SECONDS?']);
+  });
+
+  it('cannot turn a start in development into one in production', () => {
+    writeFile('.env', 'NODE_ENV=production\n');
+    expect(problemsOf({})).toContain(
+      'NODE_ENV decides whether .env is read, so .env cannot make it anything but development',
+    );
+    writeFile('.env', 'NODE_ENV=development\n');
+    expect(problemsOf({})).toEqual([]);
+  });
+
+  it('is a problem when one of its lines is not an assignment, since the next one would be lost with it', () => {
+    writeFile('.env', 'PORT 4000\nACCESS_TOKEN_TTL_SECONDS=60\n');
+    expect(problemsOf({})).toEqual(['.env has a line that is not `NAME=value`']);
+  });
+
+  it('is a problem when it is there and cannot be read', () => {
+    mkdirSync(join(directory, '.env'));
+    expect(problemsOf({})).toEqual(['.env cannot be read (EISDIR)']);
+  });
+});
+
+describe('the secret of the embedded database', () => {
+  it('is generated once and kept in the data directory', () => {
+    const first = load({ DATA_DIR: 'data' });
+    const second = load({ DATA_DIR: 'data' });
+    expect(readdirSync(join(directory, 'data'))).toEqual(['auth-secret']);
+    expect(first.secrets.current.length).toBeGreaterThanOrEqual(32);
+    expect(second.secrets.current).toEqual(first.secrets.current);
+  });
+
+  it('is not generated where one is given', () => {
+    expect(load({ AUTH_SECRET: secret }).secrets.current).toEqual(Buffer.from(secret));
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  it('is one problem among the others when its file is damaged', () => {
+    mkdirSync(join(directory, '.ratchet'));
+    writeFile('.ratchet/auth-secret', '');
+    expect(problemsOf({ PORT: 'x' })).toEqual([
+      'PORT must be a whole number from 0 to 65535',
+      expect.stringContaining('the file auth-secret in DATA_DIR is damaged'),
+    ]);
+  });
+});

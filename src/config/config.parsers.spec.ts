@@ -1,0 +1,203 @@
+import { describe, expect, it } from '@jest/globals';
+
+import {
+  directory,
+  integerBetween,
+  issuerUrl,
+  listenHost,
+  onOrOff,
+  oneOf,
+  originList,
+  postgresUrl,
+  proxyList,
+  singleAudience,
+} from './config.parsers.js';
+
+describe('whole numbers', () => {
+  const parser = integerBetween(30, 3600);
+
+  it.each([
+    ['30', 30],
+    ['300', 300],
+    ['3600', 3600],
+  ])('reads %s', (text, value) => {
+    expect(parser.parse(text)).toBe(value);
+  });
+
+  it.each(['29', '3601', '10 ', ' 300', '1e3', '0x100', '-30', '+300', '300.0', '1.5', '0300', '٣٠٠', '300s', 'NaN'])(
+    'refuses %j: only canonical decimal inside the range is a number',
+    (text) => {
+      expect(parser.parse(text)).toBeUndefined();
+    },
+  );
+
+  it('reads zero where zero is allowed', () => {
+    expect(integerBetween(0, 60).parse('0')).toBe(0);
+    expect(integerBetween(0, 60).parse('-0')).toBeUndefined();
+  });
+});
+
+describe('choices', () => {
+  it('are taken literally: case and white space matter', () => {
+    const parser = oneOf('ES256', 'RS256');
+    expect(['ES256', 'RS256', 'es256', 'ES256 ', 'HS256', 'none'].map((text) => parser.parse(text))).toEqual([
+      'ES256',
+      'RS256',
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  });
+
+  it('of a switch are on and off, and nothing that could mean either', () => {
+    expect(['on', 'off', 'true', '1', 'ON'].map((text) => onOrOff.parse(text))).toEqual([
+      true,
+      false,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  });
+});
+
+describe('a database URL', () => {
+  it.each([
+    'postgres://ratchet:p%40ss%23word@db.example.com:5432/ratchet?sslmode=verify-full',
+    'postgresql://db/ratchet',
+    'postgres:///ratchet?host=/var/run/postgresql',
+  ])('may be %s', (text) => {
+    expect(postgresUrl.parse(text)).toBe(text);
+  });
+
+  it.each([
+    'mysql://db/ratchet',
+    'db.example.com:5432/ratchet',
+    'postgres://ratchet:pass#word@db/ratchet',
+    'postgres://db/ratchet#',
+    'postgres://ratchet:100%@db/ratchet',
+    'postgres://db/ratchet ',
+    'postgres://db/rat\nchet',
+    'postgres://db:99999/ratchet',
+  ])('may not be %j', (text) => {
+    expect(postgresUrl.parse(text)).toBeUndefined();
+  });
+});
+
+describe('an issuer', () => {
+  it.each(['https://auth.example.com', 'https://auth.example.com/tenant/', 'http://localhost:3000'])(
+    'is kept as it is written: %s',
+    (text) => {
+      expect(issuerUrl.parse(text)).toBe(text);
+    },
+  );
+
+  it.each([
+    'auth.example.com',
+    '//auth.example.com',
+    'https:auth.example.com',
+    'ftp://auth.example.com',
+    'https://auth.example.com?x=1',
+    'https://auth.example.com?',
+    'https://auth.example.com/#top',
+    'https://auth.example.com/#',
+    'https://user:pass@auth.example.com',
+    ' https://auth.example.com',
+    'https://auth.exa\tmple.com',
+  ])('may not be %j', (text) => {
+    expect(issuerUrl.parse(text)).toBeUndefined();
+  });
+});
+
+describe('an audience', () => {
+  it.each(['ratchet', 'https://api.example.com/', 'urn:example:api'])('may be %s', (text) => {
+    expect(singleAudience.parse(text)).toBe(text);
+  });
+
+  it.each(['a,b', 'a b', 'ratchet ', 'rätchet', 'a\u0000b'])('may not be %j', (text) => {
+    expect(singleAudience.parse(text)).toBeUndefined();
+  });
+});
+
+describe('a host to listen on', () => {
+  it.each(['127.0.0.1', '0.0.0.0', '::', '::1', 'localhost', 'auth.internal', 'my_host'])('may be %s', (text) => {
+    expect(listenHost.parse(text)).toBe(text);
+  });
+
+  it.each(['127.0.0.256', '127.0.0', 'localhost:3000', 'http://localhost', '[::1]', '*', '-a', 'a b', 'a'.repeat(254)])(
+    'may not be %j',
+    (text) => {
+      expect(listenHost.parse(text)).toBeUndefined();
+    },
+  );
+});
+
+describe('trusted proxies', () => {
+  it('are addresses and CIDRs of both families, in the order given', () => {
+    expect(proxyList.parse('10.0.0.0/8, 192.168.1.7,::1,fd00::/8,::ffff:10.0.0.0/104')).toEqual([
+      '10.0.0.0/8',
+      '192.168.1.7',
+      '::1',
+      'fd00::/8',
+      '::ffff:10.0.0.0/104',
+    ]);
+  });
+
+  it.each([
+    '10.0.0.0/33',
+    '10.0.0.0/08',
+    '10.0.0.0/',
+    '10.0.0.0/8/8',
+    '10.0.0.0/255.0.0.0',
+    '::/129',
+    'fe80::1%eth0',
+    'proxy.example.com',
+    'loopback',
+    'true',
+    '*',
+    '10.0.0.1,',
+    ',',
+    '10.0.0.1;10.0.0.2',
+  ])('may not be %j', (text) => {
+    expect(proxyList.parse(text)).toBeUndefined();
+  });
+
+  it.each(['0.0.0.0/0', '::/0'])('never are everybody: %s is refused', (text) => {
+    expect(proxyList.parse(text)).toBeUndefined();
+  });
+});
+
+describe('CORS origins', () => {
+  it('are exact origins, in the order given', () => {
+    expect(originList.parse('https://app.example.com, http://localhost:5173')).toEqual([
+      'https://app.example.com',
+      'http://localhost:5173',
+    ]);
+  });
+
+  it.each([
+    '*',
+    'null',
+    'https://*.example.com',
+    'https://app.example.com/',
+    'https://app.example.com:443',
+    'https://APP.example.com',
+    'app.example.com',
+    'file:///index.html',
+    'https://app.example.com,',
+    'https://app.example.com,*',
+  ])('may not be %j', (text) => {
+    expect(originList.parse(text)).toBeUndefined();
+  });
+});
+
+describe('a directory', () => {
+  it('is any path without control characters', () => {
+    expect(['.ratchet', '/var/lib/my data', 'a\u0000b', 'a\nb'].map((text) => directory.parse(text))).toEqual([
+      '.ratchet',
+      '/var/lib/my data',
+      undefined,
+      undefined,
+    ]);
+  });
+});

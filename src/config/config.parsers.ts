@@ -1,0 +1,142 @@
+import { isIP } from 'node:net';
+
+/**
+ * Turns the text of one variable into its value. What is expected is constant text and not made from the input, so
+ * that no value can reach a message.
+ */
+export interface Parser<T> {
+  /** A noun phrase that completes both "must be …" and a cell of the README's table. */
+  readonly accepts: string;
+  /** A whole clause on the way out, for problems only. */
+  readonly hint?: string;
+  /** @returns `undefined` when the text is not acceptable */
+  parse(text: string): T | undefined;
+}
+
+/** Canonical decimal only: `10 `, `1e3`, `0x10`, `007` and `1.5` are mistakes, not numbers. */
+export function integerBetween(least: number, most: number): Parser<number> {
+  return {
+    accepts: `a whole number from ${least} to ${most}`,
+    parse: (text) => {
+      const value = /^(0|[1-9]\d{0,14})$/.test(text) ? Number(text) : NaN;
+      return value >= least && value <= most ? value : undefined;
+    },
+  };
+}
+
+export function oneOf<T extends string>(...choices: readonly T[]): Parser<T> {
+  return {
+    accepts: 'one of ' + choices.map((choice) => `\`${choice}\``).join(', '),
+    parse: (text) => choices.find((choice) => choice === text),
+  };
+}
+
+export const onOrOff: Parser<boolean> = {
+  accepts: '`on` or `off`',
+  parse: (text) => (text === 'on' ? true : text === 'off' ? false : undefined),
+};
+
+/**
+ * A fragment is refused because it is always the tail of a password whose `#` was not percent-encoded: the driver
+ * would drop it and be refused with half a password.
+ */
+export const postgresUrl: Parser<string> = {
+  accepts: 'a `postgres://` or `postgresql://` URL, with special characters of the password percent-encoded',
+  parse: (text) => {
+    const url = parseUrl(text);
+    if (url === undefined || !['postgres:', 'postgresql:'].includes(url.protocol) || text.includes('#')) {
+      return undefined;
+    }
+    return isPercentEncoded(url.username) && isPercentEncoded(url.password) ? text : undefined;
+  },
+};
+
+/** RFC 8414 §2: an issuer has no query and no fragment. It is compared byte for byte, so it is kept as written. */
+export const issuerUrl: Parser<string> = {
+  accepts: 'an absolute `https://` or `http://` URL without user, query or fragment',
+  parse: (text) => {
+    const url = parseUrl(text);
+    if (url === undefined || !isHttp(url) || !/^https?:\/\//.test(text) || /[?#]/.test(text)) {
+      return undefined;
+    }
+    return url.username === '' && url.password === '' ? text : undefined;
+  },
+};
+
+/** Spaces and commas are legal in an `aud` claim, but here they mean that somebody wrote a list. */
+export const singleAudience: Parser<string> = {
+  accepts: 'one name or URL in printable ASCII, without spaces or commas',
+  parse: (text) => (/^[!-+\--~]+$/.test(text) ? text : undefined),
+};
+
+export const listenHost: Parser<string> = {
+  accepts: 'an IP address or a host name',
+  parse: (text) => {
+    const isHostName = text.length <= 253 && /^[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?$/i.test(text);
+    // A name of digits and dots only is an IPv4 address with a mistake in it.
+    return isIP(text) !== 0 || (isHostName && !/^[\d.]+$/.test(text)) ? text : undefined;
+  },
+};
+
+export const directory: Parser<string> = {
+  accepts: 'a path without control characters',
+  parse: (text) => (hasControlCharacters(text) ? undefined : text),
+};
+
+/** A prefix of 0 would believe everybody, which is no proxy list, and the HTTP server refuses it too. */
+export const proxyList: Parser<readonly string[]> = {
+  accepts: 'a comma-separated list of IP addresses or CIDRs',
+  parse: (text) => parseList(text, isAddressOrCidr),
+};
+
+/** `*` and `null` are not origins, and an origin has no path: what differs from its own canonical form matches nothing. */
+export const originList: Parser<readonly string[]> = {
+  accepts: 'a comma-separated list of exact origins such as `https://app.example.com`',
+  parse: (text) =>
+    parseList(text, (origin) => {
+      const url = parseUrl(origin);
+      return url !== undefined && isHttp(url) && url.origin === origin && !origin.includes('*');
+    }),
+};
+
+/** Spaces around a comma are tolerated, empty items are not. */
+export function splitList(text: string): readonly string[] {
+  return text.split(',').map((item) => item.trim());
+}
+
+function parseList(text: string, isAcceptable: (item: string) => boolean): readonly string[] | undefined {
+  const items = splitList(text);
+  return items.every(isAcceptable) ? items : undefined;
+}
+
+/** The URL class trims and drops white space and control characters silently; here they are mistakes. */
+function parseUrl(text: string): URL | undefined {
+  return /\s/.test(text) || hasControlCharacters(text) || !URL.canParse(text) ? undefined : new URL(text);
+}
+
+function isHttp(url: URL): boolean {
+  return url.protocol === 'https:' || url.protocol === 'http:';
+}
+
+function isPercentEncoded(component: string): boolean {
+  try {
+    decodeURIComponent(component);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isAddressOrCidr(text: string): boolean {
+  const [address = '', prefixLength, ...rest] = text.split('/');
+  const version = isIP(address);
+  // A zone (`fe80::1%eth0`) means something on one machine only.
+  if (version === 0 || address.includes('%') || rest.length > 0) {
+    return false;
+  }
+  return prefixLength === undefined || integerBetween(1, version === 4 ? 32 : 128).parse(prefixLength) !== undefined;
+}
+
+export function hasControlCharacters(text: string): boolean {
+  return /\p{Cc}/u.test(text);
+}

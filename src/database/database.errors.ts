@@ -1,0 +1,69 @@
+import { DatabaseError } from 'pg';
+import { TemporarilyUnavailableError } from '../common/domain.errors.js';
+import { isError, messageOf } from '../common/is-error.js';
+
+/**
+ * The connection died, or stopped answering, after a statement had been sent: the statement may have committed.
+ * `Database.settle` turns it into an answer; where nothing was to be changed it means the same as "unavailable".
+ */
+export class ConnectionLostError extends Error {
+  constructor(cause: unknown) {
+    super(`the database connection was lost: ${messageOf(cause)}`, { cause });
+    this.name = 'ConnectionLostError';
+  }
+}
+
+/**
+ * SQLSTATEs after which the server has rolled the statement back and a later attempt may succeed: too many
+ * connections, out of resources, a statement or lock time-out, a serialization failure or deadlock, and a read-only
+ * server (a failover in progress has left us on a standby).
+ */
+const RETRYABLE_SQLSTATES = /^(53|40001|40P01|57014|55P03|25006)/;
+
+/** The backend itself went away: administrator shutdown, crash, or connection exception. */
+const CONNECTION_SQLSTATES = /^(08|57P)/;
+
+/** What a failed statement means, said as one of our errors; anything else is a defect and is returned as it is. */
+export function translateStatementError(error: unknown): unknown {
+  if (!(error instanceof DatabaseError)) {
+    // node-postgres reports a broken or silent connection as a plain Error.
+    return isError(error) ? new ConnectionLostError(error) : error;
+  }
+  const sqlState = error.code ?? '';
+  if (CONNECTION_SQLSTATES.test(sqlState)) {
+    return new ConnectionLostError(error);
+  }
+  if (RETRYABLE_SQLSTATES.test(sqlState)) {
+    return new TemporarilyUnavailableError(`the database refused a statement: ${sqlState}`, { cause: error });
+  }
+  return error;
+}
+
+/** Whether an error that reached the edge untranslated (an ORM read, for one) means that the database is away. */
+export function isDatabaseUnavailable(error: unknown): boolean {
+  if (error instanceof ConnectionLostError || error instanceof TemporarilyUnavailableError) {
+    return true;
+  }
+  if (error instanceof DatabaseError) {
+    const sqlState = error.code ?? '';
+    return CONNECTION_SQLSTATES.test(sqlState) || RETRYABLE_SQLSTATES.test(sqlState);
+  }
+  return (
+    isError(error) &&
+    (/^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/.test(codeOf(error)) ||
+      /Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error/.test(
+        error.message,
+      ) ||
+      ('driverError' in error && error.driverError !== error && isDatabaseUnavailable(error.driverError)))
+  );
+}
+
+/** Whether a unique constraint of this name refused the row. */
+export function isUniqueViolation(error: unknown, constraint: string): boolean {
+  const driverError = isError(error) && 'driverError' in error ? error.driverError : error;
+  return driverError instanceof DatabaseError && driverError.code === '23505' && driverError.constraint === constraint;
+}
+
+function codeOf(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : '';
+}

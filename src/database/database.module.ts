@@ -1,0 +1,48 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { Pool } from 'pg';
+import { DataSource } from 'typeorm';
+import { Clock } from '../common/clock.js';
+import { Config } from '../config/config.js';
+import { createDataSource } from './data-source.js';
+import { Database } from './database.service.js';
+import { DatabaseAddress } from './database.types.js';
+
+/** Holds the connections to Postgres, the schema and its migrations. */
+@Module({})
+export class DatabaseModule {
+  static forRoot(address: DatabaseAddress): DynamicModule {
+    const isPooled = address.url !== address.directUrl;
+    return {
+      module: DatabaseModule,
+      global: true,
+      providers: [
+        { provide: DatabaseAddress, useValue: address },
+        {
+          provide: DataSource,
+          inject: [Config],
+          useFactory: (config: Config) =>
+            createDataSource({
+              url: address.url,
+              poolSize: config.database.poolSize,
+              use: isPooled ? 'pooled' : 'service',
+            }).initialize(),
+        },
+        {
+          provide: Database,
+          inject: [DataSource, Clock],
+          useFactory: (dataSource: DataSource, clock: Clock) =>
+            new Database(dataSource, poolOf(dataSource), clock, { canPrepare: !isPooled }),
+        },
+      ],
+      exports: [Database, DatabaseAddress],
+    };
+  }
+}
+
+/** TypeORM's own pool, so that its repositories and our statements share one set of connections. */
+function poolOf(dataSource: DataSource): Pool {
+  if ('master' in dataSource.driver && dataSource.driver.master instanceof Pool) {
+    return dataSource.driver.master;
+  }
+  throw new Error('TypeORM no longer exposes its connection pool as driver.master');
+}

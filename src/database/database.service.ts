@@ -1,0 +1,163 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import type { Pool, PoolClient } from 'pg';
+import type { DataSource, EntityTarget, ObjectLiteral, Repository } from 'typeorm';
+import { Clock } from '../common/clock.js';
+import { OutcomeUnknownError, TemporarilyUnavailableError } from '../common/domain.errors.js';
+import { ConnectionLostError, translateStatementError } from './database.errors.js';
+
+/** What a repository may do inside a transaction. */
+export interface Transaction {
+  query<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]>;
+}
+
+/** A statement that every connection parses and plans once. */
+export interface PreparedStatement {
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface DatabaseOptions {
+  /** Behind a transaction pooler a connection's prepared statements are not there for the next transaction. */
+  readonly canPrepare: boolean;
+}
+
+/**
+ * How long an outcome may stay unknown before the caller is told so: longer than a server takes to restart after a
+ * crash, shorter than the time after which clients give up.
+ */
+const SETTLE_DEADLINE_MS = 8_000;
+
+/**
+ * The one way to Postgres. Every failure that a caller can do something about leaves here as a
+ * `TemporarilyUnavailableError` (nothing was done) or a `ConnectionLostError` (it may have been).
+ */
+@Injectable()
+export class Database implements OnApplicationShutdown {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly pool: Pool,
+    private readonly clock: Clock,
+    private readonly options: DatabaseOptions,
+  ) {}
+
+  /** For ordinary single-statement reads and inserts. */
+  repository<Entity extends ObjectLiteral>(entity: EntityTarget<Entity>): Repository<Entity> {
+    return this.dataSource.getRepository(entity);
+  }
+
+  /** One autocommit statement in one round trip. */
+  async query<Row extends object>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
+    return this.onConnection((client) => runStatement<Row>(client, { text }, values));
+  }
+
+  /**
+   * As `query`, for the statements of the hot paths.
+   *
+   * @param admit called when a connection is at hand, right before the statement is sent; may throw to drop it
+   */
+  async queryPrepared<Row extends object>(
+    statement: PreparedStatement,
+    values: readonly unknown[],
+    admit: () => void,
+  ): Promise<Row[]> {
+    const query = this.options.canPrepare ? statement : { text: statement.text };
+    return this.onConnection((client) => {
+      admit();
+      return runStatement<Row>(client, query, values);
+    });
+  }
+
+  /**
+   * READ COMMITTED: commits when `work` resolves, rolls back when it throws. Expected outcomes are return values, so
+   * that an error answer never rolls back a revocation.
+   */
+  async transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
+    return this.onConnection(async (client) => {
+      await runStatement(client, { text: 'begin isolation level read committed' });
+      try {
+        const result = await work({ query: (text, values) => runStatement(client, { text }, values) });
+        await runStatement(client, { text: 'commit' });
+        return result;
+      } catch (error) {
+        if (!(error instanceof ConnectionLostError)) {
+          await runStatement(client, { text: 'rollback' });
+        }
+        throw error;
+      }
+    });
+  }
+
+  /**
+   * Runs `attempt` again for as long as its outcome is unknown because a connection died around its commit, so that the
+   * client is told what happened rather than asked to guess.
+   *
+   * @param attempt must be idempotent: run twice it changes what running it once changes
+   * @throws OutcomeUnknownError when the database does not come back in time
+   */
+  async settle<T>(attempt: () => Promise<T>): Promise<T> {
+    const giveUpAt = this.clock.monotonicMs() + SETTLE_DEADLINE_MS;
+    let outcomeIsUnknown = false;
+    for (let pauseMs = 20; ; pauseMs = Math.min(pauseMs * 2, 400)) {
+      try {
+        return await attempt();
+      } catch (error) {
+        outcomeIsUnknown ||= error instanceof ConnectionLostError;
+        const mayClear = error instanceof ConnectionLostError || error instanceof TemporarilyUnavailableError;
+        if (!outcomeIsUnknown || !mayClear) {
+          throw error;
+        }
+        if (this.clock.monotonicMs() + pauseMs > giveUpAt) {
+          throw new OutcomeUnknownError('the database did not come back in time', { cause: error });
+        }
+      }
+      await pause(pauseMs);
+    }
+  }
+
+  /** Whether every migration this build knows has been applied. */
+  async isSchemaCurrent(): Promise<boolean> {
+    const applied = await this.query<{ name: string }>('select name from schema_migrations');
+    const names = new Set(applied.map((row) => row.name));
+    return this.dataSource.migrations.every((migration) => names.has(migration.name ?? migration.constructor.name));
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.dataSource.destroy();
+  }
+
+  private async onConnection<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
+    const client = await this.pool.connect().catch((error: unknown) => {
+      throw new TemporarilyUnavailableError('no database connection could be had', { cause: error });
+    });
+    // Without a listener the loss of a connection between two statements would end the process.
+    client.on('error', ignoreError);
+    try {
+      const result = await work(client);
+      client.off('error', ignoreError);
+      client.release();
+      return result;
+    } catch (error) {
+      client.off('error', ignoreError);
+      client.release(error instanceof ConnectionLostError);
+      throw error;
+    }
+  }
+}
+
+async function runStatement<Row extends object>(
+  client: PoolClient,
+  statement: { readonly text: string; readonly name?: string },
+  values: readonly unknown[] = [],
+): Promise<Row[]> {
+  try {
+    const { rows } = await client.query<Row>({ ...statement, values: [...values] });
+    return rows;
+  } catch (error) {
+    throw translateStatementError(error);
+  }
+}
+
+function ignoreError(): void {
+  // The statement in flight, or the next one, reports it.
+}

@@ -1,0 +1,126 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { Client } from 'pg';
+import type { DatabaseConfig } from '../config/config.js';
+import { isDatabaseUnavailable } from './database.errors.js';
+import { DatabaseAddress } from './database.types.js';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded/embedded-postgres.js';
+import { migrateDatabase } from './migrate.js';
+
+/** How long a database may take to come up beside the service, as containers started together do. */
+const LONGEST_WAIT_MS = 60_000;
+const RETRY_PAUSE_MS = 500;
+
+const OLDEST_SERVER_VERSION = 150_000;
+
+/** The database cannot be used as it is; the message says what to change. */
+export class DatabaseUnusableError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'DatabaseUnusableError';
+  }
+}
+
+export interface OpenDatabase {
+  readonly address: DatabaseAddress;
+  /** Stops the embedded server, if it is ours; to be called when nobody uses the database any more. */
+  close(): Promise<void>;
+}
+
+/**
+ * Finds the configured database, or starts the embedded one by `startEmbedded`, and brings its schema up to date.
+ *
+ * @throws DatabaseUnusableError, and the errors of the embedded server; nothing is left running then
+ */
+export async function openDatabase(
+  config: DatabaseConfig,
+  report: (line: string) => void,
+  shutdown: AbortSignal,
+  startEmbedded: (options: {
+    dataDir: string;
+    onProgress: (line: string) => void;
+  }) => Promise<EmbeddedPostgres> = startEmbeddedPostgres,
+): Promise<OpenDatabase> {
+  if (config.url === undefined) {
+    const server = await startEmbedded({ dataDir: config.dataDir, onProgress: report });
+    try {
+      await migrateDatabase(server.url);
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
+    return { address: { url: server.url, directUrl: server.url }, close: () => server.stop() };
+  }
+  const address = { url: config.url, directUrl: config.directUrl ?? config.url };
+  await requireUsableServer(address.directUrl, report, shutdown);
+  await migrateDatabase(address.directUrl);
+  return { address, close: () => Promise.resolve() };
+}
+
+/**
+ * A server in recovery is a standby: it can take no rotation, and what it shows may be old. Below version 15 the
+ * statements have not been tried.
+ */
+async function requireUsableServer(url: string, report: (line: string) => void, shutdown: AbortSignal): Promise<void> {
+  const server = await waitForServer(url, report, shutdown);
+  if (server.version < OLDEST_SERVER_VERSION) {
+    throw new DatabaseUnusableError('DATABASE_URL names a PostgreSQL server older than version 15. Upgrade it.');
+  }
+  if (server.is_in_recovery) {
+    throw new DatabaseUnusableError('DATABASE_URL names a standby (a server in recovery). Name the primary.');
+  }
+  if (server.encoding !== 'UTF8') {
+    throw new DatabaseUnusableError('The database of DATABASE_URL is not encoded in UTF8. Create one that is.');
+  }
+}
+
+interface ServerFacts {
+  readonly version: number;
+  readonly is_in_recovery: boolean;
+  readonly encoding: string;
+}
+
+async function waitForServer(url: string, report: (line: string) => void, shutdown: AbortSignal): Promise<ServerFacts> {
+  const giveUpAtMs = performance.now() + LONGEST_WAIT_MS;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await askServer(url);
+    } catch (error) {
+      if (!isDatabaseUnavailable(error) || performance.now() > giveUpAtMs || shutdown.aborted) {
+        throw new DatabaseUnusableError(`The database of DATABASE_URL cannot be used: ${reasonOf(error)}`, {
+          cause: error,
+        });
+      }
+      if (attempt === 2) {
+        report(`Waiting for the database of DATABASE_URL (${reasonOf(error)})…`);
+      }
+    }
+    await pause(RETRY_PAUSE_MS);
+  }
+}
+
+async function askServer(url: string): Promise<ServerFacts> {
+  const client = new Client({ connectionString: url, connectionTimeoutMillis: 5_000, query_timeout: 5_000 });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    const { rows } = await client.query<ServerFacts>(
+      `select current_setting('server_version_num')::integer as version, pg_is_in_recovery() as is_in_recovery,
+         current_setting('server_encoding') as encoding`,
+    );
+    const [facts] = rows;
+    if (facts === undefined) {
+      throw new Error('no answer');
+    }
+    return facts;
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+/** The driver's message names the server and the role at most; a connection refused has none, but a code. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) {
+    return 'unknown reason';
+  }
+  return error.message !== '' ? error.message : 'code' in error ? String(error.code) : error.name;
+}

@@ -1,0 +1,36 @@
+import { Controller, Get } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiProperty, ApiTags } from '@nestjs/swagger';
+import { Public } from '../common/public.decorator.js';
+import { ApiProblems } from '../http/api-problems.decorator.js';
+import { HealthService } from './health.service.js';
+
+class HealthDto {
+  @ApiProperty({ example: 'ok' })
+  readonly status!: 'ok';
+}
+
+@ApiTags('health')
+@Public()
+@Controller('health')
+export class HealthController {
+  constructor(private readonly health: HealthService) {}
+
+  @Get('live')
+  @ApiOperation({ summary: 'Whether the process answers; asks nobody else' })
+  @ApiOkResponse({ type: HealthDto })
+  live(): HealthDto {
+    return { status: 'ok' };
+  }
+
+  @Get('ready')
+  @ApiOperation({
+    summary: 'Whether the instance can serve',
+    description: 'The database answers, its schema is current, the keys are loaded and the revocation feed is current.',
+  })
+  @ApiOkResponse({ type: HealthDto })
+  @ApiProblems('temporarily_unavailable')
+  async ready(): Promise<HealthDto> {
+    await this.health.requireReady();
+    return { status: 'ok' };
+  }
+}

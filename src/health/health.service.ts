@@ -1,0 +1,40 @@
+import { Injectable } from '@nestjs/common';
+import { TemporarilyUnavailableError } from '../common/domain.errors.js';
+import { Database } from '../database/database.service.js';
+import { KeysService } from '../keys/keys.service.js';
+import { RevocationFeed } from '../tokens/revocation-feed.service.js';
+
+@Injectable()
+export class HealthService {
+  private checkInFlight: Promise<void> | undefined;
+
+  constructor(
+    private readonly database: Database,
+    private readonly keys: KeysService,
+    private readonly feed: RevocationFeed,
+  ) {}
+
+  /**
+   * Probes that arrive together share one look at the database, so that they never add to its load.
+   *
+   * @throws TemporarilyUnavailableError naming, for the log, what is missing
+   */
+  async requireReady(): Promise<void> {
+    this.checkInFlight ??= this.check().finally(() => {
+      this.checkInFlight = undefined;
+    });
+    await this.checkInFlight;
+  }
+
+  private async check(): Promise<void> {
+    if (!this.keys.isLoaded()) {
+      throw new TemporarilyUnavailableError('no signing key is loaded');
+    }
+    if (!this.feed.isCurrent()) {
+      throw new TemporarilyUnavailableError('the revocation feed is not current');
+    }
+    if (!(await this.database.isSchemaCurrent())) {
+      throw new TemporarilyUnavailableError('migrations are pending');
+    }
+  }
+}

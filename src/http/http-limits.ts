@@ -1,0 +1,25 @@
+export interface HttpLimits {
+  /** The header section, together with the request line. */
+  readonly maxHeaderBytes: number;
+  readonly headersTimeoutMs: number;
+  /** From the first byte of a request to the last of its body. */
+  readonly requestTimeoutMs: number;
+  /** How often the two limits above are enforced. */
+  readonly timeoutCheckIntervalMs: number;
+  /** Without a byte in either direction; longer than the slowest answer. */
+  readonly connectionTimeoutMs: number;
+  /** Longer than the usual 60 s of a load balancer, so that it is never we who close a connection it is about to use. */
+  readonly keepAliveTimeoutMs: number;
+  /** What requests in flight get when the service stops. */
+  readonly drainDeadlineMs: number;
+}
+
+export const DEFAULT_HTTP_LIMITS: HttpLimits = {
+  maxHeaderBytes: 16 * 1024,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 15_000,
+  timeoutCheckIntervalMs: 2_000,
+  connectionTimeoutMs: 60_000,
+  keepAliveTimeoutMs: 75_000,
+  drainDeadlineMs: 10_000,
+};

@@ -1,0 +1,45 @@
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
+
+/** The name of the security scheme, for `@ApiBearerAuth(ACCESS_TOKEN_SCHEME)`. */
+export const ACCESS_TOKEN_SCHEME = 'access-token';
+
+const DOCUMENT_PATH = '/openapi.json';
+const DOCS_PATH = '/docs';
+
+/**
+ * Serves the OpenAPI 3.1 document and, from local files, Swagger UI. Neither is a Nest route, so no guard asks for a
+ * token. Both are revalidated on every load, so that nobody reads the documentation of an earlier version.
+ */
+export function setupOpenApi(app: NestFastifyApplication): void {
+  const description = new DocumentBuilder()
+    .setOpenAPIVersion('3.1.0')
+    .setTitle('Ratchet')
+    .setDescription(
+      'Authentication: short-lived access tokens, refresh tokens that rotate on every use, and a logout that means now.',
+    )
+    .setVersion('1.0')
+    .addTag('auth', 'Accounts, sessions and tokens')
+    .addTag('gateway', 'What an API gateway asks')
+    .addTag('keys', 'Public keys and metadata for verifiers')
+    .addTag('health', 'Probes')
+    .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }, ACCESS_TOKEN_SCHEME)
+    .build();
+
+  app
+    .getHttpAdapter()
+    .getInstance()
+    .addHook('onRequest', (request, reply, done) => {
+      if (request.url === DOCUMENT_PATH || request.url === DOCS_PATH || request.url.startsWith(`${DOCS_PATH}/`)) {
+        reply.header('cache-control', 'no-cache');
+      }
+      done();
+    });
+  SwaggerModule.setup(DOCS_PATH, app, () => SwaggerModule.createDocument(app, description), {
+    jsonDocumentUrl: DOCUMENT_PATH,
+    raw: ['json'],
+    explorer: false,
+    customSiteTitle: 'Ratchet API',
+    swaggerOptions: { persistAuthorization: true, displayRequestDuration: true, tryItOutEnabled: true },
+  });
+}

@@ -1,0 +1,51 @@
+import { describe, expect, it } from '@jest/globals';
+import { Type } from 'class-transformer';
+import { IsString, MaxLength, ValidateNested } from 'class-validator';
+import { ValidationFailedError } from '../common/domain.errors.js';
+import type { FieldError } from '../common/domain.errors.js';
+import { BodyValidationPipe } from './validation.pipe.js';
+
+class InnerDto {
+  @MaxLength(3)
+  @IsString()
+  readonly name!: string;
+}
+
+class OuterDto {
+  @ValidateNested({ each: true })
+  @Type(() => InnerDto)
+  readonly items!: InnerDto[];
+}
+
+async function errorsOf(body: unknown): Promise<readonly FieldError[]> {
+  try {
+    await new BodyValidationPipe().transform(body, { type: 'body', metatype: OuterDto });
+  } catch (error) {
+    if (error instanceof ValidationFailedError) {
+      return error.errors;
+    }
+    throw error;
+  }
+  return [];
+}
+
+describe('BodyValidationPipe', () => {
+  it('lets a body of the documented shape through', async () => {
+    expect(await errorsOf({ items: [{ name: 'abc' }] })).toEqual([]);
+  });
+
+  it('names nested members by their dotted path, with one message each', async () => {
+    expect(await errorsOf({ items: [{ name: 'abc' }, { name: 7, extra: 1 }] })).toEqual(
+      expect.arrayContaining([
+        { field: 'items.1.name', message: 'name must be a string' },
+        { field: 'items.1.extra', message: 'is not a member of this request' },
+      ]),
+    );
+  });
+
+  it('keeps the name of an unknown member short', async () => {
+    expect(await errorsOf({ items: [], ['x'.repeat(5000)]: 1 })).toEqual([
+      { field: 'x'.repeat(100), message: 'is not a member of this request' },
+    ]);
+  });
+});

@@ -1,0 +1,47 @@
+import { ValidationPipe } from '@nestjs/common';
+import type { ArgumentMetadata, ValidationError } from '@nestjs/common';
+import { ValidationFailedError } from '../common/domain.errors.js';
+import type { FieldError } from '../common/domain.errors.js';
+
+const MAX_FIELD_LENGTH = 100;
+
+/**
+ * Lets through what is exactly of the documented shape: no unknown members, no values of another type. One message
+ * per member, in the order of its decorators from the bottom up; no message repeats a value.
+ */
+export class BodyValidationPipe extends ValidationPipe {
+  constructor() {
+    super({
+      transform: true,
+      whitelist: true,
+      forbidNonWhitelisted: true,
+      forbidUnknownValues: true,
+      stopAtFirstError: true,
+      validationError: { target: false, value: false },
+      exceptionFactory: (errors) => new ValidationFailedError(errors.flatMap((error) => fieldErrors(error))),
+    });
+  }
+
+  override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+    // Nest validates `null` as an empty object, which passes wherever every member is optional.
+    if (metadata.type === 'body' && value !== undefined && !isJsonObject(value)) {
+      throw new ValidationFailedError([{ field: 'body', message: 'must be a JSON object' }]);
+    }
+    return super.transform(value, metadata);
+  }
+}
+
+function isJsonObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function fieldErrors(error: ValidationError, parentPath = ''): FieldError[] {
+  // `property` is undefined where class-validator refuses the body as a whole, whatever its type says.
+  const path = [parentPath, error.property].filter(Boolean).join('.') || 'body';
+  const own = Object.entries(error.constraints ?? {}).map(([constraint, message]) => ({
+    // The name of an unknown member is the client's, and may be of any length.
+    field: path.slice(0, MAX_FIELD_LENGTH),
+    message: constraint === 'whitelistValidation' ? 'is not a member of this request' : message,
+  }));
+  return [...own, ...(error.children ?? []).flatMap((child) => fieldErrors(child, path))];
+}

@@ -1,0 +1,37 @@
+import { isatty } from 'node:tty';
+import pretty from 'pino-pretty';
+import type { PrettyOptions } from 'pino-pretty';
+
+const STDOUT_FD = 1;
+/** Written as the message, or of no interest to somebody watching a terminal. */
+const HIDDEN_FIELDS = 'context,request_id,method,path,status,duration_ms,ip';
+
+export function isTerminal(): boolean {
+  return isatty(STDOUT_FD);
+}
+
+/** For people: a clock, a level and a sentence on one line; only a stack takes more. Honours NO_COLOR. */
+export function prettyDestination(options: Pick<PrettyOptions, 'colorize' | 'destination'> = {}): pretty.PrettyStream {
+  return pretty({
+    destination: STDOUT_FD,
+    sync: true,
+    singleLine: true,
+    translateTime: 'SYS:HH:MM:ss',
+    ignore: HIDDEN_FIELDS,
+    messageFormat: messageOf,
+    ...options,
+  });
+}
+
+function messageOf(log: Record<string, unknown>, messageKey: string): string {
+  const message = text(log[messageKey]);
+  if (typeof log['path'] === 'string') {
+    const outcome = log['status'] === undefined ? message : `${text(log['status'])} ${text(log['duration_ms'])} ms`;
+    return `${text(log['method'])} ${log['path']} ${outcome}`;
+  }
+  return typeof log['context'] === 'string' ? `[${log['context']}] ${message}` : message;
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+}

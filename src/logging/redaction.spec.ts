@@ -1,0 +1,92 @@
+import { describe, expect, it } from '@jest/globals';
+import { redactFields, redactLine } from './redaction.js';
+
+describe('redactFields', () => {
+  it.each([
+    'password',
+    'current_password',
+    'newPassword',
+    'refresh_token',
+    'access_token',
+    'Authorization',
+    'cookie',
+    'Set-Cookie',
+    'idempotency-key',
+    'AUTH_SECRET',
+    'secrets',
+    'password_hash',
+    'privateKey',
+  ])('hides the value of %s at any depth', (key) => {
+    const hidden = { [key]: '[redacted]' };
+    expect(redactFields({ [key]: 'planted', deep: [{ er: { [key]: ['planted'] } }] })).toEqual({
+      ...hidden,
+      deep: [{ er: hidden }],
+    });
+  });
+
+  it.each(['code', 'key_id', 'access_token_ttl_seconds', 'token_type', 'user_id'])('leaves %s readable', (key) => {
+    expect(redactFields({ [key]: 'value' })).toEqual({ [key]: 'value' });
+  });
+
+  it('says that a secret is absent', () => {
+    expect(redactFields({ password: undefined, refresh_token: null })).toEqual({
+      password: undefined,
+      refresh_token: null,
+    });
+  });
+
+  it('reduces an error, and its causes, to what no driver has decorated', () => {
+    const cause = Object.assign(new TypeError('inner'), { parameters: ['planted'] });
+    const error = Object.assign(new Error('outer', { cause }), { code: '23505', query: 'planted' });
+    expect(redactFields({ err: error })).toEqual({
+      err: {
+        type: 'Error',
+        message: 'outer',
+        code: '23505',
+        stack: error.stack,
+        cause: { type: 'TypeError', message: 'inner', stack: cause.stack },
+      },
+    });
+  });
+
+  it('writes no bytes and stops at a cycle', () => {
+    const cycle: Record<string, unknown> = { bytes: Buffer.from('planted') };
+    cycle['self'] = cycle;
+    const text = JSON.stringify(redactFields(cycle));
+    expect(text).toContain('[7 bytes]');
+    expect(text).toContain('[too deep]');
+  });
+
+  it('does not touch what the caller goes on using', () => {
+    const fields = { nested: { password: 'kept' } };
+    redactFields(fields);
+    expect(fields).toEqual({ nested: { password: 'kept' } });
+  });
+});
+
+describe('redactLine', () => {
+  const jws = `eyJ${'a'.repeat(40)}.${'b'.repeat(40)}.${'c-_'.repeat(20)}`;
+
+  it.each([
+    ['a refresh token', `rt1.${'Ab-_'.repeat(23)}`, 'rt1.[redacted]'],
+    ['a JWT', jws, 'eyJ[redacted]'],
+    ['a JWT without a signature', `${jws.slice(0, 84)}.`, 'eyJ[redacted]'],
+    ['a bearer header', 'Bearer abcdefghijklmnop1234', 'Bearer [redacted]'],
+    [
+      'a database password',
+      'postgres://ratchet:p@ss:w/rd@db:5432/ratchet',
+      'postgres://ratchet:[redacted]@db:5432/ratchet',
+    ],
+    ['a connection string', 'host=db password=hunter2 user=a', 'host=db password=[redacted] user=a'],
+    ['a password hash', '$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA', '[redacted]'],
+    ['a private key', '-----BEGIN PRIVATE KEY-----\\nMIGH\\n-----END PRIVATE KEY-----', '[redacted]'],
+  ])('hides %s wherever it stands, and keeps the line parseable', (_name, secret, redacted) => {
+    const line = JSON.stringify({ msg: `before ${secret} after`, list: [{ at: secret }] });
+    expect(JSON.parse(redactLine(line))).toEqual({ msg: `before ${redacted} after`, list: [{ at: redacted }] });
+  });
+
+  it('leaves ordinary sentences alone', () => {
+    const line = '{"msg":"Bearer tokens of rt1 families, eyJ, http://a:3000/x, password: must be a string"}';
+    expect(redactLine(line)).toBe(line);
+  });
+});

@@ -1,0 +1,373 @@
+import { Injectable } from '@nestjs/common';
+import { Config } from '../config/config.js';
+import { Database, type PreparedStatement, type Transaction } from '../database/database.service.js';
+import { RefreshTokenFamilyEntity } from './refresh-token-family.entity.js';
+import type { ClientInfo, RevokeReason, Session } from './tokens.types.js';
+
+/** Instances LISTEN here; the payload is empty, the channel only wakes the poll. */
+export const REVOCATION_CHANNEL = 'ratchet_revocations';
+
+/** A valid tag this far ahead of the database is a forgery, not a rotation that was lost. */
+const MAX_GENERATIONS_AHEAD = 1_000;
+
+/** The longest access token allowed (3600 s) and two minutes for clocks and slow readers. */
+const TOMBSTONE_SECONDS = 3_720;
+
+export interface Presentation {
+  readonly familyId: string;
+  readonly secretHash: Buffer;
+  readonly generation: number;
+  /** Hash of this refresh's key, the client's or an internal one, at the presented generation. */
+  readonly retryKeyHash: Buffer;
+  /** Hash of the client's key at the generation before: equal to the stored one when the key has served already. */
+  readonly previousRetryKeyHash: Buffer | undefined;
+  readonly isKeyFromClient: boolean;
+  /** The server key that the successor will be tagged with. */
+  readonly keyId: number;
+  readonly client: ClientInfo;
+}
+
+export type RotationOutcome =
+  { readonly kind: 'unknown_family' } | ({ readonly kind: RotationVerdict } & RotatedFamily);
+
+/** The rows of DESIGN section 4's table, in its order. */
+export type RotationVerdict =
+  | 'forged'
+  | 'ended_by_reuse'
+  | 'ended_by_disabling'
+  | 'ended'
+  | 'expired'
+  | 'user_not_active'
+  | 'key_reused'
+  | 'rotated'
+  | 'replayed'
+  | 'reused'
+  | 'rolled_forward'
+  | 'rolled_back';
+
+export interface RotatedFamily {
+  readonly userId: string;
+  readonly roles: readonly string[];
+  /** The generation and the server key id of the one token that is good now. */
+  readonly generation: number;
+  readonly keyId: number;
+  readonly times: FamilyTimes;
+  /** Where the rotation before this presentation came from. */
+  readonly lastIpAddress: string | undefined;
+}
+
+/** The database's clock, in seconds since the epoch with fractions. */
+export interface FamilyTimes {
+  readonly nowSeconds: number;
+  readonly rotatedAtSeconds: number;
+  readonly expiresAtSeconds: number;
+}
+
+interface RotationRow extends FamilyTimesRow {
+  readonly verdict: RotationVerdict;
+  readonly user_id: string;
+  readonly roles: string[];
+  readonly generation: number;
+  readonly key_id: number;
+  readonly last_ip_address: string | null;
+}
+
+/**
+ * Decides one presentation and carries the decision out, in one statement and so in one commit. The row lock lets
+ * exactly one of any number of concurrent presentations win; whoever waited judges the row as the winner left it,
+ * because a locking read returns the newest version. `judged` is computed from that locked version only: the update
+ * below it finds the row by key and takes every decision from `judged`, never from its own, older, look at the table.
+ * `seen_at` is read after the lock was had, so that waiting cannot make a token look fresher than it is.
+ *
+ * $1 family id, $2 secret hash, $3 generation, $4 retry key hash, $5 retry key hash one generation before, $6 key is
+ * the client's, $7 key id of the successor, $8 address, $9 user agent, $10 idle seconds, $11 grace seconds,
+ * $12 roll forward
+ */
+const ROTATE_FAMILY: PreparedStatement = {
+  name: 'rotate_family',
+  text: `
+    with locked as materialized (
+      select * from refresh_token_families where id = $1 for no key update
+    ),
+    seen as materialized (
+      select locked.*, clock_timestamp() as seen_at from locked
+    ),
+    judged as materialized (
+      select seen.*, coalesce(users.roles, '{}') as roles,
+        case
+          when secret_hash <> $2 or $3 > generation + ${MAX_GENERATIONS_AHEAD} then 'forged'
+          when revoked_at is not null then
+            case revoke_reason when 'reuse' then 'ended_by_reuse' when 'user_disabled' then 'ended_by_disabling' else 'ended' end
+          when seen_at >= expires_at or seen_at >= rotated_at + make_interval(secs => $10) then 'expired'
+          when users.status is distinct from 'active' then 'user_not_active'
+          when $3 = generation and retry_key_hash = $5 then 'key_reused'
+          when $3 = generation then 'rotated'
+          when $3 = generation - 1 and retry_key_hash = $4 then 'replayed'
+          when $3 = generation - 1 and not retry_key_from_client and seen_at < rotated_at + make_interval(secs => $11)
+            then 'replayed'
+          when $3 < generation then 'reused'
+          when $12 then 'rolled_forward'
+          else 'rolled_back'
+        end as verdict
+      from seen left join users on users.id = seen.user_id
+    ),
+    moved as (
+      update refresh_token_families as family
+      set generation = $3 + 1, key_id = $7, rotated_at = judged.seen_at, retry_key_hash = $4,
+          retry_key_from_client = $6, ip_address = $8::inet, user_agent = $9
+      from judged
+      where family.id = $1 and judged.verdict in ('rotated', 'rolled_forward')
+    ),
+    ended as (
+      update refresh_token_families as family
+      set revoked_at = judged.seen_at, revoked_xid = pg_current_xact_id(),
+          revoke_reason = case judged.verdict when 'reused' then 'reuse' else 'rolled_back' end
+      from judged
+      where family.id = $1 and judged.verdict in ('reused', 'rolled_back')
+      returning pg_notify('${REVOCATION_CHANNEL}', '')
+    )
+    select verdict, user_id, roles, host(ip_address) as last_ip_address,
+      case when verdict in ('rotated', 'rolled_forward') then $3 + 1 else generation end as generation,
+      case when verdict in ('rotated', 'rolled_forward') then $7 else key_id end as key_id,
+      extract(epoch from seen_at)::float8 as now_seconds,
+      extract(epoch from case when verdict in ('rotated', 'rolled_forward') then seen_at else rotated_at end)::float8
+        as rotated_at_seconds,
+      extract(epoch from expires_at)::float8 as expires_at_seconds
+    from judged`,
+};
+
+const NOTIFY_REVOCATION = `pg_notify('${REVOCATION_CHANNEL}', '')`;
+
+/** The only place with SQL on `refresh_token_families`. */
+@Injectable()
+export class FamiliesRepository {
+  constructor(
+    private readonly database: Database,
+    private readonly config: Config,
+  ) {}
+
+  /** @param admit called when a connection is at hand, right before the statement is sent; may throw to drop it */
+  async rotateFamily(presentation: Presentation, admit: () => void): Promise<RotationOutcome> {
+    const { idleTtlSeconds, graceSeconds, rollForward } = this.config.refreshTokens;
+    const [row] = await this.database.queryPrepared<RotationRow>(
+      ROTATE_FAMILY,
+      [
+        presentation.familyId,
+        presentation.secretHash,
+        presentation.generation,
+        presentation.retryKeyHash,
+        presentation.previousRetryKeyHash,
+        presentation.isKeyFromClient,
+        presentation.keyId,
+        presentation.client.ipAddress,
+        presentation.client.userAgent,
+        idleTtlSeconds,
+        graceSeconds,
+        rollForward,
+      ],
+      admit,
+    );
+    if (row === undefined) {
+      return { kind: 'unknown_family' };
+    }
+    return {
+      kind: row.verdict,
+      userId: row.user_id,
+      roles: row.roles,
+      generation: row.generation,
+      keyId: row.key_id,
+      times: familyTimesOf(row),
+      lastIpAddress: row.last_ip_address ?? undefined,
+    };
+  }
+
+  /**
+   * Makes a family unless it exists already, which it does when this runs a second time because the first outcome was
+   * unknown. The caller holds the lock on the user's row, so the number of live families cannot change in between.
+   *
+   * @returns the new family's times and the ids of the sessions that had to make room for it
+   */
+  async createFamily(
+    transaction: Transaction,
+    family: {
+      readonly id: string;
+      readonly userId: string;
+      readonly secretHash: Buffer;
+      readonly keyId: number;
+      readonly client: ClientInfo;
+    },
+  ): Promise<{ readonly times: FamilyTimes; readonly evictedIds: readonly string[] }> {
+    const { ttlSeconds } = this.config.refreshTokens;
+    const selectTimes = `select extract(epoch from created_at)::float8 as now_seconds,
+      extract(epoch from rotated_at)::float8 as rotated_at_seconds,
+      extract(epoch from expires_at)::float8 as expires_at_seconds`;
+    const [existing] = await transaction.query<FamilyTimesRow>(
+      `${selectTimes} from refresh_token_families where id = $1`,
+      [family.id],
+    );
+    if (existing !== undefined) {
+      return { times: familyTimesOf(existing), evictedIds: [] };
+    }
+    const evictedIds = await this.evictLeastRecentlyRotated(transaction, family.userId);
+    const [created] = await transaction.query<FamilyTimesRow>(
+      `with created as (
+         insert into refresh_token_families
+           (id, user_id, secret_hash, generation, key_id, rotated_at, created_at, expires_at, ip_address, user_agent)
+         select $1, $2, $3, 1, $4, now.at, now.at, now.at + make_interval(secs => $5), $6, $7
+         from (select clock_timestamp() as at) as now
+         returning created_at, rotated_at, expires_at
+       )
+       ${selectTimes} from created`,
+      [
+        family.id,
+        family.userId,
+        family.secretHash,
+        family.keyId,
+        ttlSeconds,
+        family.client.ipAddress,
+        family.client.userAgent,
+      ],
+    );
+    if (created === undefined) {
+      throw new Error('an insert returned no row');
+    }
+    return { times: familyTimesOf(created), evictedIds };
+  }
+
+  /**
+   * Ends one family, if it lives and the secret is its own; ends nothing twice, so the first reason stays. Waits for a
+   * rotation of it that is under way and then ends what that rotation left.
+   *
+   * @returns whether the secret was right, whatever state the family was in; undefined when there is no such family
+   */
+  async endFamilyBySecret(familyId: string, secretHash: Buffer, reason: RevokeReason): Promise<boolean | undefined> {
+    const [row] = await this.database.query<{ is_secret_right: boolean }>(
+      `with ended as (
+         update refresh_token_families
+         set revoked_at = clock_timestamp(), revoked_xid = pg_current_xact_id(), revoke_reason = $3
+         where id = $1 and secret_hash = $2 and revoked_at is null
+         returning ${NOTIFY_REVOCATION}
+       )
+       select secret_hash = $2 as is_secret_right from refresh_token_families where id = $1`,
+      [familyId, secretHash, reason],
+    );
+    return row?.is_secret_right;
+  }
+
+  /** @returns whether the user has, or had, a session of this id; one that has ended already stays as it is */
+  async endFamilyOfUser(userId: string, familyId: string, reason: RevokeReason): Promise<boolean> {
+    const rows = await this.database.query(
+      `with ended as (
+         update refresh_token_families
+         set revoked_at = clock_timestamp(), revoked_xid = pg_current_xact_id(), revoke_reason = $3
+         where id = $1 and user_id = $2 and revoked_at is null
+         returning ${NOTIFY_REVOCATION}
+       )
+       select id from refresh_token_families where id = $1 and user_id = $2`,
+      [familyId, userId, reason],
+    );
+    return rows.length > 0;
+  }
+
+  /**
+   * Ends every live family of a user. The caller holds the lock on the user's row, taken in an earlier statement: this
+   * one's snapshot then holds every family that a login could have made, and none can be made until the commit.
+   *
+   * @param exceptId the family that this transaction makes in their place, which a repetition finds there
+   * @returns the ids of the families it ended
+   */
+  async endFamiliesOfUser(
+    transaction: Transaction,
+    userId: string,
+    reason: RevokeReason,
+    exceptId?: string,
+  ): Promise<readonly string[]> {
+    const rows = await transaction.query<{ id: string }>(
+      `update refresh_token_families
+       set revoked_at = clock_timestamp(), revoked_xid = pg_current_xact_id(), revoke_reason = $2
+       where user_id = $1 and revoked_at is null and id is distinct from $3
+       returning id, ${NOTIFY_REVOCATION}`,
+      [userId, reason, exceptId],
+    );
+    return rows.map((row) => row.id);
+  }
+
+  /** The sessions of a user that a refresh could still continue, the last used first. */
+  async listLiveSessions(userId: string): Promise<readonly Session[]> {
+    const families = await this.database
+      .repository(RefreshTokenFamilyEntity)
+      .createQueryBuilder('family')
+      .where('family.userId = :userId', { userId })
+      .andWhere('family.revokedAt is null')
+      .andWhere('family.expiresAt > now()')
+      .andWhere('family.rotatedAt > now() - make_interval(secs => :idleTtlSeconds)', {
+        idleTtlSeconds: this.config.refreshTokens.idleTtlSeconds,
+      })
+      .orderBy('family.rotatedAt', 'DESC')
+      .getMany();
+    return families.map((family) => ({
+      id: family.id,
+      createdAt: family.createdAt,
+      lastUsedAt: family.rotatedAt,
+      expiresAt: family.expiresAt,
+      ipAddress: family.ipAddress ?? undefined,
+      userAgent: family.userAgent ?? undefined,
+    }));
+  }
+
+  /**
+   * Deletes families whose last access token has long expired. A row that somebody holds is left for the next time, so
+   * the job never waits and never makes a request wait for more than one small batch.
+   *
+   * @returns how many were deleted
+   */
+  async deleteTombstones(transaction: Transaction, batchSize: number): Promise<number> {
+    const rows = await transaction.query(
+      `with doomed as materialized (
+         select id from refresh_token_families
+         where expires_at < now() - make_interval(secs => ${TOMBSTONE_SECONDS})
+         order by expires_at
+         limit $1
+         for update skip locked
+       )
+       delete from refresh_token_families using doomed
+       where refresh_token_families.id = doomed.id
+       returning 1`,
+      [batchSize],
+    );
+    return rows.length;
+  }
+
+  /** Makes room for one more live family under the limit, at the expense of those that were used longest ago. */
+  private async evictLeastRecentlyRotated(transaction: Transaction, userId: string): Promise<readonly string[]> {
+    const { idleTtlSeconds, maxSessionsPerUser } = this.config.refreshTokens;
+    const rows = await transaction.query<{ id: string }>(
+      `update refresh_token_families
+       set revoked_at = clock_timestamp(), revoked_xid = pg_current_xact_id(), revoke_reason = 'session_limit'
+       where revoked_at is null and id in (
+         select id from refresh_token_families
+         where user_id = $1 and revoked_at is null
+           and expires_at > clock_timestamp() and rotated_at > clock_timestamp() - make_interval(secs => $2)
+         order by rotated_at desc, id
+         offset $3
+       )
+       returning id, ${NOTIFY_REVOCATION}`,
+      [userId, idleTtlSeconds, maxSessionsPerUser - 1],
+    );
+    return rows.map((row) => row.id);
+  }
+}
+
+interface FamilyTimesRow {
+  readonly now_seconds: number;
+  readonly rotated_at_seconds: number;
+  readonly expires_at_seconds: number;
+}
+
+function familyTimesOf(row: FamilyTimesRow): FamilyTimes {
+  return {
+    nowSeconds: row.now_seconds,
+    rotatedAtSeconds: row.rotated_at_seconds,
+    expiresAtSeconds: row.expires_at_seconds,
+  };
+}

@@ -1,0 +1,95 @@
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+
+const PREFIX = 'rt1.';
+const KEY_ID_OFFSET = 0;
+const FAMILY_ID_OFFSET = 1;
+const FAMILY_SECRET_OFFSET = 17;
+const GENERATION_OFFSET = 33;
+const TAG_OFFSET = 37;
+const TOKEN_BYTES = 69;
+
+/** 69 bytes are 92 characters exactly: no slack bits, so a token has one spelling only. */
+const TOKEN_SHAPE = /^rt1\.[A-Za-z0-9_-]{92}$/;
+
+/** The column that holds a generation is a signed 32-bit integer, and its successor has to fit as well. */
+const MAX_GENERATION = 0x7ffffffe;
+
+export interface RefreshTokenParts {
+  /** Id of the server key that the tag was made with. */
+  readonly keyId: number;
+  /** Canonical lower-case UUID. */
+  readonly familyId: string;
+  /** 16 bytes that only the holder of a token of this family knows. */
+  readonly familySecret: Buffer;
+  readonly generation: number;
+}
+
+/** @param macKey the key that `parts.keyId` names */
+export function encodeRefreshToken(parts: RefreshTokenParts, macKey: Buffer): string {
+  const bytes = Buffer.alloc(TOKEN_BYTES);
+  bytes.writeUInt8(parts.keyId, KEY_ID_OFFSET);
+  bytes.write(parts.familyId.replaceAll('-', ''), FAMILY_ID_OFFSET, 'hex');
+  parts.familySecret.copy(bytes, FAMILY_SECRET_OFFSET);
+  bytes.writeUInt32BE(parts.generation, GENERATION_OFFSET);
+  tagOf(bytes, macKey).copy(bytes, TAG_OFFSET);
+  return PREFIX + bytes.toString('base64url');
+}
+
+/**
+ * Reads a token that this service issued, and no other: shape, canonical encoding and tag are checked before anything
+ * else is believed, so that rubbish never reaches the database and nobody can address a family by guessing its id.
+ *
+ * @param macKeyOf the MAC key with this id, or undefined when it is not accepted
+ * @returns undefined for anything that this service did not issue
+ */
+export function decodeRefreshToken(
+  token: string,
+  macKeyOf: (keyId: number) => Buffer | undefined,
+): RefreshTokenParts | undefined {
+  if (!TOKEN_SHAPE.test(token)) {
+    return undefined;
+  }
+  const bytes = Buffer.from(token.slice(PREFIX.length), 'base64url');
+  const keyId = bytes.readUInt8(KEY_ID_OFFSET);
+  const macKey = macKeyOf(keyId);
+  if (macKey === undefined || !timingSafeEqual(tagOf(bytes, macKey), bytes.subarray(TAG_OFFSET))) {
+    return undefined;
+  }
+  const generation = bytes.readUInt32BE(GENERATION_OFFSET);
+  if (generation < 1 || generation > MAX_GENERATION) {
+    return undefined;
+  }
+  return {
+    keyId,
+    familyId: uuidOf(bytes.toString('hex', FAMILY_ID_OFFSET, FAMILY_SECRET_OFFSET)),
+    familySecret: bytes.subarray(FAMILY_SECRET_OFFSET, GENERATION_OFFSET),
+    generation,
+  };
+}
+
+/** What the database stores in the family secret's place. */
+export function hashFamilySecret(familySecret: Buffer): Buffer {
+  return createHash('sha256').update(familySecret).digest();
+}
+
+/**
+ * Recognises the retry of one particular refresh. Keyed with the family's secret, which the database does not hold, so
+ * that a dump tells nothing about the key, and which no change of `AUTH_SECRET` alters, so that a retry is still
+ * recognised across one.
+ *
+ * @param generation the generation presented together with the key
+ */
+export function hashRetryKey(parts: RefreshTokenParts, generation: number, retryKey: string): Buffer {
+  return createHmac('sha256', parts.familySecret)
+    .update(`ratchet retry key\n${parts.familyId}\n${generation}\n`)
+    .update(retryKey)
+    .digest();
+}
+
+function tagOf(bytes: Buffer, macKey: Buffer): Buffer {
+  return createHmac('sha256', macKey).update(PREFIX).update(bytes.subarray(0, TAG_OFFSET)).digest();
+}
+
+function uuidOf(hex: string): string {
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}

@@ -1,0 +1,31 @@
+import { DomainError } from '../common/domain.errors.js';
+
+/** Not a token that this service issued. */
+export class RefreshTokenInvalidError extends DomainError {
+  readonly code = 'refresh_token_invalid';
+}
+
+/** An earlier token of a family, or any token of a family that died of that. */
+export class RefreshTokenReusedError extends DomainError {
+  readonly code = 'refresh_token_reused';
+}
+
+/** The session was ended by its owner, an operator or a rule. */
+export class SessionRevokedError extends DomainError {
+  readonly code = 'session_revoked';
+}
+
+/** The session reached its absolute end or was idle for too long. */
+export class SessionExpiredError extends DomainError {
+  readonly code = 'session_expired';
+}
+
+/** The `Idempotency-Key` of the rotation that made this very token: a key may serve one refresh only. */
+export class IdempotencyKeyReusedError extends DomainError {
+  readonly code = 'idempotency_key_reused';
+}
+
+/** No session of this user has this id. */
+export class SessionNotFoundError extends DomainError {
+  readonly code = 'not_found';
+}

@@ -1,0 +1,300 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { Injectable, Logger } from '@nestjs/common';
+import { Clock } from '../common/clock.js';
+import { AccountDisabledError, DomainError, TemporarilyUnavailableError } from '../common/domain.errors.js';
+import { type ServerKey, ServerKeys } from '../common/server-keys.js';
+import { Config } from '../config/config.js';
+import { Database, type Transaction } from '../database/database.service.js';
+import {
+  FamiliesRepository,
+  type FamilyTimes,
+  type RotatedFamily,
+  type RotationOutcome,
+} from './families.repository.js';
+import {
+  decodeRefreshToken,
+  encodeRefreshToken,
+  hashFamilySecret,
+  hashRetryKey,
+  type RefreshTokenParts,
+} from './refresh-token.codec.js';
+import { RevocationFeed } from './revocation-feed.service.js';
+import {
+  IdempotencyKeyReusedError,
+  RefreshTokenInvalidError,
+  RefreshTokenReusedError,
+  SessionExpiredError,
+  SessionNotFoundError,
+  SessionRevokedError,
+} from './tokens.errors.js';
+import type { ClientInfo, NewFamily, RefreshRequest, RevokeReason, Session, SessionGrant } from './tokens.types.js';
+
+/**
+ * A refresh that has waited this long is dropped before its statement is sent: its client may have given up and moved
+ * on, and the late duplicate would look like a theft.
+ */
+const LONGEST_WAIT_BEFORE_ROTATION_MS = 5_000;
+
+const FAMILY_SECRET_BYTES = 16;
+const INTERNAL_RETRY_KEY_BYTES = 16;
+
+/** Makes, rotates and ends refresh-token families; knows users by their id only. */
+@Injectable()
+export class TokensService {
+  private readonly logger = new Logger(TokensService.name);
+
+  constructor(
+    private readonly families: FamiliesRepository,
+    private readonly feed: RevocationFeed,
+    private readonly database: Database,
+    private readonly keys: ServerKeys,
+    private readonly clock: Clock,
+    private readonly config: Config,
+  ) {}
+
+  newFamily(): NewFamily {
+    return { id: randomUUID(), secret: randomBytes(FAMILY_SECRET_BYTES) };
+  }
+
+  /**
+   * Opens a session inside the caller's transaction, which holds the lock on the user's row and has checked the user's
+   * status and credential version under it. Idempotent per `family`.
+   *
+   * @returns the grant, and the sessions that the limit ended; the caller passes them to `announceEnded` after its commit
+   */
+  async createFamily(
+    transaction: Transaction,
+    family: NewFamily,
+    user: { readonly id: string; readonly roles: readonly string[] },
+    client: ClientInfo,
+  ): Promise<{ readonly grant: SessionGrant; readonly evictedIds: readonly string[] }> {
+    const key = this.keys.current;
+    const { times, evictedIds } = await this.families.createFamily(transaction, {
+      id: family.id,
+      userId: user.id,
+      secretHash: hashFamilySecret(family.secret),
+      keyId: key.id,
+      client,
+    });
+    const parts = { keyId: key.id, familyId: family.id, familySecret: family.secret, generation: 1 };
+    return { grant: this.grantOf(parts, key, { userId: user.id, roles: user.roles, times }), evictedIds };
+  }
+
+  /**
+   * Exchanges a refresh token for its successor, at most once (DESIGN section 4). An outcome that is lost with the
+   * connection is settled before this returns: the statement is repeated with the same keys, and the repetition of a
+   * rotation that did commit is a replay.
+   *
+   * @throws RefreshTokenInvalidError, RefreshTokenReusedError, SessionRevokedError, SessionExpiredError,
+   *   AccountDisabledError, IdempotencyKeyReusedError
+   * @throws TemporarilyUnavailableError nothing was done
+   * @throws OutcomeUnknownError the database did not come back in time
+   */
+  async refresh(request: RefreshRequest): Promise<SessionGrant> {
+    const receivedAtMs = this.clock.monotonicMs();
+    const presented = this.identify(request.refreshToken);
+    const retryKey = request.idempotencyKey ?? randomBytes(INTERNAL_RETRY_KEY_BYTES).toString('base64url');
+    const presentation = {
+      familyId: presented.familyId,
+      secretHash: hashFamilySecret(presented.familySecret),
+      generation: presented.generation,
+      retryKeyHash: hashRetryKey(presented, presented.generation, retryKey),
+      previousRetryKeyHash:
+        request.idempotencyKey === undefined
+          ? undefined
+          : hashRetryKey(presented, presented.generation - 1, request.idempotencyKey),
+      isKeyFromClient: request.idempotencyKey !== undefined,
+      keyId: this.keys.current.id,
+      client: request.client,
+    };
+    let isRepetition = false;
+    const outcome = await this.database.settle(() =>
+      this.families.rotateFamily(presentation, () => {
+        // A repetition may take as long as `settle` allows, but not outlive its client: see above.
+        const hasWaitedTooLong = this.clock.monotonicMs() - receivedAtMs > LONGEST_WAIT_BEFORE_ROTATION_MS;
+        if (request.isAbandoned() || (hasWaitedTooLong && !isRepetition)) {
+          throw new RefreshDroppedError();
+        }
+        isRepetition = true;
+      }),
+    );
+    return this.concludeRefresh(outcome, presented, request.client);
+  }
+
+  /**
+   * Reads an authentic token without asking the database.
+   *
+   * @throws RefreshTokenInvalidError
+   */
+  identify(refreshToken: string): RefreshTokenParts {
+    const parts = decodeRefreshToken(refreshToken, (keyId) => this.keys.find(keyId)?.refreshTokenMacKey);
+    if (parts === undefined) {
+      throw new RefreshTokenInvalidError('shape or tag');
+    }
+    return parts;
+  }
+
+  /**
+   * Ends the session that an authentic token of any generation belongs to; ended, expired and deleted ones are fine too.
+   *
+   * @throws RefreshTokenInvalidError when the secret is wrong, which means that the server key has leaked
+   */
+  async endSessionByToken(parts: RefreshTokenParts, reason: RevokeReason): Promise<void> {
+    const isSecretRight = await this.database.settle(() =>
+      this.families.endFamilyBySecret(parts.familyId, hashFamilySecret(parts.familySecret), reason),
+    );
+    if (isSecretRight === false) {
+      this.raiseForgeryAlarm(parts);
+      throw new RefreshTokenInvalidError('authentic tag with a wrong secret');
+    }
+    this.feed.add([parts.familyId]);
+  }
+
+  /** Ends the session of a verified access token; one that has ended or been cleaned up is fine too. */
+  async endSessionByIdentity(userId: string, sessionId: string, reason: RevokeReason): Promise<void> {
+    await this.database.settle(() => this.families.endFamilyOfUser(userId, sessionId, reason));
+    this.feed.add([sessionId]);
+  }
+
+  /** @throws SessionNotFoundError when the user never had this session */
+  async endSessionOfUser(userId: string, sessionId: string, reason: RevokeReason): Promise<void> {
+    const isOwn = await this.database.settle(() => this.families.endFamilyOfUser(userId, sessionId, reason));
+    if (!isOwn) {
+      throw new SessionNotFoundError();
+    }
+    this.feed.add([sessionId]);
+  }
+
+  /**
+   * Ends every session of a user inside the caller's transaction, which holds the lock on the user's row.
+   *
+   * @param exceptId the family that this transaction makes in their place, which a repetition finds there
+   * @returns the ids it ended; the caller passes them to `announceEnded` after its commit
+   */
+  endSessionsOfUser(
+    transaction: Transaction,
+    userId: string,
+    reason: RevokeReason,
+    exceptId?: string,
+  ): Promise<readonly string[]> {
+    return this.families.endFamiliesOfUser(transaction, userId, reason, exceptId);
+  }
+
+  /** To be called after the commit and before the answer: from here on this instance refuses the sessions' tokens. */
+  announceEnded(sessionIds: readonly string[]): void {
+    this.feed.add(sessionIds);
+  }
+
+  listSessions(userId: string): Promise<readonly Session[]> {
+    return this.families.listLiveSessions(userId);
+  }
+
+  private concludeRefresh(outcome: RotationOutcome, presented: RefreshTokenParts, client: ClientInfo): SessionGrant {
+    const sessionId = presented.familyId;
+    switch (outcome.kind) {
+      case 'unknown_family':
+      case 'expired':
+        throw new SessionExpiredError();
+      case 'forged':
+        this.raiseForgeryAlarm(presented);
+        throw new RefreshTokenInvalidError('authentic tag with a wrong secret or an impossible generation');
+      case 'ended_by_reuse':
+        throw new RefreshTokenReusedError('the session has died of a reuse before');
+      case 'ended_by_disabling':
+      case 'user_not_active':
+        throw new AccountDisabledError();
+      case 'ended':
+        throw new SessionRevokedError();
+      case 'key_reused':
+        throw new IdempotencyKeyReusedError();
+      case 'reused':
+        this.feed.add([sessionId]);
+        this.logger.warn({
+          event: 'refresh_token_reused',
+          sid: sessionId,
+          userId: outcome.userId,
+          presentedGeneration: presented.generation,
+          currentGeneration: outcome.generation,
+          ipAddress: client.ipAddress,
+          lastIpAddress: outcome.lastIpAddress,
+        });
+        throw new RefreshTokenReusedError();
+      case 'rolled_back':
+        this.feed.add([sessionId]);
+        this.reportLostCommits(presented, 'the session was ended (REFRESH_ROLL_FORWARD=off)');
+        throw new SessionRevokedError();
+      case 'rolled_forward':
+        this.reportLostCommits(presented, 'the session goes on from the presented token');
+        return this.grantSuccessor(outcome, presented);
+      case 'replayed':
+        if (outcome.lastIpAddress !== client.ipAddress) {
+          this.logger.warn({
+            event: 'refresh_replayed_from_another_address',
+            sid: sessionId,
+            ipAddress: client.ipAddress,
+            lastIpAddress: outcome.lastIpAddress,
+          });
+        }
+        return this.grantSuccessor(outcome, presented);
+      case 'rotated':
+        return this.grantSuccessor(outcome, presented);
+    }
+  }
+
+  /** The successor is a function of the family, its secret, the generation and the key: nothing of it was stored. */
+  private grantSuccessor(family: RotatedFamily, presented: RefreshTokenParts): SessionGrant {
+    const key = this.keys.find(family.keyId);
+    if (key === undefined) {
+      this.logger.error({ event: 'server_key_missing', keyId: family.keyId, sid: presented.familyId });
+      throw new TemporarilyUnavailableError('the successor was minted under a secret that this instance lacks');
+    }
+    const { familyId, familySecret } = presented;
+    const successor = { keyId: family.keyId, familyId, familySecret, generation: family.generation };
+    return this.grantOf(successor, key, family);
+  }
+
+  private grantOf(
+    parts: RefreshTokenParts,
+    key: ServerKey,
+    family: { readonly userId: string; readonly roles: readonly string[]; readonly times: FamilyTimes },
+  ): SessionGrant {
+    const { nowSeconds, rotatedAtSeconds, expiresAtSeconds } = family.times;
+    const unusableAtSeconds = Math.min(rotatedAtSeconds + this.config.refreshTokens.idleTtlSeconds, expiresAtSeconds);
+    return {
+      refreshToken: encodeRefreshToken(parts, key.refreshTokenMacKey),
+      refreshExpiresInSeconds: Math.max(0, Math.floor(unusableAtSeconds - nowSeconds)),
+      sessionId: parts.familyId,
+      userId: family.userId,
+      roles: family.roles,
+      issuedAtSeconds: Math.floor(nowSeconds),
+      sessionExpiresAtSeconds: Math.floor(expiresAtSeconds),
+    };
+  }
+
+  private raiseForgeryAlarm(presented: RefreshTokenParts): void {
+    this.logger.error({
+      event: 'refresh_token_forged',
+      alarm: 'A refresh token has a valid tag but is not of this family: AUTH_SECRET has leaked. Replace it.',
+      sid: presented.familyId,
+      presentedGeneration: presented.generation,
+    });
+  }
+
+  private reportLostCommits(presented: RefreshTokenParts, consequence: string): void {
+    this.logger.error({
+      event: 'acknowledged_commits_lost',
+      alarm: `acknowledged commits were lost, revocations may be too; ${consequence}`,
+      sid: presented.familyId,
+      presentedGeneration: presented.generation,
+    });
+  }
+}
+
+/** Nothing was done, and nobody who could be told is expected to be waiting. */
+class RefreshDroppedError extends DomainError {
+  readonly code = 'temporarily_unavailable';
+
+  constructor() {
+    super('the client has gone or the refresh has waited too long');
+  }
+}

@@ -1,0 +1,56 @@
+/** Why a session ended; stands in the database and in the log, and decides what the holder is told. */
+export type RevokeReason =
+  | 'logout'
+  | 'logout_all'
+  | 'session_ended'
+  | 'session_limit'
+  | 'password_changed'
+  | 'user_disabled'
+  | 'user_deleted'
+  | 'operator'
+  | 'reuse'
+  | 'rolled_back';
+
+/** Where a request came from, as far as it can be told; for the session list and the log, never for a decision. */
+export interface ClientInfo {
+  readonly ipAddress: string | undefined;
+  readonly userAgent: string | undefined;
+}
+
+/** What a login or a refresh hands out, and what its access token is made from. */
+export interface SessionGrant {
+  readonly refreshToken: string;
+  /** Until the token is too old to be used: the smaller of the idle limit and what is left of the session. */
+  readonly refreshExpiresInSeconds: number;
+  readonly sessionId: string;
+  readonly userId: string;
+  readonly roles: readonly string[];
+  /** The database's time in whole seconds since the epoch, so that the clocks of instances do not matter. */
+  readonly issuedAtSeconds: number;
+  /** Absolute end of the session, in whole seconds since the epoch. */
+  readonly sessionExpiresAtSeconds: number;
+}
+
+/** Names a family before it exists, so that making it can be repeated without making two. */
+export interface NewFamily {
+  readonly id: string;
+  readonly secret: Buffer;
+}
+
+export interface Session {
+  readonly id: string;
+  readonly createdAt: Date;
+  readonly lastUsedAt: Date;
+  readonly expiresAt: Date;
+  readonly ipAddress: string | undefined;
+  readonly userAgent: string | undefined;
+}
+
+export interface RefreshRequest {
+  readonly refreshToken: string;
+  /** The client's `Idempotency-Key`, already of the documented shape. */
+  readonly idempotencyKey: string | undefined;
+  readonly client: ClientInfo;
+  /** Asked right before the statement is sent: nobody waits for the answer any more. */
+  readonly isAbandoned: () => boolean;
+}

@@ -1,0 +1,48 @@
+import { OverloadedError } from '../common/domain.errors.js';
+
+export interface BoundedQueueLimits {
+  readonly maxRunning: number;
+  readonly maxWaiting: number;
+}
+
+/**
+ * Runs at most `maxRunning` pieces of work at a time, first come first served, and refuses the next one at once when
+ * `maxWaiting` wait already: work that nobody will wait for is better not begun.
+ */
+export class BoundedQueue {
+  private running = 0;
+  private readonly waiting: (() => void)[] = [];
+
+  constructor(private readonly limits: BoundedQueueLimits) {}
+
+  /** @throws OverloadedError when the queue is full; `work` was not called */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    await this.takeSlot();
+    try {
+      return await work();
+    } finally {
+      this.passSlotOn();
+    }
+  }
+
+  private async takeSlot(): Promise<void> {
+    if (this.running < this.limits.maxRunning) {
+      this.running += 1;
+      return;
+    }
+    if (this.waiting.length >= this.limits.maxWaiting) {
+      throw new OverloadedError(`${this.waiting.length} are waiting already`);
+    }
+    await new Promise<void>((resolve) => this.waiting.push(resolve));
+  }
+
+  /** The slot goes straight to the longest waiting, so that a newcomer cannot take it in between. */
+  private passSlotOn(): void {
+    const next = this.waiting.shift();
+    if (next === undefined) {
+      this.running -= 1;
+    } else {
+      next();
+    }
+  }
+}

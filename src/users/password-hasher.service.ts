@@ -1,0 +1,66 @@
+import { randomBytes } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { Injectable } from '@nestjs/common';
+import { hash, hashSync, parseOptions, verify } from '@node-rs/argon2';
+import { BoundedQueue } from './bounded-queue.js';
+
+/** The library's defaults for variant and version, RFC 9106. */
+const CURRENT_VARIANT = '$argon2id$v=19$';
+
+const SALT_BYTES = 16;
+
+/** One of the equivalent minimum settings of OWASP's Password Storage Cheat Sheet; `memoryCost` is in KiB. */
+const PARAMETERS = {
+  memoryCost: 19_456,
+  timeCost: 2,
+  parallelism: 1,
+  outputLen: 32,
+};
+
+/** libuv runs four at once by default; more would only wait inside its pool, in front of DNS and file reads. */
+const MAX_RUNNING = Math.min(availableParallelism(), 4);
+
+/** A hash takes 10 to 20 ms of a core, so the last in the queue waits one to three seconds: as long as a person. */
+const MAX_WAITING = 128 * MAX_RUNNING;
+
+/**
+ * Argon2id hashes as PHC strings, computed off the event loop. Every byte of a password counts: those after the 72nd,
+ * after a NUL, and leading and trailing spaces.
+ *
+ * Hashing is what an anonymous request can make the service do that costs most, so it is bounded in number and in
+ * waiting.
+ *
+ * @throws OverloadedError from each asynchronous method when the queue is full; nothing was computed
+ */
+@Injectable()
+export class PasswordHasher {
+  private readonly queue = new BoundedQueue({ maxRunning: MAX_RUNNING, maxWaiting: MAX_WAITING });
+
+  private readonly nobodysHash = hashSync(randomBytes(32), PARAMETERS);
+
+  hash(password: Uint8Array): Promise<string> {
+    return this.queue.run(() => hash(password, { ...PARAMETERS, salt: randomBytes(SALT_BYTES) }));
+  }
+
+  verify(passwordHash: string, password: Uint8Array): Promise<boolean> {
+    return this.queue.run(() => verify(passwordHash, password));
+  }
+
+  /** Costs what `verify` costs, so that the time of an answer does not tell whether an account exists. */
+  async verifyAgainstNothing(password: Uint8Array): Promise<void> {
+    await this.verify(this.nobodysHash, password);
+  }
+
+  /** Whether the hash is of another variant or version, or any of its parameters is below today's. */
+  needsRehash(passwordHash: string): boolean {
+    const found = parseOptions(passwordHash);
+    return (
+      !passwordHash.startsWith(CURRENT_VARIANT) ||
+      found.memoryCost < PARAMETERS.memoryCost ||
+      found.timeCost < PARAMETERS.timeCost ||
+      found.parallelism < PARAMETERS.parallelism ||
+      found.outputLen < PARAMETERS.outputLen ||
+      found.saltLen < SALT_BYTES
+    );
+  }
+}

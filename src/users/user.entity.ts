@@ -1,0 +1,30 @@
+import { Check, Column, Entity, PrimaryColumn, Unique } from 'typeorm';
+import type { UserStatus } from './users.types.js';
+
+@Entity('users')
+@Unique('users_email_key', ['email'])
+@Check('users_status_check', `status in ('active', 'disabled')`)
+@Check('users_roles_check', 'are_role_names(roles)')
+@Check('users_email_check', 'email = lower(email) and length(email) <= 254')
+export class UserEntity {
+  @PrimaryColumn({ type: 'uuid', primaryKeyConstraintName: 'users_pkey' })
+  id!: string;
+
+  @Column({ type: 'text' })
+  email!: string;
+
+  @Column({ type: 'text', name: 'password_hash', select: false })
+  passwordHash!: string;
+
+  @Column({ type: 'text', default: 'active' })
+  status!: UserStatus;
+
+  @Column({ type: 'text', array: true, default: '{}' })
+  roles!: string[];
+
+  @Column({ type: 'integer', name: 'credential_version', default: 1 })
+  credentialVersion!: number;
+
+  @Column({ type: 'timestamptz', name: 'created_at', default: () => 'now()' })
+  createdAt!: Date;
+}

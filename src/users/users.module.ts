@@ -1,0 +1,12 @@
+import { Module } from '@nestjs/common';
+import { CommonPasswords } from './common-passwords.service.js';
+import { PasswordHasher } from './password-hasher.service.js';
+import { UsersRepository } from './users.repository.js';
+import { UsersService } from './users.service.js';
+
+/** Keeps accounts and judges passwords; what a correct password is worth is for others to say. */
+@Module({
+  providers: [UsersService, UsersRepository, PasswordHasher, CommonPasswords],
+  exports: [UsersService],
+})
+export class UsersModule {}

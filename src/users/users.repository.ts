@@ -1,0 +1,196 @@
+import { Injectable } from '@nestjs/common';
+import { isUniqueViolation } from '../database/database.errors.js';
+import { Database, type Transaction } from '../database/database.service.js';
+import { UserEntity } from './user.entity.js';
+import { EmailTakenError } from './users.errors.js';
+import type {
+  LockedUser,
+  PasswordReplacement,
+  PreparedPasswordChange,
+  User,
+  UserPage,
+  UserStatus,
+} from './users.types.js';
+
+export interface StoredCredentials {
+  readonly user: User;
+  /** PHC string. */
+  readonly passwordHash: string;
+  readonly credentialVersion: number;
+}
+
+export interface NewUser {
+  readonly id: string;
+  readonly email: string;
+  readonly passwordHash: string;
+  readonly roles: readonly string[];
+}
+
+/** The only place with statements on `users`. E-mails are canonical and ids are UUIDs when they get here. */
+@Injectable()
+export class UsersRepository {
+  constructor(private readonly database: Database) {}
+
+  async findUserById(userId: string): Promise<User | undefined> {
+    const row = await this.database.repository(UserEntity).findOneBy({ id: userId });
+    return row === null ? undefined : toUser(row);
+  }
+
+  async findUserByEmail(email: string): Promise<User | undefined> {
+    const row = await this.database.repository(UserEntity).findOneBy({ email });
+    return row === null ? undefined : toUser(row);
+  }
+
+  async findCredentialsByEmail(email: string): Promise<StoredCredentials | undefined> {
+    return this.findCredentials({ email });
+  }
+
+  async findCredentialsById(userId: string): Promise<StoredCredentials | undefined> {
+    return this.findCredentials({ id: userId });
+  }
+
+  /** Keyset paging on the unique e-mail: neither skips nor repeats a user who was there throughout. */
+  async listUsersByEmail(page: UserPage): Promise<User[]> {
+    return this.database.query<User>(
+      `select ${USER_COLUMNS}
+       from users
+       where ($2::text is null or email > $2) and ($3::text is null or starts_with(email, $3))
+       order by email
+       limit $1`,
+      [page.limit, page.after ?? null, page.emailPrefix ?? null],
+    );
+  }
+
+  /**
+   * Run twice with one id it makes one row: the arbiter is the primary key alone, so a repetition finds its own row
+   * (waiting for a first attempt that is still committing) and writes its id over itself to return it, whereas another
+   * row's e-mail still violates `users_email_key`.
+   *
+   * @throws EmailTakenError
+   */
+  async insertUser(user: NewUser): Promise<User | undefined> {
+    try {
+      const [inserted] = await this.database.query<User>(
+        `insert into users (id, email, password_hash, roles)
+         values ($1, $2, $3, $4)
+         on conflict (id) do update set id = excluded.id
+         returning ${USER_COLUMNS}`,
+        [user.id, user.email, user.passwordHash, user.roles],
+      );
+      return inserted;
+    } catch (error) {
+      if (isUniqueViolation(error, 'users_email_key')) {
+        throw new EmailTakenError('', { cause: error });
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * The same password under newer parameters: writes only over the hash that was verified, so that it never undoes a
+   * password change that ran at the same time, and leaves the credential version alone: the password is the same.
+   */
+  async rehashPassword(userId: string, { verifiedHash, newHash }: PreparedPasswordChange): Promise<void> {
+    await this.database.query(
+      `update users
+       set password_hash = $3
+       where id = $1 and password_hash = $2`,
+      [userId, verifiedHash, newHash],
+    );
+  }
+
+  /**
+   * Makes every other transaction that is about to create or end this user's sessions wait for this one. `no key
+   * update` rather than `update`, because nobody changes the key and a foreign key's share lock need not wait.
+   */
+  async lockUserById(transaction: Transaction, userId: string): Promise<LockedUser | undefined> {
+    const [locked] = await transaction.query<LockedUser>(
+      `select id, email, status, roles, credential_version as "credentialVersion"
+       from users
+       where id = $1
+       for no key update`,
+      [userId],
+    );
+    return locked;
+  }
+
+  /**
+   * Writes only over the hash that was verified. A row that has the new hash already is the work of an earlier attempt
+   * whose answer was lost: it matches too, and its credential version is not counted up again.
+   */
+  async replacePasswordHash(
+    transaction: Transaction,
+    userId: string,
+    { verifiedHash, newHash }: PreparedPasswordChange,
+  ): Promise<PasswordReplacement> {
+    const replaced = await transaction.query(
+      `update users
+       set password_hash = $3, credential_version = credential_version + (password_hash = $2)::integer
+       where id = $1 and password_hash in ($2, $3)
+       returning id`,
+      [userId, verifiedHash, newHash],
+    );
+    return replaced.length === 1 ? 'replaced' : 'superseded';
+  }
+
+  /** Whatever the hash was; repeated with the same hash it counts the credential version up once. */
+  async setPasswordHash(transaction: Transaction, userId: string, newHash: string): Promise<boolean> {
+    const changed = await transaction.query(
+      `update users
+       set password_hash = $2, credential_version = credential_version + (password_hash <> $2)::integer
+       where id = $1
+       returning id`,
+      [userId, newHash],
+    );
+    return changed.length === 1;
+  }
+
+  async setUserStatus(transaction: Transaction, userId: string, status: UserStatus): Promise<boolean> {
+    const changed = await transaction.query('update users set status = $2 where id = $1 returning id', [
+      userId,
+      status,
+    ]);
+    return changed.length === 1;
+  }
+
+  /** Needs no lock order: roles end no session, they reach tokens at the next refresh. */
+  async setUserRoles(userId: string, roles: readonly string[]): Promise<User | undefined> {
+    const [changed] = await this.database.query<User>(
+      `update users set roles = $2 where id = $1 returning ${USER_COLUMNS}`,
+      [userId, roles],
+    );
+    return changed;
+  }
+
+  async deleteUserById(transaction: Transaction, userId: string): Promise<boolean> {
+    const deleted = await transaction.query('delete from users where id = $1 returning id', [userId]);
+    return deleted.length === 1;
+  }
+
+  private async findCredentials(
+    key: { readonly email: string } | { readonly id: string },
+  ): Promise<StoredCredentials | undefined> {
+    const row = await this.database.repository(UserEntity).findOne({
+      where: key,
+      select: {
+        id: true,
+        email: true,
+        passwordHash: true,
+        status: true,
+        roles: true,
+        credentialVersion: true,
+        createdAt: true,
+      },
+    });
+    return row === null
+      ? undefined
+      : { user: toUser(row), passwordHash: row.passwordHash, credentialVersion: row.credentialVersion };
+  }
+}
+
+/** A `User`, member by member. */
+const USER_COLUMNS = 'id, email, status, roles, created_at as "createdAt"';
+
+function toUser(row: UserEntity): User {
+  return { id: row.id, email: row.email, status: row.status, roles: row.roles, createdAt: row.createdAt };
+}

@@ -1,0 +1,266 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { Test } from '@nestjs/testing';
+import { AccountDisabledError, OverloadedError, ValidationFailedError } from '../common/domain.errors.js';
+import { Config } from '../config/config.js';
+import { Database } from '../database/database.service.js';
+import { CommonPasswords } from './common-passwords.service.js';
+import { PasswordHasher } from './password-hasher.service.js';
+import { InvalidCredentialsError, UserNotFoundError } from './users.errors.js';
+import { type NewUser, type StoredCredentials, UsersRepository } from './users.repository.js';
+import { UsersService } from './users.service.js';
+import type { PreparedPasswordChange, User } from './users.types.js';
+
+const ADA: StoredCredentials = {
+  user: {
+    id: '6f1f7a3e-5c0b-4d8e-9a54-0d2f6c1b7e11',
+    email: 'ada@example.com',
+    status: 'active',
+    roles: ['reader'],
+    createdAt: new Date(0),
+  },
+  passwordHash: 'hash 0 of analytical engine',
+  credentialVersion: 3,
+};
+
+/** One account, and a record of what was asked. */
+class FakeRepository {
+  stored: StoredCredentials = ADA;
+  readonly lookUps: string[] = [];
+  readonly inserted: NewUser[] = [];
+  readonly rehashed: PreparedPasswordChange[] = [];
+  rehashFailure: Error | undefined;
+
+  findCredentialsByEmail(email: string): Promise<StoredCredentials | undefined> {
+    this.lookUps.push(email);
+    return Promise.resolve(email === this.stored.user.email ? this.stored : undefined);
+  }
+
+  findCredentialsById(userId: string): Promise<StoredCredentials | undefined> {
+    this.lookUps.push(userId);
+    return Promise.resolve(userId === this.stored.user.id ? this.stored : undefined);
+  }
+
+  findUserById(userId: string): Promise<User | undefined> {
+    this.lookUps.push(userId);
+    return Promise.resolve(undefined);
+  }
+
+  setUserRoles(): Promise<User | undefined> {
+    return Promise.resolve(undefined);
+  }
+
+  insertUser(user: NewUser): Promise<User> {
+    this.inserted.push(user);
+    const { id, email, roles } = user;
+    return Promise.resolve({ id, email, roles, status: 'active', createdAt: new Date(0) });
+  }
+
+  rehashPassword(_userId: string, change: PreparedPasswordChange): Promise<void> {
+    this.rehashed.push(change);
+    return this.rehashFailure === undefined ? Promise.resolve() : Promise.reject(this.rehashFailure);
+  }
+}
+
+/** `hash <number> of x` is a hash of x; counts the work. */
+class FakeHasher {
+  hashes = 0;
+  verifications = 0;
+  isOutdated = false;
+  hashFailure: Error | undefined;
+
+  hash(password: Buffer): Promise<string> {
+    this.hashes += 1;
+    return this.hashFailure === undefined
+      ? Promise.resolve(`hash ${this.hashes} of ${password.toString()}`)
+      : Promise.reject(this.hashFailure);
+  }
+
+  verify(passwordHash: string, password: Buffer): Promise<boolean> {
+    this.verifications += 1;
+    return Promise.resolve(/^hash \d+ of (.*)$/.exec(passwordHash)?.[1] === password.toString());
+  }
+
+  verifyAgainstNothing(): Promise<void> {
+    this.verifications += 1;
+    return Promise.resolve();
+  }
+
+  needsRehash(): boolean {
+    return this.isOutdated;
+  }
+}
+
+let repository: FakeRepository;
+let hasher: FakeHasher;
+let users: UsersService;
+
+beforeEach(async () => {
+  repository = new FakeRepository();
+  hasher = new FakeHasher();
+  const module = await Test.createTestingModule({
+    providers: [
+      UsersService,
+      CommonPasswords,
+      { provide: UsersRepository, useValue: repository },
+      { provide: PasswordHasher, useValue: hasher },
+      { provide: Database, useValue: { settle: <T>(attempt: () => Promise<T>) => attempt() } },
+      { provide: Config, useValue: { passwords: { minLength: 8 } } },
+    ],
+  }).compile();
+  users = module.get(UsersService);
+});
+
+async function fieldsRefusedBy(attempt: Promise<unknown>): Promise<string[]> {
+  const error: unknown = await attempt.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  return error instanceof ValidationFailedError ? error.errors.map(({ field }) => field) : [];
+}
+
+describe('UsersService.register', () => {
+  it('stores the canonical e-mail, sorted roles and a hash, and returns the account', async () => {
+    const user = await users.register({
+      email: 'Grace@Example.COM',
+      password: 'cafe\u0301 noir',
+      roles: ['writer', 'admin', 'writer'],
+    });
+    expect(user).toEqual({
+      id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      email: 'grace@example.com',
+      status: 'active',
+      roles: ['admin', 'writer'],
+      createdAt: new Date(0),
+    });
+    expect(repository.inserted).toEqual([
+      { id: user.id, email: 'grace@example.com', passwordHash: 'hash 1 of caf\u00e9 noir', roles: ['admin', 'writer'] },
+    ]);
+  });
+
+  it('names every wrong member at once and has hashed nothing', async () => {
+    const attempt = users.register({ email: 'grace', password: 'short', roles: ['No Role'] });
+    expect(await fieldsRefusedBy(attempt)).toEqual(['email', 'password', 'roles']);
+    expect(await fieldsRefusedBy(users.register({ email: 'grace@example.com', password: 'PASSWORD' }))).toEqual([
+      'password',
+    ]);
+    expect({ hashes: hasher.hashes, inserted: repository.inserted }).toEqual({ hashes: 0, inserted: [] });
+  });
+
+  it('never repeats a refused value', async () => {
+    await expect(users.register({ email: 'gr ace', password: 'sh0rt' })).rejects.toThrow(
+      /^email: must be an e-mail address; password: must be at least 8 characters long$/,
+    );
+  });
+});
+
+describe('UsersService.verifyCredentials', () => {
+  it('returns the account and its credential version for the right password, in any spelling of the e-mail', async () => {
+    expect(await users.verifyCredentials('ADA@example.COM', 'analytical engine')).toEqual({
+      user: ADA.user,
+      credentialVersion: 3,
+    });
+  });
+
+  it.each([
+    ['a wrong password', 'ada@example.com', 'difference engine'],
+    ['an unknown e-mail', 'eve@example.com', 'analytical engine'],
+    ['a malformed e-mail', 'ada@example.com\u0000', 'analytical engine'],
+    ['an empty e-mail', '', 'analytical engine'],
+    ['a password that registration would refuse', 'ada@example.com', ''],
+  ])('refuses %s after one look-up and one verification', async (_reason, email, password) => {
+    await expect(users.verifyCredentials(email, password)).rejects.toBeInstanceOf(InvalidCredentialsError);
+    expect({ lookUps: repository.lookUps.length, verifications: hasher.verifications, hashes: hasher.hashes }).toEqual({
+      lookUps: 1,
+      verifications: 1,
+      hashes: 0,
+    });
+  });
+
+  it('refuses an oversized or malformed password before any work', async () => {
+    expect(await fieldsRefusedBy(users.verifyCredentials('ada@example.com', 'x'.repeat(1025)))).toEqual(['password']);
+    expect(await fieldsRefusedBy(users.verifyCredentials('eve@example.com', '\ud800'))).toEqual(['password']);
+    expect({ lookUps: repository.lookUps, verifications: hasher.verifications }).toEqual({
+      lookUps: [],
+      verifications: 0,
+    });
+  });
+
+  it('tells that an account is disabled only after the right password', async () => {
+    repository.stored = { ...ADA, user: { ...ADA.user, status: 'disabled' } };
+    hasher.isOutdated = true;
+    const email = 'ada@example.com';
+    await expect(users.verifyCredentials(email, 'wrong')).rejects.toBeInstanceOf(InvalidCredentialsError);
+    await expect(users.verifyCredentials(email, 'analytical engine')).rejects.toBeInstanceOf(AccountDisabledError);
+    expect(repository.rehashed).toEqual([]);
+  });
+
+  it('renews an outdated hash, over the one it verified', async () => {
+    hasher.isOutdated = true;
+    await users.verifyCredentials('ada@example.com', 'analytical engine');
+    expect(repository.rehashed).toEqual([
+      { verifiedHash: 'hash 0 of analytical engine', newHash: 'hash 1 of analytical engine' },
+    ]);
+  });
+
+  it('lets a login succeed when its hash cannot be renewed', async () => {
+    hasher.isOutdated = true;
+    repository.rehashFailure = new Error('connection lost');
+    expect((await users.verifyCredentials('ada@example.com', 'analytical engine')).user).toEqual(ADA.user);
+    hasher.hashFailure = new OverloadedError();
+    expect((await users.verifyCredentials('ada@example.com', 'analytical engine')).user).toEqual(ADA.user);
+  });
+
+  it('leaves a current hash alone', async () => {
+    await users.verifyCredentials('ada@example.com', 'analytical engine');
+    expect({ hashes: hasher.hashes, rehashed: repository.rehashed }).toEqual({ hashes: 0, rehashed: [] });
+  });
+});
+
+describe('UsersService.prepareNewPassword', () => {
+  it('returns the hash it verified and the new one', async () => {
+    expect(await users.prepareNewPassword(ADA.user.id, 'analytical engine', 'jacquard loom')).toEqual({
+      verifiedHash: 'hash 0 of analytical engine',
+      newHash: 'hash 1 of jacquard loom',
+    });
+  });
+
+  it('refuses a wrong current password without hashing the new one', async () => {
+    const attempt = users.prepareNewPassword(ADA.user.id, 'wrong', 'jacquard loom');
+    await expect(attempt).rejects.toBeInstanceOf(InvalidCredentialsError);
+    expect({ verifications: hasher.verifications, hashes: hasher.hashes }).toEqual({ verifications: 1, hashes: 0 });
+  });
+
+  it('holds the new password to the policy and the current one only to the byte limit', async () => {
+    const { id } = ADA.user;
+    expect(await fieldsRefusedBy(users.prepareNewPassword(id, 'analytical engine', 'password'))).toEqual([
+      'new_password',
+    ]);
+    expect(await fieldsRefusedBy(users.prepareNewPassword(id, 'x'.repeat(1025), 'jacquard loom'))).toEqual([
+      'current_password',
+    ]);
+    await expect(users.prepareNewPassword(id, 'short', 'jacquard loom')).rejects.toBeInstanceOf(
+      InvalidCredentialsError,
+    );
+  });
+
+  it('answers for an account that is gone as for a wrong password', async () => {
+    const gone = '00000000-0000-4000-8000-000000000000';
+    const attempt = users.prepareNewPassword(gone, 'analytical engine', 'jacquard loom');
+    await expect(attempt).rejects.toBeInstanceOf(InvalidCredentialsError);
+    expect(hasher.verifications).toBe(1);
+  });
+});
+
+describe('UsersService.setRoles', () => {
+  it('tells an operator whether the roles or the account is wrong', async () => {
+    expect(await fieldsRefusedBy(users.setRoles(ADA.user.id, ['Admin']))).toEqual(['roles']);
+    await expect(users.setRoles(ADA.user.id, ['admin'])).rejects.toBeInstanceOf(UserNotFoundError);
+  });
+});
+
+describe('UsersService.findById', () => {
+  it('answers "nobody" for what is no UUID, without asking the database', async () => {
+    expect(await users.findById("' or true --")).toBeUndefined();
+    expect(repository.lookUps).toEqual([]);
+  });
+});

@@ -1,0 +1,277 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable, Logger } from '@nestjs/common';
+import { AccountDisabledError, type FieldError, ValidationFailedError } from '../common/domain.errors.js';
+import { Config } from '../config/config.js';
+import { Database, type Transaction } from '../database/database.service.js';
+import { CommonPasswords } from './common-passwords.service.js';
+import { parseEmailAddress } from './email-address.js';
+import { PasswordHasher } from './password-hasher.service.js';
+import { checkNewPassword, describeViolation, encodePassword, type PasswordViolation } from './password-policy.js';
+import { parseRoleNames } from './role-names.js';
+import { InvalidCredentialsError, UserNotFoundError } from './users.errors.js';
+import { type StoredCredentials, UsersRepository } from './users.repository.js';
+import type {
+  LockedUser,
+  PasswordReplacement,
+  PreparedPasswordChange,
+  Registration,
+  User,
+  UserPage,
+  UserStatus,
+  VerifiedCredentials,
+} from './users.types.js';
+
+/** No account's e-mail: it lets a malformed address cost the look-up that a well-formed one costs. */
+const NO_ADDRESS = '';
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/**
+ * Accounts and their passwords. It knows nothing of sessions: whoever changes what a session rests on (password,
+ * status, existence) locks the user's row here, and ends the sessions in a later statement of the same transaction.
+ */
+@Injectable()
+export class UsersService {
+  private readonly logger = new Logger(UsersService.name);
+
+  constructor(
+    private readonly repository: UsersRepository,
+    private readonly database: Database,
+    private readonly hasher: PasswordHasher,
+    private readonly commonPasswords: CommonPasswords,
+    private readonly config: Config,
+  ) {}
+
+  /**
+   * Makes an account, or changes nothing. A connection that dies around the commit is settled here: the id is ours, so
+   * a repetition recognises its own row.
+   *
+   * @throws ValidationFailedError naming every wrong one of `email`, `password` and `roles`
+   * @throws EmailTakenError
+   * @throws OverloadedError before anything was stored
+   */
+  async register(registration: Registration): Promise<User> {
+    const email = parseEmailAddress(registration.email);
+    const password = await this.checkNewPassword(registration.password);
+    const roles = parseRoleNames(registration.roles ?? []);
+    if (email === undefined || password.kind === 'refused' || roles === undefined) {
+      throw new ValidationFailedError([
+        ...(email === undefined ? [INVALID_EMAIL] : []),
+        ...(password.kind === 'refused' ? [this.describe('password', password.violation)] : []),
+        ...(roles === undefined ? [INVALID_ROLES] : []),
+      ]);
+    }
+    const newUser = { id: randomUUID(), email, passwordHash: await this.hasher.hash(password.bytes), roles };
+    const user = await this.database.settle(() => this.repository.insertUser(newUser));
+    if (user === undefined) {
+      throw new Error('the insertion of a user returned no row');
+    }
+    return user;
+  }
+
+  /**
+   * An unknown e-mail, a malformed one and a wrong password cost the same (one look-up, one hash) and get the same
+   * answer, so that neither tells whether an account exists. Old hashes are renewed on the way.
+   *
+   * @throws InvalidCredentialsError
+   * @throws AccountDisabledError only after a correct password
+   * @throws ValidationFailedError for a password that cannot be anybody's, see `encodePassword`; nothing was hashed
+   * @throws OverloadedError
+   */
+  async verifyCredentials(email: string, password: string): Promise<VerifiedCredentials> {
+    const bytes = this.requireEncodable('password', password);
+    const stored = await this.repository.findCredentialsByEmail(parseEmailAddress(email) ?? NO_ADDRESS);
+    const { user, passwordHash, credentialVersion } = await this.requireCorrectPassword(stored, bytes);
+    if (this.hasher.needsRehash(passwordHash)) {
+      await this.tryToRehash(user.id, passwordHash, bytes);
+    }
+    return { user, credentialVersion };
+  }
+
+  /**
+   * The first half of a password change, without a transaction because it hashes twice.
+   *
+   * @throws ValidationFailedError naming `current_password` or `new_password`; nothing was hashed
+   * @throws InvalidCredentialsError also when the account is gone
+   * @throws AccountDisabledError only after a correct password
+   * @throws OverloadedError
+   */
+  async prepareNewPassword(
+    userId: string,
+    currentPassword: string,
+    newPassword: string,
+  ): Promise<PreparedPasswordChange> {
+    const currentBytes = this.requireEncodable('current_password', currentPassword);
+    const newBytes = await this.requireAcceptable('new_password', newPassword);
+    const stored = isUuid(userId) ? await this.repository.findCredentialsById(userId) : undefined;
+    const { passwordHash } = await this.requireCorrectPassword(stored, currentBytes);
+    return { verifiedHash: passwordHash, newHash: await this.hasher.hash(newBytes) };
+  }
+
+  /**
+   * The second half: writes only over the hash that the first half verified, and counts the credential version up. May
+   * be repeated with the same arguments while an outcome is unknown. The caller holds the row by `lockUser`.
+   */
+  async replacePasswordHash(
+    transaction: Transaction,
+    userId: string,
+    verifiedHash: string,
+    newHash: string,
+  ): Promise<PasswordReplacement> {
+    return this.repository.replacePasswordHash(transaction, userId, { verifiedHash, newHash });
+  }
+
+  /**
+   * For operators, who know no current password; `setPassword` takes the result.
+   *
+   * @returns PHC string
+   * @throws ValidationFailedError naming `password`
+   * @throws OverloadedError
+   */
+  async hashNewPassword(password: string): Promise<string> {
+    return this.hasher.hash(await this.requireAcceptable('password', password));
+  }
+
+  /**
+   * Whatever the password was. May be repeated with the same hash while an outcome is unknown. The caller holds the row
+   * by `lockUser`, and ends the sessions.
+   *
+   * @returns false when there is no such account
+   */
+  async setPassword(transaction: Transaction, userId: string, newHash: string): Promise<boolean> {
+    return this.repository.setPasswordHash(transaction, userId, newHash);
+  }
+
+  /**
+   * Locks the user's row (`for no key update`) until the transaction ends. Everything that makes or ends sessions of a
+   * user calls it **first**: with one lock order there is no deadlock, and a login that verified the old password
+   * either commits its session before a password change looks for sessions to end, or sees the new credential version.
+   *
+   * Act on sessions in a later statement: the snapshot of a statement that waits for the lock predates the wait.
+   *
+   * @returns the row as it is under the lock; undefined when there is no such account
+   */
+  async lockUser(transaction: Transaction, userId: string): Promise<LockedUser | undefined> {
+    return isUuid(userId) ? this.repository.lockUserById(transaction, userId) : undefined;
+  }
+
+  /**
+   * The caller holds the row by `lockUser`, and ends the sessions of a user who is disabled.
+   *
+   * @returns false when there is no such account
+   */
+  async setStatus(transaction: Transaction, userId: string, status: UserStatus): Promise<boolean> {
+    return this.repository.setUserStatus(transaction, userId, status);
+  }
+
+  /**
+   * Replaces all roles. Tokens carry the new ones from the next refresh on.
+   *
+   * @throws ValidationFailedError naming `roles`
+   * @throws UserNotFoundError
+   */
+  async setRoles(userId: string, roles: readonly string[]): Promise<User> {
+    const parsed = parseRoleNames(roles);
+    if (parsed === undefined) {
+      throw new ValidationFailedError([INVALID_ROLES]);
+    }
+    const user = isUuid(userId)
+      ? await this.database.settle(() => this.repository.setUserRoles(userId, parsed))
+      : undefined;
+    if (user === undefined) {
+      throw new UserNotFoundError();
+    }
+    return user;
+  }
+
+  /**
+   * The caller holds the row by `lockUser`, and has ended the sessions in this transaction: access tokens that are
+   * out already are refused because of ended sessions, not because of a missing user.
+   *
+   * @returns false when there is no such account
+   */
+  async deleteUser(transaction: Transaction, userId: string): Promise<boolean> {
+    return this.repository.deleteUserById(transaction, userId);
+  }
+
+  async findById(userId: string): Promise<User | undefined> {
+    return isUuid(userId) ? this.repository.findUserById(userId) : undefined;
+  }
+
+  async findByEmail(email: string): Promise<User | undefined> {
+    const address = parseEmailAddress(email);
+    return address === undefined ? undefined : this.repository.findUserByEmail(address);
+  }
+
+  /** In the order of their e-mails; the last one's e-mail is the next page's `after`. */
+  async list(page: UserPage): Promise<readonly User[]> {
+    const { emailPrefix } = page;
+    return this.repository.listUsersByEmail(
+      emailPrefix === undefined ? page : { ...page, emailPrefix: emailPrefix.toLowerCase() },
+    );
+  }
+
+  private async requireCorrectPassword(
+    stored: StoredCredentials | undefined,
+    password: Buffer,
+  ): Promise<StoredCredentials> {
+    if (stored === undefined) {
+      await this.hasher.verifyAgainstNothing(password);
+      throw new InvalidCredentialsError('no such account');
+    }
+    if (!(await this.hasher.verify(stored.passwordHash, password))) {
+      throw new InvalidCredentialsError('wrong password');
+    }
+    if (stored.user.status === 'disabled') {
+      throw new AccountDisabledError();
+    }
+    return stored;
+  }
+
+  /** A failure is logged without its message and parameters, which may hold a hash; the login has succeeded anyway. */
+  private async tryToRehash(userId: string, verifiedHash: string, password: Buffer): Promise<void> {
+    try {
+      await this.repository.rehashPassword(userId, { verifiedHash, newHash: await this.hasher.hash(password) });
+    } catch (error) {
+      this.logger.warn(`could not rehash the password of user ${userId}: ${error instanceof Error ? error.name : ''}`);
+    }
+  }
+
+  private requireEncodable(field: string, password: string): Buffer {
+    const encoded = encodePassword(password);
+    if (encoded.kind === 'refused') {
+      throw new ValidationFailedError([this.describe(field, encoded.violation)]);
+    }
+    return encoded.bytes;
+  }
+
+  private async requireAcceptable(field: string, password: string): Promise<Buffer> {
+    const checked = await this.checkNewPassword(password);
+    if (checked.kind === 'refused') {
+      throw new ValidationFailedError([this.describe(field, checked.violation)]);
+    }
+    return checked.bytes;
+  }
+
+  private async checkNewPassword(password: string): Promise<ReturnType<typeof checkNewPassword>> {
+    return checkNewPassword(password, {
+      minLengthCodePoints: this.config.passwords.minLength,
+      commonPasswords: await this.commonPasswords.load(),
+    });
+  }
+
+  private describe(field: string, violation: PasswordViolation): FieldError {
+    return { field, message: describeViolation(violation, this.config.passwords.minLength) };
+  }
+}
+
+const INVALID_EMAIL: FieldError = { field: 'email', message: 'must be an e-mail address' };
+
+const INVALID_ROLES: FieldError = {
+  field: 'roles',
+  message: 'must be at most 32 names of 1 to 64 characters out of a-z, 0-9, "_", ".", ":" and "-"',
+};
+
+function isUuid(text: string): boolean {
+  return UUID.test(text);
+}

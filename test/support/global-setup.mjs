@@ -1,0 +1,48 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { startEmbeddedPostgres } from '../../dist/database/embedded/embedded-postgres.js';
+import { migrateDatabase } from '../../dist/database/migrate.js';
+
+/** Cloned for every spec file that wants a database; nobody may be connected to it. */
+const TEMPLATE = 'ratchet_test_template';
+
+/** A crash of the machine may take the test's data with it, and only that: fsync is off, nothing else is relaxed. */
+const TEST_SERVER_SETTINGS = { fsync: 'off', max_connections: '400' };
+
+/**
+ * One PostgreSQL for the whole run: the server of `TEST_DATABASE_URL` (whose role may create databases), or an embedded
+ * one. Leaves a migrated template behind, and a folder into which every service under test logs.
+ */
+export default async function globalSetup() {
+  const runDir = await mkdtemp(join(tmpdir(), 'ratchet-test-'));
+  await mkdir(join(runDir, 'logs'));
+  const given = process.env['TEST_DATABASE_URL'];
+  const server =
+    given === undefined
+      ? await startEmbeddedPostgres({ dataDir: join(runDir, 'postgres'), serverSettings: TEST_SERVER_SETTINGS })
+      : { url: given, stop: async () => undefined };
+
+  const prefix = `${TEMPLATE}_${process.pid}`;
+  const client = new pg.Client({ connectionString: server.url });
+  await client.connect();
+  await client.query(`create database ${prefix}`);
+  await client.end();
+  const templateUrl = new URL(server.url);
+  templateUrl.pathname = `/${prefix}`;
+  await migrateDatabase(templateUrl.href);
+
+  // The environment is what jest hands on to its workers.
+  process.env['RATCHET_TEST_RUN'] = JSON.stringify({ serverUrl: server.url, template: prefix, runDir });
+  globalThis.ratchetTestRun = {
+    runDir,
+    serverUrl: server.url,
+    prefix,
+    isEmbedded: given === undefined,
+    close: async () => {
+      await server.stop();
+      await rm(runDir, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,29 @@
+import pg from 'pg';
+import { scanForSecrets } from './secret-scan.mjs';
+
+/** Looks for secrets in all that the suite has left behind, then takes it away. */
+export default async function globalTeardown() {
+  const run = globalThis.ratchetTestRun;
+  try {
+    const { findings, summary } = await scanForSecrets(run);
+    process.stdout.write(`${summary}\n`);
+    if (findings.length > 0) {
+      throw new Error(`secrets in the clear:\n${findings.join('\n')}`);
+    }
+  } finally {
+    if (!run.isEmbedded) {
+      await dropDatabases(run);
+    }
+    await run.close();
+  }
+}
+
+async function dropDatabases({ serverUrl, prefix }) {
+  const client = new pg.Client({ connectionString: serverUrl });
+  await client.connect();
+  const { rows } = await client.query('select datname from pg_database where starts_with(datname, $1)', [prefix]);
+  for (const { datname } of rows) {
+    await client.query(`drop database "${datname}" with (force)`);
+  }
+  await client.end();
+}

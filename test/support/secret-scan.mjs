@@ -1,0 +1,72 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import pg from 'pg';
+import { to as copyTo } from 'pg-copy-streams';
+
+/**
+ * Invariant 8: nothing that authenticates is ever in a log or in the database in clear. Passwords, retry keys and the
+ * server secret of the tests carry a marker, so that they can be told from other text wherever they turn up.
+ */
+const SECRETS = [
+  ['password', /pw-secret-[A-Za-z0-9]{8,}/],
+  ['Idempotency-Key', /ik-secret-[A-Za-z0-9]{8,}/],
+  ['AUTH_SECRET', /auth-secret-of-the-tests-[A-Za-z0-9]{8,}/],
+  ['refresh token', /rt1\.[A-Za-z0-9_-]{20,}/],
+  ['access token', /eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}/],
+  ['private key', /PRIVATE KEY|"d"\s*:\s*"[A-Za-z0-9_-]{20,}"/],
+];
+
+/** @returns {string[]} one line per kind of secret that stands in the text, with what surrounds it */
+export function findSecrets(text, where) {
+  return SECRETS.flatMap(([kind, pattern]) => {
+    const match = pattern.exec(text);
+    return match === null
+      ? []
+      : [`${kind} in ${where}: …${text.slice(Math.max(0, match.index - 80), match.index + 60)}…`];
+  });
+}
+
+/** Scans the services' logs, the server's log, and every table of every database of the run. */
+export async function scanForSecrets({ runDir, serverUrl, prefix, isEmbedded }) {
+  const findings = [];
+  const logFiles = (await readdir(join(runDir, 'logs'))).map((name) => join(runDir, 'logs', name));
+  if (isEmbedded) {
+    logFiles.push(join(runDir, 'postgres', 'postgres', 'server.log'));
+  }
+  for (const file of logFiles) {
+    findings.push(...findSecrets(await readFile(file, 'utf8'), file));
+  }
+  let tables = 0;
+  for (const database of await listDatabases(serverUrl, prefix)) {
+    const url = new URL(serverUrl);
+    url.pathname = `/${database}`;
+    const client = new pg.Client({ connectionString: url.href });
+    await client.connect();
+    const { rows } = await client.query(
+      `select format('%I.%I', schemaname, tablename) as name from pg_tables
+       where schemaname not in ('pg_catalog', 'information_schema')`,
+    );
+    for (const { name } of rows) {
+      tables += 1;
+      findings.push(...findSecrets(await copyOut(client, name), `${database}.${name}`));
+    }
+    await client.end();
+  }
+  return { findings, summary: `Secret scan: ${logFiles.length} logs, ${tables} tables, ${findings.length} findings.` };
+}
+
+async function listDatabases(serverUrl, prefix) {
+  const client = new pg.Client({ connectionString: serverUrl });
+  await client.connect();
+  const { rows } = await client.query('select datname from pg_database where starts_with(datname, $1)', [prefix]);
+  await client.end();
+  return rows.map((row) => row.datname);
+}
+
+async function copyOut(client, table) {
+  const chunks = [];
+  for await (const chunk of client.query(copyTo(`copy ${table} to stdout`))) {
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}

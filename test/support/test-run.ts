@@ -1,0 +1,11 @@
+/** What the global set-up leaves for the workers. */
+export interface TestRun {
+  readonly serverUrl: string;
+  /** Name of the migrated template, and prefix of every database of this run. */
+  readonly template: string;
+  readonly runDir: string;
+}
+
+export function testRun(): TestRun {
+  return JSON.parse(process.env['RATCHET_TEST_RUN'] ?? '') as TestRun;
+}
