@@ -68,7 +68,8 @@ async function requireUsableServer(url: string, report: (line: string) => void, 
   if (server.is_in_recovery) {
     throw new DatabaseUnusableError('DATABASE_URL names a standby (a server in recovery). Name the primary.');
   }
-  if (server.encoding !== 'UTF8') {
+  // Any other encoding refuses some characters of a user agent; SQL_ASCII takes every byte as it comes.
+  if (server.encoding !== 'UTF8' && server.encoding !== 'SQL_ASCII') {
     throw new DatabaseUnusableError('The database of DATABASE_URL is not encoded in UTF8. Create one that is.');
   }
 }

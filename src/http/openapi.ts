@@ -19,10 +19,10 @@ export function setupOpenApi(app: NestFastifyApplication): void {
       'Authentication: short-lived access tokens, refresh tokens that rotate on every use, and a logout that means now.',
     )
     .setVersion('1.0')
-    .addTag('auth', 'Accounts, sessions and tokens')
-    .addTag('gateway', 'What an API gateway asks')
-    .addTag('keys', 'Public keys and metadata for verifiers')
-    .addTag('health', 'Probes')
+    .addTag('auth', 'Sign up, sign in, refresh, sign out')
+    .addTag('sessions', "The user's own sessions")
+    .addTag('keys', 'Public keys for verifiers')
+    .addTag('health', 'Probes for operators')
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }, ACCESS_TOKEN_SCHEME)
     .build();
 

@@ -5,7 +5,7 @@ import { Public } from '../common/public.decorator.js';
 import { JwkSetDto } from './jwk-set.dto.js';
 import { KeysService } from './keys.service.js';
 
-@ApiTags('Keys')
+@ApiTags('keys')
 @Controller('.well-known')
 export class JwksController {
   constructor(private readonly keys: KeysService) {}
