@@ -35,6 +35,7 @@ export class AccountsService {
     for (let attempt = 1; attempt <= PASSWORD_CHANGE_ATTEMPTS; attempt += 1) {
       const { verifiedHash, newHash } = await this.users.prepareNewPassword(userId, currentPassword, newPassword);
       const family = this.tokens.newFamily();
+      const endedIds = new Set<string>();
       const changed = await this.database.settle(() =>
         this.database.transaction(async (transaction) => {
           const user = await this.users.lockUser(transaction, userId);
@@ -42,12 +43,14 @@ export class AccountsService {
           if (user?.status !== 'active' || replacement === 'superseded') {
             return undefined;
           }
-          const endedIds = await this.tokens.endSessionsOfUser(transaction, userId, 'password_changed', family.id);
-          return { endedIds, ...(await this.tokens.createFamily(transaction, family, user, client)) };
+          const ids = await this.tokens.endSessionsOfUser(transaction, userId, 'password_changed', family.id);
+          // Of every attempt: after one whose answer alone was lost, the next finds nothing left to end.
+          ids.forEach((id) => endedIds.add(id));
+          return this.tokens.createFamily(transaction, family, user, client);
         }),
       );
       if (changed !== undefined) {
-        this.tokens.announceEnded([...changed.endedIds, ...changed.evictedIds]);
+        this.tokens.announceEnded(endedIds);
         return this.sessions.tokenPair(changed.grant);
       }
       // The stored hash has changed since it was verified: a rehash by a login, or another password. Verifying tells.
@@ -111,16 +114,18 @@ export class AccountsService {
     reason: RevokeReason,
     change: (transaction: Transaction) => Promise<unknown>,
   ): Promise<number> {
-    const endedIds = await this.database.settle(() =>
+    const endedIds = new Set<string>();
+    await this.database.settle(() =>
       this.database.transaction(async (transaction) => {
         await this.requireLocked(transaction, userId);
         const ids = await this.tokens.endSessionsOfUser(transaction, userId, reason);
+        // As above.
+        ids.forEach((id) => endedIds.add(id));
         await change(transaction);
-        return ids;
       }),
     );
     this.tokens.announceEnded(endedIds);
-    return endedIds.length;
+    return endedIds.size;
   }
 
   private async requireLocked(transaction: Transaction, userId: string): Promise<LockedUser> {

@@ -1,6 +1,7 @@
 import { Body, Controller, Get, HttpCode, Post, Req } from '@nestjs/common';
 import {
   ApiBearerAuth,
+  ApiBody,
   ApiCreatedResponse,
   ApiHeader,
   ApiNoContentResponse,
@@ -129,8 +130,10 @@ export class AuthController {
     'temporarily_unavailable',
     'outcome_unknown',
   )
-  async logout(@Body() body: LogoutDto | undefined, @CurrentIdentity() identity: Identity | undefined): Promise<void> {
-    const refreshToken = body?.refresh_token;
+  @ApiBody({ type: LogoutDto, required: false })
+  // A default rather than `| undefined`: for a union the compiler emits `Object`, and the body would not be validated.
+  async logout(@Body() body: LogoutDto = {}, @CurrentIdentity() identity?: Identity): Promise<void> {
+    const refreshToken = body.refresh_token;
     if (refreshToken === undefined && identity === undefined) {
       throw new ValidationFailedError([
         { field: 'refresh_token', message: 'must be sent, or an access token as Authorization: Bearer' },

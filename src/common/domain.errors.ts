@@ -50,7 +50,8 @@ export class ValidationFailedError extends DomainError {
   readonly code = 'validation_failed';
 
   constructor(readonly errors: readonly FieldError[]) {
-    super(errors.map((error) => `${error.field}: ${error.message}`).join('; '));
+    // Without the names: that of an unknown member is the client's, and may be a password in the wrong place.
+    super(errors.map((error) => error.message).join('; '));
   }
 }
 

@@ -1,5 +1,5 @@
 import { Controller, Get, Header, Headers, Res } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { Public } from '../common/public.decorator.js';
 import { JwkSetDto } from './jwk-set.dto.js';
@@ -19,6 +19,7 @@ export class JwksController {
       'A JWK Set (RFC 7517). Verify access tokens with the key that their `kid` names, and only with the `alg` that ' +
       'stands beside it.',
   })
+  @ApiProduces('application/jwk-set+json')
   @ApiOkResponse({ type: JwkSetDto })
   @ApiResponse({ status: 304, description: 'The set is still the one that `If-None-Match` names.' })
   jwks(@Headers('if-none-match') ifNoneMatch: string | undefined, @Res() reply: FastifyReply): void {

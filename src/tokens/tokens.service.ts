@@ -35,6 +35,8 @@ import type { ClientInfo, NewFamily, RefreshRequest, RevokeReason, Session, Sess
  */
 const LONGEST_WAIT_BEFORE_ROTATION_MS = 5_000;
 
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
 const FAMILY_SECRET_BYTES = 16;
 const INTERNAL_RETRY_KEY_BYTES = 16;
 
@@ -158,11 +160,15 @@ export class TokensService {
 
   /** @throws SessionNotFoundError when the user never had this session */
   async endSessionOfUser(userId: string, sessionId: string, reason: RevokeReason): Promise<void> {
-    const isOwn = await this.database.settle(() => this.families.endFamilyOfUser(userId, sessionId, reason));
+    // The client wrote it: Postgres reads more spellings of a UUID than one, and the feed knows the canonical one only.
+    const familyId = sessionId.toLowerCase();
+    const isOwn =
+      UUID.test(familyId) &&
+      (await this.database.settle(() => this.families.endFamilyOfUser(userId, familyId, reason)));
     if (!isOwn) {
       throw new SessionNotFoundError();
     }
-    this.feed.add([sessionId]);
+    this.feed.add([familyId]);
   }
 
   /**
@@ -181,7 +187,7 @@ export class TokensService {
   }
 
   /** To be called after the commit and before the answer: from here on this instance refuses the sessions' tokens. */
-  announceEnded(sessionIds: readonly string[]): void {
+  announceEnded(sessionIds: Iterable<string>): void {
     this.feed.add(sessionIds);
   }
 

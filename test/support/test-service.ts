@@ -56,7 +56,12 @@ export async function startService(
   const logger = createLogger({ level: config.logLevel, destination });
   const { url = database.url, directUrl = url } = config.database;
   const app = await createApp(AppModule.forRoot(config, { url, directUrl }), config, logger);
-  await app.listen(0, '127.0.0.1');
+  try {
+    await app.listen(0, '127.0.0.1');
+  } catch (error) {
+    await app.close();
+    throw error;
+  }
   const address = await app.getUrl();
   return {
     app,

@@ -1,0 +1,178 @@
+// Shows that the model test bites: puts each of the faults below into a copy of the checkout and expects the test, which
+// passes without them, to find it. Usage: node scripts/prove-model-test.mjs [name of a fault, or none]...
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const RUNS = process.env.MODEL_RUNS ?? '300';
+const TEST = 'test/family-model.e2e-spec.ts';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const families = 'src/tokens/families.repository.ts';
+
+/** Each an honest mistake: what the statement would look like to somebody who does not know why it is as it is. */
+const FAULTS = {
+  'no row lock': [[families, 'where id = $1 for no key update\n    ),', 'where id = $1\n    ),']],
+
+  'grace that slides': [
+    [
+      families,
+      `    ended as (
+      update refresh_token_families as family
+      set revoked_at = judged.seen_at`,
+      `    slid as (
+      update refresh_token_families as family set rotated_at = judged.seen_at
+      from judged
+      where family.id = $1 and judged.verdict = 'replayed'
+    ),
+    ended as (
+      update refresh_token_families as family
+      set revoked_at = judged.seen_at`,
+    ],
+  ],
+
+  'revocation rolled back with the error': [
+    [
+      families,
+      `const [row] = await this.database.queryPrepared<RotationRow>(
+      ROTATE_FAMILY,`,
+      `const [row] = await this.throwWithinTransaction(
+      ROTATE_FAMILY,`,
+    ],
+    [
+      families,
+      `  /** @param admit called when`,
+      `  private throwWithinTransaction(
+    statement: PreparedStatement,
+    values: readonly unknown[],
+    admit: () => void,
+  ): Promise<RotationRow[]> {
+    return this.database.transaction(async (transaction) => {
+      admit();
+      const rows = await transaction.query<RotationRow>(statement.text, values);
+      if (rows[0]?.verdict === 'reused') {
+        throw new RefreshTokenReusedError();
+      }
+      return rows;
+    });
+  }
+
+  /** @param admit called when`,
+    ],
+    [
+      families,
+      `import type { ClientInfo, RevokeReason, Session } from './tokens.types.js';`,
+      `import { RefreshTokenReusedError } from './tokens.errors.js';
+import type { ClientInfo, RevokeReason, Session } from './tokens.types.js';`,
+    ],
+  ],
+
+  'retry key not overwritten': [
+    [families, 'retry_key_hash = $4,\n', 'retry_key_hash = coalesce(family.retry_key_hash, $4),\n'],
+  ],
+
+  'replay that advances': [
+    [
+      families,
+      'set generation = $3 + 1,',
+      `set generation = case judged.verdict when 'replayed' then judged.generation else $3 end + 1,`,
+    ],
+    [
+      families,
+      `judged.verdict in ('rotated', 'rolled_forward')\n`,
+      `judged.verdict in ('rotated', 'rolled_forward', 'replayed')\n`,
+    ],
+    [
+      families,
+      `case when verdict in ('rotated', 'rolled_forward') then $3 + 1 else generation end as generation`,
+      `case verdict when 'rotated' then $3 + 1 when 'rolled_forward' then $3 + 1 when 'replayed' then generation + 1 else generation end as generation`,
+    ],
+  ],
+
+  'tombstone cleaned too early': [
+    [families, 'where expires_at < now() - make_interval(secs => ${TOMBSTONE_SECONDS})', 'where expires_at < now()'],
+  ],
+};
+
+/** Everything that the test needs, but for what it only reads: that is linked. */
+function copyCheckout() {
+  const copy = mkdtempSync(join(tmpdir(), 'ratchet-model-proof-'));
+  for (const name of ['src', 'test', 'package.json', 'tsconfig.json', 'jest.config.mjs']) {
+    cpSync(join(root, name), join(copy, name), { recursive: true });
+  }
+  for (const name of ['node_modules', 'dist']) {
+    symlinkSync(join(root, name), join(copy, name), 'dir');
+  }
+  return copy;
+}
+
+function applyPatch(copy, [file, from, to]) {
+  const path = join(copy, file);
+  const text = readFileSync(path, 'utf8');
+  const parts = text.split(from);
+  if (parts.length !== 2) {
+    throw new Error(`${file} should hold this once, and holds it ${parts.length - 1} times:\n${from}`);
+  }
+  writeFileSync(path, parts.join(to));
+}
+
+/** @returns whether the test passed, and what it printed */
+function runModelTest(patches) {
+  const copy = copyCheckout();
+  try {
+    for (const patch of patches) {
+      applyPatch(copy, patch);
+    }
+    const jest = [
+      '--experimental-vm-modules',
+      '--disable-warning=ExperimentalWarning',
+      join('node_modules', 'jest', 'bin', 'jest.js'),
+      TEST,
+    ];
+    const { status, stdout, stderr } = spawnSync(process.execPath, jest, {
+      cwd: copy,
+      encoding: 'utf8',
+      env: { ...process.env, MODEL_RUNS: RUNS },
+    });
+    return { passed: status === 0, output: `${stdout}${stderr}` };
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+/** @returns one line for the table, and whether it is the line that was hoped for */
+function prove(name) {
+  const { passed, output } = runModelTest(name === 'none' ? [] : FAULTS[name]);
+  if (process.env.MODEL_VERBOSE !== undefined) {
+    console.error(output);
+  }
+  if (name === 'none') {
+    return { isAsHoped: passed, line: passed ? `passes ${RUNS} runs` : output };
+  }
+  const found = /part ways in run (\d+) of seed (-?\d+)\. Shrunk (\d+) times/.exec(output);
+  if (found !== null) {
+    const [, run, seed, shrinks] = found;
+    return { isAsHoped: true, line: `found in run ${run} (seed ${seed}, shrunk ${shrinks} times)` };
+  }
+  return {
+    isAsHoped: false,
+    line: passed ? `NOT FOUND in ${RUNS} runs` : `the test failed in another way:\n${output}`,
+  };
+}
+
+const asked = process.argv.slice(2);
+const known = ['none', ...Object.keys(FAULTS)];
+const unknown = asked.filter((name) => !known.includes(name));
+if (unknown.length > 0) {
+  throw new Error(`no such fault: ${unknown.join(', ')}; there are: ${known.join(', ')}`);
+}
+spawnSync(process.execPath, [join(root, 'scripts', 'build-if-needed.mjs')], { stdio: 'inherit' });
+for (const name of asked.length > 0 ? asked : known) {
+  const { isAsHoped, line } = prove(name);
+  console.log(`${name.padEnd(40)} ${line}`);
+  if (!isAsHoped) {
+    process.exitCode = 1;
+  }
+}

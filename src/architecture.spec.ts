@@ -1,0 +1,395 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, posix } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from '@jest/globals';
+
+/** Path below `src/` → text. */
+type Sources = ReadonlyMap<string, string>;
+
+/** Returns one line per violation. */
+type Rule = (sources: Sources) => string[];
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+}
+
+const ROOT = '(root)';
+
+/**
+ * DESIGN section 2, and what has become shared since: `http`, `logging` and `database` are infrastructure. A folder
+ * that is not in the table may neither import nor be imported: a new one has to be entered here first.
+ */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  config: [],
+  common: ['config'],
+  logging: ['common', 'config'],
+  database: ['common', 'config'],
+  http: ['common', 'config', 'logging', 'database'],
+  users: ['common', 'config', 'database', 'http'],
+  tokens: ['common', 'config', 'database', 'http'],
+  keys: ['common', 'config', 'database', 'http'],
+  auth: ['common', 'config', 'database', 'http', 'users', 'tokens', 'keys'],
+  gateway: ['common', 'config', 'http', 'tokens', 'auth'],
+  health: ['common', 'config', 'database', 'http', 'tokens', 'keys'],
+  cli: [ROOT, 'common', 'config', 'logging', 'database', 'users', 'auth'],
+  [ROOT]: ['common', 'config', 'logging', 'database', 'http', 'users', 'tokens', 'keys', 'auth', 'gateway', 'health'],
+};
+
+/** What one folder shows to the others; a folder that is not here is shared as a whole. */
+const FACES: Readonly<Record<string, RegExp>> = {
+  users: /\.(module|service|types|errors)\.js$/,
+  tokens: /\.(module|service|types|errors)\.js$/,
+  keys: /\.(module|service|types|errors)\.js$/,
+  auth: /\.(module|service|types|errors|guard|decorator|decorators)\.js$/,
+  gateway: /\.(module|service|types|errors)\.js$/,
+  health: /\.module\.js$/,
+};
+
+/** Of the edge, features see what documents their routes. */
+const HTTP_FACE_OF_FEATURES = /^http\/(api-problems\.decorator|openapi)\.js$/;
+
+/** Of the database, the edge sees which errors mean that it is away. */
+const DATABASE_FACE_OF_HTTP = 'database/database.errors.js';
+
+/** The one dependency against the direction: the schema is described by the entities, which nobody else may import. */
+const isEntityForSchema = ({ from, to }: Import): boolean => from.startsWith('database/') && /\.entity\.js$/.test(to);
+
+/** The composition root is started and commanded from here only. */
+const STARTED_BY = /^(main\.ts|app\.|boot\.|cli\/)/;
+
+/** Made by a factory, so that Nest need not know what their constructors take. */
+const MADE_BY_HAND: readonly string[] = ['database/database.service.ts', 'http/problem.filter.ts'];
+
+const HAS_SQL = /(?:^database\/|\.repository\.ts$)/;
+
+/** Statements on no table of a feature, except for the feed's, which is a query of its own connection. */
+const HAS_SQL_TOO: readonly string[] = [
+  // LISTEN and the poll, on the connection of the feed.
+  'tokens/revocation-feed.service.ts',
+  // Advisory locks that keep other instances away.
+  'tokens/tombstone-cleaner.service.ts',
+  'cli/migration.revert.ts',
+];
+
+const SQL =
+  /(['"`])\s*(?:select\s|insert\s+into\s|update\s+[\w.]+(?:\s+as\s+\w+)?\s+set\s|delete\s+from\s|with\s+\w+\s+as\s|(?:begin|commit|rollback)\b['"`\s]|listen\s+\$|(?:create|drop|alter)\s+(?:table|index|function|unique))/i;
+
+function folderOf(path: string): string {
+  return path.includes('/') ? path.slice(0, path.indexOf('/')) : ROOT;
+}
+
+function importsOf(sources: Sources): Import[] {
+  return [...sources].flatMap(([from, text]) =>
+    [...text.matchAll(/(?:\bfrom|\bimport|\bimport\()\s*['"](\.{1,2}\/[^'"]+)['"]/g)].map(([, specifier = '']) => ({
+      from,
+      to: posix.join(posix.dirname(from), specifier),
+    })),
+  );
+}
+
+function describeImport({ from, to }: Import): string {
+  return `${from} imports ${to}`;
+}
+
+const importsFollowTheTable: Rule = (sources) =>
+  importsOf(sources)
+    .filter((each) => folderOf(each.from) !== folderOf(each.to) && !isEntityForSchema(each))
+    .filter(({ from, to }) => MAY_IMPORT[folderOf(from)]?.includes(folderOf(to)) !== true)
+    .map(describeImport);
+
+const facesAreKept: Rule = (sources) =>
+  importsOf(sources)
+    .filter((each) => folderOf(each.from) !== folderOf(each.to) && !isEntityForSchema(each))
+    .filter(({ from, to }) => {
+      const [own, other] = [folderOf(from), folderOf(to)];
+      if (other === 'http') {
+        return own !== ROOT && !HTTP_FACE_OF_FEATURES.test(to);
+      }
+      if (other === 'database' && own === 'http') {
+        return to !== DATABASE_FACE_OF_HTTP;
+      }
+      return FACES[other]?.test(to) === false;
+    })
+    .map(describeImport);
+
+const nobodyImportsTheStart: Rule = (sources) =>
+  importsOf(sources)
+    .filter(({ from, to }) => /^(main|app\.\w+)\.js$/.test(to) && (to === 'main.js' || !STARTED_BY.test(from)))
+    .map(describeImport);
+
+/** Between folders; each cycle is told once per folder in it. */
+const foldersHaveNoCycles: Rule = (sources) => {
+  const graph = graphOf(
+    importsOf(sources)
+      .filter((each) => !isEntityForSchema(each))
+      .map(({ from, to }) => [folderOf(from), folderOf(to)]),
+  );
+  return cyclesIn(graph);
+};
+
+const filesHaveNoCycles: Rule = (sources) =>
+  cyclesIn(graphOf(importsOf(sources).map(({ from, to }) => [from.replace(/\.ts$/, '.js'), to])));
+
+function graphOf(edges: readonly (readonly string[])[]): Map<string, Set<string>> {
+  const graph = new Map<string, Set<string>>();
+  for (const [from = '', to = ''] of edges) {
+    if (from !== to) {
+      graph.set(from, (graph.get(from) ?? new Set()).add(to));
+    }
+  }
+  return graph;
+}
+
+/** The nodes that can be reached from themselves. */
+function cyclesIn(graph: ReadonlyMap<string, ReadonlySet<string>>): string[] {
+  return [...graph.keys()]
+    .filter((start) => {
+      const seen = new Set<string>();
+      const open = [...(graph.get(start) ?? [])];
+      for (let node = open.pop(); node !== undefined; node = open.pop()) {
+        if (!seen.has(node)) {
+          seen.add(node);
+          open.push(...(graph.get(node) ?? []));
+        }
+      }
+      return seen.has(start);
+    })
+    .map((start) => `${start} depends on itself`);
+}
+
+/** Files that the pattern finds something in, and that are not meant to have it. */
+function findings(sources: Sources, pattern: RegExp, isMeant: (path: string) => boolean, what: string): string[] {
+  return [...sources]
+    .filter(([path, text]) => !isMeant(path) && pattern.test(withoutComments(text)))
+    .map(([path]) => `${path} ${what}`);
+}
+
+const nowhere = (): boolean => false;
+
+const noForwardRefs: Rule = (sources) => findings(sources, /\bforwardRef\b/, nowhere, 'has a forwardRef');
+
+const noBarrels: Rule = (sources) => [
+  ...[...sources.keys()].filter((path) => /(^|\/)index\.ts$/.test(path)).map((path) => `${path} is a barrel`),
+  ...findings(sources, /^export (?:type )?(?:\*|\{[^}]*\}) .*from /m, nowhere, 'exports what is not its own'),
+];
+
+const oneReaderOfTheEnvironment: Rule = (sources) =>
+  findings(sources, /\bprocess\s*(?:\.|\[['"])\s*env\b/, (path) => path.startsWith('config/'), 'reads the environment');
+
+const oneClock: Rule = (sources) =>
+  findings(sources, /\bnew Date\(|\bDate\.now\b/, (path) => path === 'common/clock.ts', 'looks at the clock');
+
+const sqlInRepositories: Rule = (sources) =>
+  findings(sources, SQL, (path) => HAS_SQL.test(path) || HAS_SQL_TOO.includes(path), 'has SQL');
+
+/** What is imported as a type is gone at run time, and Nest finds `Object` in its place. */
+const injectedClassesAreImported: Rule = (sources) =>
+  [...sources]
+    .filter(([path, text]) => !MADE_BY_HAND.includes(path) && /^@(Injectable|Controller|Catch)\(/m.test(text))
+    .flatMap(([path, text]) => {
+      const parameters = /\bconstructor\(([^)]*)\)/.exec(withoutComments(text))?.[1] ?? '';
+      const injected = [...parameters.matchAll(/\w+\s*:\s*(\w+)/g)].map(([, name]) => name ?? '');
+      const types = typeImportsOf(text);
+      return injected.filter((name) => types.has(name)).map((name) => `${path} injects the type ${name}`);
+    });
+
+/** Of a union the compiler tells Nest `Object`, and the validation pipe lets everything through. */
+const bodiesAreOneClass: Rule = (sources) =>
+  findings(
+    sources,
+    /@(?:Body|Query)\(\)\s*(?:readonly\s+)?(?:\w+|\{[^}]*\})\??\s*:\s*\w+(?:<[^>]*>)?\s*\|/,
+    nowhere,
+    'has a body of several types',
+  );
+
+function typeImportsOf(text: string): Set<string> {
+  const whole = [...text.matchAll(/^import type \{([^}]*)\}/gm)].flatMap(([, names = '']) => names.split(','));
+  const single = [...text.matchAll(/^import \{([^}]*)\}/gm)]
+    .flatMap(([, names = '']) => names.split(','))
+    .filter((name) => /^\s*type\s/.test(name))
+    .map((name) => name.replace(/^\s*type\s/, ''));
+  return new Set([...whole, ...single].map((name) => name.trim()));
+}
+
+function withoutComments(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
+}
+
+function readSources(): Sources {
+  const directory = fileURLToPath(new URL('.', import.meta.url));
+  const paths = readdirSync(directory, { recursive: true, encoding: 'utf8' })
+    .map((path) => path.replaceAll('\\', '/'))
+    .filter((path) => path.endsWith('.ts') && !path.endsWith('.spec.ts'));
+  return new Map(paths.map((path) => [path, readFileSync(join(directory, path), 'utf8')]));
+}
+
+describe('the architecture', () => {
+  const sources = readSources();
+
+  it('is read whole', () => {
+    expect([...sources.keys()]).toEqual(expect.arrayContaining(['main.ts', 'auth/auth.module.ts', 'common/clock.ts']));
+    expect(importsOf(sources).length).toBeGreaterThan(200);
+  });
+
+  it.each<[string, Rule, Readonly<Record<string, string>>, string[]]>([
+    [
+      'lets folders import in the direction of the table only',
+      importsFollowTheTable,
+      {
+        'users/a.service.ts': "import { B } from '../tokens/b.service.js';",
+        'tokens/b.service.ts': "import type { A } from '../users/a.types.js';\nimport { C } from './c.js';",
+        'common/c.ts': "const d = await import('../auth/d.service.js');",
+        'database/e.ts': "import { F } from '../users/f.service.js';\nimport { G } from '../users/g.entity.js';",
+        'audit/h.ts': "import '../common/clock.js';",
+        'auth/i.ts': "import { A } from '../users/a.service.js';",
+        'users/j.ts': "import {\n  K,\n  type L,\n} from '../app.module.js';",
+      },
+      [
+        'users/a.service.ts imports tokens/b.service.js',
+        'tokens/b.service.ts imports users/a.types.js',
+        'common/c.ts imports auth/d.service.js',
+        'database/e.ts imports users/f.service.js',
+        'audit/h.ts imports common/clock.js',
+        'users/j.ts imports app.module.js',
+      ],
+    ],
+    [
+      'lets a folder see the faces of another only',
+      facesAreKept,
+      {
+        'auth/a.ts': "import { B } from '../users/b.repository.js';\nimport { C } from '../users/c.service.js';",
+        'auth/d.ts': "import { E } from '../tokens/e.entity.js';\nimport { F } from '../tokens/f.codec.js';",
+        'keys/g.ts': "import { H } from '../http/problem.filter.js';\nimport { I } from '../http/openapi.js';",
+        'http/j.ts': "import { K } from '../database/database.service.js';",
+        'gateway/l.ts': "import { M } from '../auth/m.strategy.js';\nimport { N } from '../auth/n.guard.js';",
+      },
+      [
+        'auth/a.ts imports users/b.repository.js',
+        'auth/d.ts imports tokens/e.entity.js',
+        'auth/d.ts imports tokens/f.codec.js',
+        'keys/g.ts imports http/problem.filter.js',
+        'http/j.ts imports database/database.service.js',
+        'gateway/l.ts imports auth/m.strategy.js',
+      ],
+    ],
+    [
+      'lets nobody import what starts the service',
+      nobodyImportsTheStart,
+      {
+        'cli/a.ts': "import '../main.js';\nimport { AppModule } from '../app.module.js';",
+        'auth/b.ts': "import { createApp } from '../app.setup.js';",
+      },
+      ['cli/a.ts imports main.js', 'auth/b.ts imports app.setup.js'],
+    ],
+    [
+      'has no cycle between folders',
+      foldersHaveNoCycles,
+      {
+        'users/a.ts': "import '../tokens/b.js';",
+        'tokens/b.ts': "import '../keys/c.js';",
+        'keys/c.ts': "import '../users/d.js';",
+        'users/d.ts': "import './a.js';",
+        'auth/e.ts': "import '../users/a.js';",
+      },
+      ['users depends on itself', 'tokens depends on itself', 'keys depends on itself'],
+    ],
+    [
+      'has no cycle between files',
+      filesHaveNoCycles,
+      {
+        'users/a.ts': "import type { B } from './b.js';",
+        'users/b.ts': "import { A } from './a.js';",
+        'users/c.ts': "import { A } from './a.js';",
+      },
+      ['users/a.js depends on itself', 'users/b.js depends on itself'],
+    ],
+    [
+      'has no forwardRef',
+      noForwardRefs,
+      { 'users/a.ts': 'imports: [forwardRef(() => AuthModule)]', 'users/b.ts': '// no forwardRef here' },
+      ['users/a.ts has a forwardRef'],
+    ],
+    [
+      'has no barrel',
+      noBarrels,
+      {
+        'users/index.ts': '',
+        'users/a.ts': "export * from './b.js';",
+        'users/b.ts': "export { C } from './c.js';",
+        'users/c.ts': "export type { D } from './d.js';",
+        'users/d.ts': 'export interface D {}\nexport const e = 1;',
+      },
+      [
+        'users/index.ts is a barrel',
+        'users/a.ts exports what is not its own',
+        'users/b.ts exports what is not its own',
+        'users/c.ts exports what is not its own',
+      ],
+    ],
+    [
+      'reads the environment in one folder',
+      oneReaderOfTheEnvironment,
+      {
+        'users/a.ts': 'const { PORT } = process.env;',
+        'users/b.ts': "const port = process['env']['PORT'];",
+        'config/c.ts': 'const { PORT } = process.env;',
+      },
+      ['users/a.ts reads the environment', 'users/b.ts reads the environment'],
+    ],
+    [
+      'looks at the clock in one file',
+      oneClock,
+      {
+        'users/a.ts': 'const now = new Date();',
+        'users/b.ts': 'const now = Date.now();',
+        'users/c.ts': 'const clock = Date.now;',
+        'common/clock.ts': 'return new Date();',
+        'users/d.ts': '// new Date() is the clock’s\nconst createdAt: Date = row.createdAt;',
+      },
+      ['users/a.ts looks at the clock', 'users/b.ts looks at the clock', 'users/c.ts looks at the clock'],
+    ],
+    [
+      'has SQL in repositories and in the database folder, and by name in three more files',
+      sqlInRepositories,
+      {
+        'users/a.service.ts': "await database.query('select 1');",
+        'users/b.service.ts': 'const statement = `\n  update users set status = $1`;',
+        'auth/c.service.ts': 'query(`with locked as (select 1) delete from x`)',
+        'auth/d.service.ts': 'const text = "delete from users";',
+        'users/e.repository.ts': "await database.query('select 1');",
+        'users/f.service.ts': "const kinds = ['selected', 'updated', 'with an end'];",
+      },
+      [
+        'users/a.service.ts has SQL',
+        'users/b.service.ts has SQL',
+        'auth/c.service.ts has SQL',
+        'auth/d.service.ts has SQL',
+      ],
+    ],
+    [
+      'imports injected classes as values',
+      injectedClassesAreImported,
+      {
+        'users/a.service.ts':
+          "import type { B } from './b.js';\nimport { type C, D } from './c.js';\n@Injectable()\nexport class A {\n  constructor(\n    private readonly b: B,\n    private readonly c: C,\n    private readonly d: D,\n  ) {}\n}",
+        'users/e.ts': "import type { B } from './b.js';\nexport class E {\n  constructor(private readonly b: B) {}\n}",
+      },
+      ['users/a.service.ts injects the type B', 'users/a.service.ts injects the type C'],
+    ],
+    [
+      'lets every body be of one class, which can be validated',
+      bodiesAreOneClass,
+      {
+        'auth/a.controller.ts': 'logout(@Body() body: LogoutDto | undefined): void {}',
+        'auth/b.controller.ts': 'refresh(@Body() { token }: RefreshDto | null): void {}',
+        'auth/c.controller.ts':
+          'logout(@Body() body: LogoutDto = {}, @Current() identity: Identity | undefined): void {}',
+      },
+      ['auth/a.controller.ts has a body of several types', 'auth/b.controller.ts has a body of several types'],
+    ],
+  ])('%s', (_guarantee, rule, sample, expected) => {
+    expect(rule(new Map(Object.entries(sample)))).toEqual(expected);
+    expect(rule(sources)).toEqual([]);
+  });
+});

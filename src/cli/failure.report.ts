@@ -1,0 +1,29 @@
+import { bootFailureText } from '../boot.report.js';
+import { OutcomeUnknownError, ValidationFailedError } from '../common/domain.errors.js';
+import { messageOf } from '../common/is-error.js';
+import { isDatabaseUnavailable } from '../database/database.errors.js';
+import { EmailTakenError, UserNotFoundError } from '../users/users.errors.js';
+import { CommandFailedError } from './command.errors.js';
+
+/** Says why a command did not do what was asked; a stack only for what nobody has foreseen. */
+export function failureText(error: unknown): string {
+  if (error instanceof CommandFailedError) {
+    return error.message;
+  }
+  if (error instanceof ValidationFailedError) {
+    return `Refused: ${error.errors.map(({ field, message }) => `${field} ${message}`).join('; ')}.`;
+  }
+  if (error instanceof EmailTakenError) {
+    return 'Refused: another account has this e-mail.';
+  }
+  if (error instanceof UserNotFoundError) {
+    return 'There is no such user any more.';
+  }
+  if (error instanceof OutcomeUnknownError) {
+    return 'The database went away in the middle. Look whether the change was made, and repeat it if not.';
+  }
+  if (isDatabaseUnavailable(error)) {
+    return `The database cannot be used, nothing was done: ${messageOf(error)}`;
+  }
+  return bootFailureText(error);
+}

@@ -1,0 +1,55 @@
+import { Command, InvalidArgumentError } from 'commander';
+import { EXIT_CODES_HELP } from './run-command.js';
+
+const CALLING_HELP = `
+From a checkout: npm run migration:run, npm run migration:revert, npm run migration:generate -- <name>.
+In the container image: node dist/cli/migration.js <command>.
+Settings are the service's own, from the environment and, in development, .env.`;
+
+/**
+ * What a developer does to the schema. TypeORM's own command line is not used: it wants a data source that is there as
+ * soon as its file is imported, and ours is known only after the configuration has been read and the embedded server
+ * found or started; it knows nothing of the lock that keeps migrations apart either.
+ */
+export function migrationCommand(interrupted: AbortSignal): Command {
+  const program = new Command('migration')
+    .description('Changes the schema of the configured database, and writes migrations.')
+    .exitOverride()
+    .showHelpAfterError('Add --help to see how it is called.')
+    .addHelpText('after', CALLING_HELP + EXIT_CODES_HELP);
+
+  program
+    .command('run')
+    .description('Apply every migration that is due. The service does so by itself when it starts.')
+    .action(async () => {
+      const { applyMigrations } = await import('./migration.tasks.js');
+      await applyMigrations(interrupted);
+    });
+
+  program
+    .command('revert')
+    .description('Undo the latest applied migration. For development: the next start of a service applies it again.')
+    .option('--yes', 'needed in production: what the migration has made goes, with the data in it')
+    .action(async ({ yes }: { yes?: true }) => {
+      const { revertLatestMigration } = await import('./migration.tasks.js');
+      await revertLatestMigration({ mayDeleteProductionData: yes === true });
+    });
+
+  program
+    .command('generate')
+    .description('Write a migration that takes the database to what the entities say, after applying all others.')
+    .argument('<name>', 'in lower-case-words, such as add-display-name', parseMigrationName)
+    .action(async (name: string) => {
+      const { generateMigration } = await import('./migration.tasks.js');
+      await generateMigration(name, interrupted);
+    });
+
+  return program;
+}
+
+function parseMigrationName(text: string): string {
+  if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(text)) {
+    throw new InvalidArgumentError('It must be lower-case words joined by hyphens.');
+  }
+  return text;
+}

@@ -1,0 +1,36 @@
+export interface GeneratedMigration {
+  /** Lower-case words joined by hyphens. */
+  readonly name: string;
+  /** Of its making, in milliseconds since the epoch: migrations run in this order. */
+  readonly timestampMs: number;
+  /** Statements in the order in which they run. */
+  readonly up: readonly string[];
+  readonly down: readonly string[];
+}
+
+export function migrationClassName(name: string, timestampMs: number): string {
+  const words = name.split('-').map((word) => word.charAt(0).toUpperCase() + word.slice(1));
+  return `${words.join('')}${timestampMs}`;
+}
+
+/** A migration as they stand in `src/database/migrations`, formatted as Prettier leaves it. */
+export function migrationSource({ name, timestampMs, up, down }: GeneratedMigration): string {
+  return `import type { MigrationInterface, QueryRunner } from 'typeorm';
+
+export class ${migrationClassName(name, timestampMs)} implements MigrationInterface {
+  async up(queryRunner: QueryRunner): Promise<void> {
+${up.map(queryCall).join('\n')}
+  }
+
+  async down(queryRunner: QueryRunner): Promise<void> {
+${down.map(queryCall).join('\n')}
+  }
+}
+`;
+}
+
+function queryCall(statement: string): string {
+  const literal = statement.replace(/[\\`]|\$\{/g, (special) => `\\${special}`);
+  return `    await queryRunner.query(\`
+      ${literal}\`);`;
+}

@@ -1,0 +1,95 @@
+import { writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { Clock } from '../common/clock.js';
+import { loadConfig } from '../config/config.loader.js';
+import { createDataSource } from '../database/data-source.js';
+import { joinOrStartEmbeddedPostgres } from '../database/embedded/embedded-postgres.js';
+import { openDatabase } from '../database/open-database.js';
+import { CommandFailedError } from './command.errors.js';
+import { migrationClassName, migrationSource } from './migration.source.js';
+import { revertMigration } from './migration.revert.js';
+import { writeAnswer, writeNotice } from './terminal.js';
+
+/** Beside `dist`, where this file runs. */
+const MIGRATIONS_FOLDER = new URL('../../src/database/migrations/', import.meta.url);
+
+export async function applyMigrations(interrupted: AbortSignal): Promise<void> {
+  const database = await openDatabase(loadConfig().database, writeNotice, interrupted, joinOrStartEmbeddedPostgres);
+  await database.close();
+  writeAnswer('Every migration has been applied.');
+}
+
+/** Opens the database as it is: `openDatabase` would apply what is due, and that would be undone instead. */
+export async function revertLatestMigration(options: { readonly mayDeleteProductionData: boolean }): Promise<void> {
+  const { environment, database } = loadConfig();
+  if (environment === 'production' && !options.mayDeleteProductionData) {
+    throw new CommandFailedError('Undoing a migration deletes data. If that is meant, in production, add --yes.');
+  }
+  const { url, directUrl = url, dataDir } = database;
+  if (directUrl !== undefined) {
+    tellReverted(await revertMigration(directUrl));
+    return;
+  }
+  const server = await joinOrStartEmbeddedPostgres({ dataDir, onProgress: writeNotice });
+  try {
+    tellReverted(await revertMigration(server.url));
+  } finally {
+    await server.stop();
+  }
+}
+
+function tellReverted(name: string | undefined): void {
+  writeAnswer(name === undefined ? 'There is nothing to undo.' : `Undid ${name}.`);
+}
+
+export async function generateMigration(name: string, interrupted: AbortSignal): Promise<void> {
+  const database = await openDatabase(loadConfig().database, writeNotice, interrupted, joinOrStartEmbeddedPostgres);
+  try {
+    const { up, down } = await findSchemaDifferences(database.address.directUrl);
+    if (up.length === 0) {
+      writeAnswer('No differences between the entities and the database.');
+      return;
+    }
+    const timestampMs = new Clock().now().getTime();
+    const file = new URL(`${timestampMs}-${name}.ts`, MIGRATIONS_FOLDER);
+    await writeSource(file, migrationSource({ name, timestampMs, up, down }));
+    writeAnswer(
+      `Wrote ${fileURLToPath(file)}.\n` +
+        'Read it, and mend what a machine cannot know: names, what happens to the rows that are there, how long locks ' +
+        `last.\nThen add ${migrationClassName(name, timestampMs)} to the migrations in src/database/data-source.ts.`,
+    );
+  } finally {
+    await database.close();
+  }
+}
+
+interface SchemaDifferences {
+  readonly up: readonly string[];
+  readonly down: readonly string[];
+}
+
+/** Of tables that have an entity; one that lost its entity is not seen, and functions never are. */
+async function findSchemaDifferences(directUrl: string): Promise<SchemaDifferences> {
+  const dataSource = await createDataSource({ url: directUrl, poolSize: 1, use: 'migrations' }).initialize();
+  try {
+    const { upQueries, downQueries } = await dataSource.driver.createSchemaBuilder().log();
+    return {
+      up: upQueries.map(({ query }) => query),
+      // What was done last is undone first.
+      down: downQueries.map(({ query }) => query).reverse(),
+    };
+  } finally {
+    await dataSource.destroy();
+  }
+}
+
+async function writeSource(file: URL, source: string): Promise<void> {
+  try {
+    await writeFile(file, source, { flag: 'wx' });
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+      throw new CommandFailedError('There are differences, but no sources to write a migration to: use a checkout.');
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,56 @@
+import { NestFactory } from '@nestjs/core';
+import { AppModule } from '../app.module.js';
+import { AccountsService } from '../auth/accounts.service.js';
+import { Config } from '../config/config.js';
+import { loadConfig } from '../config/config.loader.js';
+import { joinOrStartEmbeddedPostgres } from '../database/embedded/embedded-postgres.js';
+import { openDatabase } from '../database/open-database.js';
+import { createLogger } from '../logging/logger.js';
+import { NestLogger } from '../logging/nest.logger.js';
+import { prettyDestination } from '../logging/pretty.destination.js';
+import { UsersService } from '../users/users.service.js';
+import { writeNotice } from './terminal.js';
+
+export interface Services {
+  readonly users: UsersService;
+  readonly accounts: AccountsService;
+  readonly config: Config;
+}
+
+const STDERR_FD = 2;
+
+/**
+ * Lends `work` the services of the running product, short of its HTTP side, over the configured database: what an
+ * operator changes goes through the same rules, locks and revocations as what a user changes. The database is that of
+ * a service that runs in this data directory, or is started for the while; its schema is brought up to date as it is
+ * when the service starts. All is closed when the promise settles.
+ */
+export async function withServices<T>(interrupted: AbortSignal, work: (services: Services) => Promise<T>): Promise<T> {
+  const config = loadConfig();
+  const database = await openDatabase(config.database, writeNotice, interrupted, joinOrStartEmbeddedPostgres);
+  try {
+    const context = await NestFactory.createApplicationContext(AppModule.forRoot(config, database.address), {
+      logger: new NestLogger(createCommandLogger(config)),
+      abortOnError: false,
+    });
+    try {
+      return await work({
+        users: context.get(UsersService, { strict: false }),
+        accounts: context.get(AccountsService, { strict: false }),
+        config,
+      });
+    } finally {
+      await context.close();
+    }
+  } finally {
+    await database.close();
+  }
+}
+
+function createCommandLogger({ logLevel }: Config): ReturnType<typeof createLogger> {
+  return createLogger({
+    // What a service says of its normal course is noise beside a command's answer; any other level is as asked for.
+    level: logLevel === 'info' ? 'warn' : logLevel,
+    destination: prettyDestination({ destination: STDERR_FD, colorize: false }),
+  });
+}

@@ -1,0 +1,133 @@
+import type { User, UserPage } from '../users/users.types.js';
+import { CommandFailedError } from './command.errors.js';
+import { generatePassword, readNewPassword } from './password-input.js';
+import type { Services } from './services.js';
+import { ask, type Terminal, writeAnswer, writeNotice } from './terminal.js';
+import { usersJson, usersTable } from './users.table.js';
+
+/** One method per command: each does it, says what it did, and leaves nothing open. */
+export class UserTasks {
+  constructor(
+    private readonly terminal: Terminal,
+    private readonly interrupted: AbortSignal,
+  ) {}
+
+  async create(email: string, roles: readonly string[], mustGenerate: boolean): Promise<void> {
+    await this.withServices(async (services) => {
+      const password = await this.choosePassword(services, mustGenerate);
+      const user = await services.users.register({ email, password, roles });
+      writeAnswer(`Created ${user.email} with id ${user.id} and ${describeRoles(user)}.`);
+      tellGenerated(password, mustGenerate);
+    });
+  }
+
+  async list(page: UserPage, format: 'table' | 'json'): Promise<void> {
+    await this.withServices(async ({ users }) => {
+      // One more than shown tells whether there are more.
+      const found = await users.list({ ...page, limit: page.limit + 1 });
+      const shown = found.slice(0, page.limit);
+      writeAnswer(format === 'json' ? usersJson(shown) : usersTable(shown));
+      const last = shown.at(-1);
+      if (last !== undefined && found.length > shown.length) {
+        writeNotice(`There are more: --after ${last.email}`);
+      }
+    });
+  }
+
+  async showRoles(name: string): Promise<void> {
+    await this.withUser(name, (_, user) => {
+      writeAnswer(`${user.email} has ${describeRoles(user)}.`);
+    });
+  }
+
+  async setRoles(name: string, roles: readonly string[]): Promise<void> {
+    await this.withUser(name, async ({ users }, before) => {
+      const user = await users.setRoles(before.id, roles);
+      writeAnswer(`${user.email} has ${describeRoles(user)} now; tokens carry them from the next refresh on.`);
+    });
+  }
+
+  async setPassword(name: string, mustGenerate: boolean): Promise<void> {
+    await this.withUser(name, async (services, user) => {
+      const password = await this.choosePassword(services, mustGenerate);
+      const endedCount = await services.accounts.setPassword(user.id, password);
+      writeAnswer(`Set the password of ${user.email}; ${describeEnded(endedCount)}.`);
+      tellGenerated(password, mustGenerate);
+    });
+  }
+
+  async disable(name: string): Promise<void> {
+    await this.withUser(name, async ({ accounts }, user) => {
+      writeAnswer(`Disabled ${user.email}; ${describeEnded(await accounts.disable(user.id))}.`);
+    });
+  }
+
+  async enable(name: string): Promise<void> {
+    await this.withUser(name, async ({ accounts }, user) => {
+      await accounts.enable(user.id);
+      writeAnswer(`Enabled ${user.email}.`);
+    });
+  }
+
+  async endSessions(name: string): Promise<void> {
+    await this.withUser(name, async ({ accounts }, user) => {
+      writeAnswer(`Signed ${user.email} out; ${describeEnded(await accounts.endSessions(user.id))}.`);
+    });
+  }
+
+  async delete(name: string, { mustConfirm }: { readonly mustConfirm: boolean }): Promise<void> {
+    await this.withUser(name, async ({ accounts }, user) => {
+      if (mustConfirm) {
+        await this.confirm(`Delete ${user.email} (id ${user.id}) for good? [y/N] `);
+      }
+      writeAnswer(`Deleted ${user.email}; ${describeEnded(await accounts.delete(user.id))}.`);
+    });
+  }
+
+  private async withUser(name: string, work: (services: Services, user: User) => void | Promise<void>): Promise<void> {
+    await this.withServices(async (services) => {
+      const { users } = services;
+      const user = name.includes('@') ? await users.findByEmail(name) : await users.findById(name);
+      if (user === undefined) {
+        throw new CommandFailedError(`There is no user ${name}.`);
+      }
+      await work(services, user);
+    });
+  }
+
+  /** The product takes most of a second to load: help and usage errors do not wait for it. */
+  private async withServices(work: (services: Services) => Promise<void>): Promise<void> {
+    const { withServices } = await import('./services.js');
+    await withServices(this.interrupted, work);
+  }
+
+  private choosePassword({ config }: Services, mustGenerate: boolean): Promise<string> | string {
+    return mustGenerate
+      ? generatePassword(config.passwords.minLength)
+      : readNewPassword(this.terminal, this.interrupted);
+  }
+
+  private async confirm(question: string): Promise<void> {
+    const answer = await ask(question, this.terminal, this.interrupted);
+    if (!/^y(es)?$/i.test(answer.trim())) {
+      throw new CommandFailedError('Not confirmed; nothing was done.');
+    }
+  }
+}
+
+function tellGenerated(password: string, wasGenerated: boolean): void {
+  if (wasGenerated) {
+    writeAnswer(`Password, shown this once: ${password}`);
+  }
+}
+
+function describeRoles({ roles }: User): string {
+  if (roles.length === 0) {
+    return 'no roles';
+  }
+  return `the role${roles.length === 1 ? '' : 's'} ${roles.join(', ')}`;
+}
+
+function describeEnded(count: number): string {
+  return `${count} session${count === 1 ? '' : 's'} ended`;
+}

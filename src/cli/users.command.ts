@@ -1,0 +1,117 @@
+import { Command, InvalidArgumentError } from 'commander';
+import type { UserPage } from '../users/users.types.js';
+import { EXIT_CODES_HELP } from './run-command.js';
+import { processTerminal } from './terminal.js';
+import { UserTasks } from './user.tasks.js';
+
+const DEFAULT_PAGE_SIZE = 50;
+const MAX_PAGE_SIZE = 1_000;
+
+const USER = 'e-mail or id';
+
+const CALLING_HELP = `
+From a checkout: npm run users -- <command>, or npm run -s users -- <command> for its output alone.
+In the container image: node dist/cli/users.js <command>.
+Settings are the service's own, from the environment and, in development, .env.`;
+
+const PASSWORD_HELP = `
+The password is asked for, without being shown, where there is a terminal; otherwise it is the first line of standard
+input. It is taken from no argument and no environment variable, which other processes and the shell's history keep.`;
+
+/** What an operator does to accounts. Only reads the command line; `UserTasks` does the work. */
+export function usersCommand(interrupted: AbortSignal): Command {
+  const tasks = new UserTasks(processTerminal, interrupted);
+  const program = new Command('users')
+    .description('Looks after the accounts of the configured database, beside a running service or without one.')
+    .exitOverride()
+    .showHelpAfterError('Add --help to see how it is called.')
+    .addHelpText('after', CALLING_HELP + EXIT_CODES_HELP);
+
+  program
+    .command('create')
+    .description('Make an account.')
+    .argument('<email>')
+    .option('--roles <names>', 'comma-separated', parseNames)
+    .option('--generate', 'make a strong password and print it, this once')
+    .addHelpText('after', PASSWORD_HELP)
+    .action((email: string, { roles, generate }: { roles?: string[]; generate?: true }) =>
+      tasks.create(email, roles ?? [], generate === true),
+    );
+
+  program
+    .command('list')
+    .description('Show accounts, in the order of their e-mails.')
+    .option('--prefix <text>', 'only e-mails that begin so')
+    .option('--limit <number>', `at most so many, 1 to ${MAX_PAGE_SIZE}`, parsePageSize, DEFAULT_PAGE_SIZE)
+    .option('--after <email>', 'only those behind this one')
+    .option('--json', 'print an array of objects')
+    .action(({ prefix, limit, after, json }: { prefix?: string; limit: number; after?: string; json?: true }) => {
+      const page: UserPage = {
+        limit,
+        ...(prefix === undefined ? {} : { emailPrefix: prefix }),
+        ...(after === undefined ? {} : { after: after.toLowerCase() }),
+      };
+      return tasks.list(page, json === true ? 'json' : 'table');
+    });
+
+  program
+    .command('roles')
+    .description('Show the roles of an account, or replace them.')
+    .argument('<user>', USER)
+    .option('--set <names>', 'exactly these, comma-separated; "" for none', parseNames)
+    .action((user: string, { set }: { set?: string[] }) =>
+      set === undefined ? tasks.showRoles(user) : tasks.setRoles(user, set),
+    );
+
+  program
+    .command('set-password')
+    .description('Give an account another password and end its sessions.')
+    .argument('<user>', USER)
+    .option('--generate', 'make a strong password and print it, this once')
+    .addHelpText('after', PASSWORD_HELP)
+    .action((user: string, { generate }: { generate?: true }) => tasks.setPassword(user, generate === true));
+
+  program
+    .command('disable')
+    .description('Refuse an account every login and refresh, and end its sessions.')
+    .argument('<user>', USER)
+    .action((user: string) => tasks.disable(user));
+
+  program
+    .command('enable')
+    .description('Let a disabled account sign in again. Sessions that have ended stay ended.')
+    .argument('<user>', USER)
+    .action((user: string) => tasks.enable(user));
+
+  program
+    .command('end-sessions')
+    .description('Sign an account out everywhere.')
+    .argument('<user>', USER)
+    .action((user: string) => tasks.endSessions(user));
+
+  program
+    .command('delete')
+    .description('Remove an account and end its sessions.')
+    .argument('<user>', USER)
+    .option('--yes', 'do not ask; needed where there is no terminal')
+    .action((user: string, { yes }: { yes?: true }, command: Command) => {
+      if (yes === undefined && processTerminal.input.isTTY !== true) {
+        command.error('error: there is no terminal to ask on, so deleting needs --yes');
+      }
+      return tasks.delete(user, { mustConfirm: yes === undefined });
+    });
+
+  return program;
+}
+
+function parseNames(text: string): string[] {
+  return text === '' ? [] : text.split(',').map((name) => name.trim());
+}
+
+function parsePageSize(text: string): number {
+  const size = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (size < 1 || size > MAX_PAGE_SIZE) {
+    throw new InvalidArgumentError(`Not a whole number from 1 to ${MAX_PAGE_SIZE}.`);
+  }
+  return size;
+}

@@ -1,0 +1,179 @@
+import { afterEach, beforeAll, afterAll, describe, expect, it } from '@jest/globals';
+import type { Response } from 'supertest';
+import { eventually } from './support/eventually.js';
+import { askGuard } from './support/guard-probe.js';
+import { PostgresProxy } from './support/postgres-proxy.js';
+import { expectProblem } from './support/problem.js';
+import {
+  type Account,
+  codeOf,
+  newEmail,
+  newIdempotencyKey,
+  newPassword,
+  sessionIdOf,
+  type TestClient,
+  type TokenPair,
+} from './support/test-client.js';
+import { createTestDatabase, type TestDatabase } from './support/test-database.js';
+import { startService, type TestService } from './support/test-service.js';
+import { expectUnavailable } from './support/unavailable.js';
+
+const MAX_STALENESS_SECONDS = 2;
+
+interface Signed {
+  readonly account: Account;
+  readonly pair: TokenPair;
+}
+
+type Ask = (client: TestClient, signed: Signed) => Promise<Response>;
+
+const ROUTES_THAT_NEED_THE_DATABASE: readonly { readonly route: string; readonly ask: Ask }[] = [
+  { route: 'POST /auth/register', ask: (client) => client.register({ email: newEmail(), password: newPassword() }) },
+  { route: 'POST /auth/login', ask: (client, { account }) => client.login(credentialsOf(account)) },
+  { route: 'POST /auth/refresh', ask: (client, { pair }) => client.refresh(pair.refresh_token) },
+  {
+    route: 'POST /auth/refresh with a key',
+    ask: (client, { pair }) => client.refresh(pair.refresh_token, newIdempotencyKey()),
+  },
+  {
+    route: 'POST /auth/logout by refresh token',
+    ask: (client, { pair }) => client.logout({ refreshToken: pair.refresh_token }),
+  },
+  {
+    route: 'POST /auth/logout by access token',
+    ask: (client, { pair }) => client.logout({ accessToken: pair.access_token }),
+  },
+  { route: 'POST /auth/logout-all', ask: (client, { pair }) => client.logoutAll(pair.access_token) },
+  { route: 'GET /auth/me', ask: (client, { pair }) => client.me(pair.access_token) },
+  {
+    route: 'POST /auth/password',
+    ask: (client, { account, pair }) => client.changePassword(pair.access_token, account.password, newPassword()),
+  },
+  { route: 'GET /auth/sessions', ask: (client, { pair }) => client.sessions(pair.access_token) },
+  {
+    route: 'DELETE /auth/sessions/{id}',
+    ask: (client, { pair }) => client.endSession(pair.access_token, sessionIdOf(pair)),
+  },
+  { route: 'GET /health/ready', ask: (client) => client.get('/health/ready') },
+];
+
+describe('a running service whose database goes away', () => {
+  let database: TestDatabase;
+  let proxy: PostgresProxy;
+  let service: TestService;
+  let client: TestClient;
+  let signed: Signed;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    proxy = await PostgresProxy.start(database.url);
+    service = await startService(proxy, { REVOCATION_MAX_STALENESS_SECONDS: String(MAX_STALENESS_SECONDS) });
+    client = service.client;
+    const { pair, ...account } = await client.signUpAndIn();
+    signed = { account, pair };
+  });
+
+  afterEach(async () => {
+    await proxy.resume();
+    await isReady();
+    expect(service.logs.filter((line) => line['code'] === 'internal_error')).toEqual([]);
+  });
+
+  afterAll(async () => {
+    await service.stop();
+    await proxy.close();
+    await database.close();
+  });
+
+  async function loseDatabase(): Promise<void> {
+    proxy.refuse();
+    await eventually(async () => (await client.get('/health/ready')).status === 503, { withinMs: 5_000 });
+  }
+
+  async function isReady(): Promise<void> {
+    await eventually(async () => (await client.get('/health/ready')).status === 200, { withinMs: 5_000 });
+  }
+
+  it.each(ROUTES_THAT_NEED_THE_DATABASE)('$route says 503 with Retry-After, and nothing was done', async ({ ask }) => {
+    const before = await database.sql('select id, generation, revoked_at from refresh_token_families order by id');
+    await loseDatabase();
+    expectUnavailable(await ask(client, signed), 'temporarily_unavailable');
+    expect(await database.sql('select id, generation, revoked_at from refresh_token_families order by id')).toEqual(
+      before,
+    );
+  });
+
+  it('the process lives, its public keys are there, and what needs no database is answered', async () => {
+    await loseDatabase();
+    const live = await client.get('/health/live');
+    expect([live.status, live.body]).toEqual([200, { status: 'ok' }]);
+    expect((await client.get('/.well-known/jwks.json')).status).toBe(200);
+    expectProblem(await client.me(), 'access_token_missing');
+    expectProblem(await client.me('rubbish'), 'access_token_invalid');
+    expectProblem(await client.refresh('rubbish'), 'refresh_token_invalid');
+    expectProblem(await client.get('/nothing/here'), 'not_found');
+  });
+
+  it('access tokens are believed for as long as the revocation feed may be stale, and after that get 503', async () => {
+    const { access_token: token } = signed.pair;
+    const answers: { readonly atMs: number; readonly code: string }[] = [];
+    await eventually(() => isCurrentFeed(), { withinMs: 5_000 });
+    proxy.refuse();
+    const goneAtMs = performance.now();
+    await eventually(
+      async () => {
+        const response = await askGuard(client, token);
+        answers.push({ atMs: performance.now() - goneAtMs, code: codeOf(response) });
+        return response.status === 503;
+      },
+      { withinMs: 10_000 },
+    );
+    const firstRefusal = answers.at(-1)!;
+    expect(new Set(answers.slice(0, -1).map((answer) => answer.code))).toEqual(new Set(['validation_failed']));
+    // The feed's last poll may have begun half a second before the database went.
+    expect(firstRefusal.atMs).toBeGreaterThan(MAX_STALENESS_SECONDS * 1_000 - 700);
+    expectUnavailable(await askGuard(client, token), 'temporarily_unavailable');
+    expectProblem(await askGuard(client, 'rubbish'), 'access_token_invalid');
+  });
+
+  it('after it has come back everything works without a restart', async () => {
+    const { pair, ...account } = await client.signUpAndIn();
+    await loseDatabase();
+    await eventually(async () => (await askGuard(client, pair.access_token)).status === 503, { withinMs: 10_000 });
+    await proxy.resume();
+    await isReady();
+    expect((await client.me(pair.access_token)).status).toBe(200);
+    const next = await client.rotate(pair.refresh_token, newIdempotencyKey());
+    const other = await client.signIn(account);
+    expect((await client.logout({ refreshToken: next.refresh_token })).status).toBe(204);
+    expectProblem(await client.me(next.access_token), 'access_token_revoked');
+    expect((await client.me(other.access_token)).status).toBe(200);
+  });
+
+  it('backends that are terminated under it cost no refresh, and everybody else at most a 503', async () => {
+    const { pair } = await client.signUpAndIn();
+    let refreshToken = pair.refresh_token;
+    for (let round = 0; round < 5; round += 1) {
+      // Every connection in the pool is open and idle, or busy, when it dies.
+      const busy = Promise.all(Array.from({ length: 10 }, () => client.login(credentialsOf(signed.account))));
+      await database.sql(
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and application_name like 'ratchet%'`,
+      );
+      refreshToken = (await client.rotate(refreshToken)).refresh_token;
+      const logins = await busy;
+      // A login whose first look-up loses its connection is not repeated for the client, who is told to do so.
+      expect(logins.filter((login) => login.status !== 200 && login.status !== 503).map((login) => login.text)).toEqual(
+        [],
+      );
+    }
+  });
+
+  async function isCurrentFeed(): Promise<boolean> {
+    return (await askGuard(client, signed.pair.access_token)).status === 400;
+  }
+});
+
+function credentialsOf(account: Account): { readonly email: string; readonly password: string } {
+  return { email: account.email, password: account.password };
+}

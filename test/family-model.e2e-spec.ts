@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, describe, it } from '@jest/globals';
+import fc from 'fast-check';
+import { TombstoneCleaner } from '../src/tokens/tombstone-cleaner.service.js';
+import { ACCESS_TOKEN_TTL_SECONDS, type Settings } from './support/model/family.model.js';
+import { play, type Site } from './support/model/play.js';
+import { drafts } from './support/model/turns.js';
+import { createTestDatabase } from './support/test-database.js';
+import { startService, type TestService } from './support/test-service.js';
+
+const RUNS = Number(process.env['MODEL_RUNS'] ?? 40);
+const SEED = process.env['MODEL_SEED'];
+/** Of one run, as a failure prints it: only the shrunk counter-example is tried again. */
+const PATH = process.env['MODEL_PATH'];
+
+/** Long before it only on a machine that does next to nothing; what has been shrunk by then is reported as it is. */
+const TIME_LIMIT_MS = 60_000 + RUNS * 2_000;
+
+/** Their borders in time are odd multiples of 20 s, which the clock, moved by multiples of 40 s, keeps away from. */
+const STRICT: Settings = {
+  name: 'strict',
+  graceSeconds: 0,
+  idleSeconds: 1_020,
+  lifetimeSeconds: 2_980,
+  rollsForward: true,
+  maxSessions: 3,
+};
+const LENIENT: Settings = {
+  name: 'lenient',
+  graceSeconds: 60,
+  idleSeconds: 500,
+  lifetimeSeconds: 1_980,
+  rollsForward: false,
+  maxSessions: 4,
+};
+
+describe('a family', () => {
+  let site: Site;
+
+  beforeAll(async () => {
+    const database = await createTestDatabase();
+    const startPair = async (settings: Settings): Promise<Site['pairs'][number]> => {
+      const environment = environmentOf(settings);
+      return {
+        settings,
+        instances: [await startService(database, environment), await startService(database, environment)],
+      };
+    };
+    const pairs = [await startPair(STRICT), await startPair(LENIENT)];
+    site = { database, pairs, original: await pairs[0]!.instances[0].client.signUp() };
+    // By itself it would clean up once a minute, and the model would not know.
+    await Promise.all(servicesOf(site).map(({ app }) => app.get(TombstoneCleaner).onApplicationShutdown()));
+  });
+
+  afterAll(async () => {
+    await Promise.all(servicesOf(site).map((service) => service.stop()));
+    await site.database.close();
+  });
+
+  it(
+    'invariants 1, 2, 3, 4 and 7: answers whatever is done with it as the model does',
+    async () => {
+      const property = fc.asyncProperty(drafts([STRICT, LENIENT]), (turns) => play(site, turns));
+      const result = await fc.check(property, {
+        numRuns: RUNS,
+        interruptAfterTimeLimit: TIME_LIMIT_MS,
+        markInterruptAsFailure: true,
+        ...(SEED !== undefined && { seed: Number(SEED) }),
+        ...(PATH !== undefined && { path: PATH }),
+      });
+      if (result.failed) {
+        throw new Error(describeFailure(result));
+      }
+    },
+    TIME_LIMIT_MS + 30_000,
+  );
+});
+
+function describeFailure<T>({
+  numRuns,
+  numShrinks,
+  seed,
+  counterexamplePath,
+  errorInstance,
+}: fc.RunDetails<T>): string {
+  const shrunk = errorInstance instanceof Error ? errorInstance.message : String(errorInstance);
+  return [
+    `The service and the model part ways in run ${numRuns} of seed ${seed}. Shrunk ${numShrinks} times, this is left of it:`,
+    shrunk,
+    'To repeat it:',
+    `MODEL_SEED=${seed} MODEL_PATH=${counterexamplePath ?? ''} npm test -- test/family-model.e2e-spec.ts`,
+  ].join('\n');
+}
+
+function servicesOf({ pairs }: Site): readonly TestService[] {
+  return pairs.flatMap(({ instances }) => instances);
+}
+
+function environmentOf(settings: Settings): Readonly<Record<string, string>> {
+  return {
+    // What it logs at lower levels would be most of the work.
+    LOG_LEVEL: 'error',
+    ACCESS_TOKEN_TTL_SECONDS: String(ACCESS_TOKEN_TTL_SECONDS),
+    REFRESH_GRACE_SECONDS: String(settings.graceSeconds),
+    REFRESH_TOKEN_IDLE_TTL_SECONDS: String(settings.idleSeconds),
+    REFRESH_TOKEN_TTL_SECONDS: String(settings.lifetimeSeconds),
+    REFRESH_ROLL_FORWARD: settings.rollsForward ? 'on' : 'off',
+    MAX_SESSIONS_PER_USER: String(settings.maxSessions),
+  };
+}

@@ -1,0 +1,313 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import 'reflect-metadata';
+import { RequestMethod } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
+import { PROBLEM_CATALOGUE } from '../src/http/problem.catalogue.js';
+import { newEmail, newPassword } from './support/test-client.js';
+import { createTestDatabase, type TestDatabase } from './support/test-database.js';
+import { startService, type TestService } from './support/test-service.js';
+
+interface Schema {
+  readonly $ref?: string;
+  readonly type?: string | readonly string[];
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+  readonly items?: Schema;
+  readonly enum?: readonly unknown[];
+  readonly example?: unknown;
+}
+
+interface Content {
+  readonly schema?: Schema;
+  readonly examples?: Readonly<Record<string, { readonly summary: string; readonly value: unknown }>>;
+}
+
+interface Answer {
+  readonly description?: string;
+  readonly content?: Readonly<Record<string, Content>>;
+}
+
+interface Operation {
+  readonly operationId?: string;
+  readonly tags?: readonly string[];
+  readonly summary?: string;
+  readonly parameters?: readonly { readonly name: string; readonly in: string; readonly required: boolean }[];
+  readonly requestBody?: { readonly required?: boolean; readonly content: Readonly<Record<string, Content>> };
+  readonly responses: Readonly<Record<string, Answer>>;
+  readonly security?: readonly Readonly<Record<string, readonly string[]>>[];
+}
+
+interface Document {
+  readonly openapi: string;
+  readonly info: { readonly title: string; readonly version: string };
+  readonly tags: readonly { readonly name: string; readonly description: string }[];
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: {
+    readonly schemas: Readonly<Record<string, Schema>>;
+    readonly securitySchemes: Readonly<Record<string, object>>;
+  };
+}
+
+describe('the OpenAPI document', () => {
+  let database: TestDatabase;
+  let service: TestService;
+  let document: Document;
+  let operations: (readonly [name: string, operation: Operation])[];
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    service = await startService(database);
+    const response = await service.client.get('/openapi.json');
+    expect(response.status).toBe(200);
+    document = response.body as Document;
+    operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+      Object.entries(methods).map(([method, operation]) => [`${method.toUpperCase()} ${path}`, operation] as const),
+    );
+  });
+
+  afterAll(async () => {
+    await service.stop();
+    await database.close();
+  });
+
+  function schemaOf({ content }: Pick<Answer, 'content'>, mediaType: string): Schema {
+    const schema = content?.[mediaType]?.schema;
+    expect(schema).toBeDefined();
+    return schema!;
+  }
+
+  function resolve(schema: Schema): Schema {
+    if (schema.$ref === undefined) {
+      return schema;
+    }
+    const target = document.components.schemas[schema.$ref.replace('#/components/schemas/', '')];
+    if (target === undefined) {
+      throw new Error(`${schema.$ref} points nowhere`);
+    }
+    return target;
+  }
+
+  /** Where and how a value differs from what the schema says; empty when it does not. */
+  function mismatches(value: unknown, schemaOrReference: Schema, where = '$'): string[] {
+    const schema = resolve(schemaOrReference);
+    const types = [schema.type ?? []].flat();
+    if (!types.some((type) => isOfType(value, type))) {
+      return [`${where} is not ${types.join(' or ')}`];
+    }
+    if (schema.enum !== undefined && !schema.enum.includes(value)) {
+      return [`${where} is none of ${schema.enum.join(', ')}`];
+    }
+    if (Array.isArray(value)) {
+      return value.flatMap((item, index) => mismatches(item, schema.items ?? {}, `${where}[${index}]`));
+    }
+    if (typeof value !== 'object' || value === null) {
+      return [];
+    }
+    const properties = schema.properties ?? {};
+    return [
+      ...(schema.required ?? []).filter((name) => !(name in value)).map((name) => `${where}.${name} is missing`),
+      ...Object.entries(value).flatMap(([name, member]) => {
+        const property = properties[name];
+        return property === undefined
+          ? [`${where}.${name} is not documented`]
+          : mismatches(member, property, `${where}.${name}`);
+      }),
+    ];
+  }
+
+  it('is version 3.1.0, and lists exactly the operations that the controllers have', () => {
+    expect(document.openapi).toBe('3.1.0');
+    expect(document.info).toMatchObject({ title: 'Ratchet', version: expect.stringMatching(/^\d+\.\d+/) });
+    const implemented = implementedOperations(service);
+    expect(implemented.length).toBeGreaterThanOrEqual(12);
+    expect(operations.map(([name]) => name).sort()).toEqual(implemented);
+  });
+
+  it('gives every operation an id of its own, a listed tag, a summary and one kind of success', () => {
+    const listedTags = document.tags.map(({ name }) => name);
+    const ids = operations.map(([, { operationId }]) => operationId);
+    expect(new Set(ids).size).toBe(operations.length);
+    expect(ids).not.toContain(undefined);
+    for (const [name, { tags, summary, responses }] of operations) {
+      expect({ name, tags: tags?.length }).toEqual({ name, tags: 1 });
+      expect(listedTags).toEqual(expect.arrayContaining([...(tags ?? [])]));
+      expect(summary).toMatch(/^[A-Z].{5,}[^.]$/);
+      const successes = Object.keys(responses).filter((status) => status.startsWith('2'));
+      expect({ name, successes: successes.length }).toEqual({ name, successes: 1 });
+      const [status = ''] = successes;
+      const { content, description } = responses[status]!;
+      if (status === '204') {
+        expect(content).toBeUndefined();
+        expect(description).toMatch(/\.$/);
+      } else {
+        const [mediaType = '', ...others] = Object.keys(content ?? {});
+        expect(others).toEqual([]);
+        expect(resolve(schemaOf({ content: content! }, mediaType)).type).toBe('object');
+      }
+    }
+  });
+
+  it('shows every problem as the client will see it, under its own status', () => {
+    let count = 0;
+    for (const [name, { responses }] of operations) {
+      for (const [status, { content }] of Object.entries(responses).filter(([each]) => each >= '400')) {
+        const problem = content?.['application/problem+json'];
+        expect(problem?.schema).toEqual({ $ref: '#/components/schemas/ProblemDto' });
+        const examples = Object.entries(problem?.examples ?? {});
+        expect({ name, status, examples: examples.length > 0 }).toEqual({ name, status, examples: true });
+        for (const [code, { value }] of examples) {
+          const { title, detail, status: catalogued } = PROBLEM_CATALOGUE[code as keyof typeof PROBLEM_CATALOGUE];
+          expect(value).toEqual({ type: `urn:ratchet:problem:${code}`, title, status: Number(status), detail, code });
+          expect(catalogued).toBe(Number(status));
+          expect(mismatches(value, problem!.schema!)).toEqual([]);
+          count += 1;
+        }
+      }
+    }
+    expect(count).toBeGreaterThan(30);
+  });
+
+  it('says where a token is needed, and what happens with a bad one', async () => {
+    expect(document.components.securitySchemes).toEqual({
+      'access-token': { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
+    });
+    const codesOf = ({ responses }: Operation): string[] =>
+      Object.keys(responses['401']?.content?.['application/problem+json']?.examples ?? {});
+    for (const [name, operation] of operations) {
+      const [method = '', path = ''] = name.split(' ');
+      const url = `${service.url}${path.replace('{id}', '00000000-0000-4000-8000-000000000000')}`;
+      const isProtected = (await fetch(url, { method })).status === 401;
+      expect({ name, isProtected }).toEqual({ name, isProtected: codesOf(operation).includes('access_token_missing') });
+      if (isProtected) {
+        expect(operation.security).toEqual([{ 'access-token': [] }]);
+        expect(codesOf(operation)).toEqual(expect.arrayContaining(['access_token_invalid', 'access_token_expired']));
+      }
+    }
+  });
+
+  it('names what a body must have, and every parameter of a path', () => {
+    for (const [name, { parameters = [], requestBody }] of operations) {
+      const inPath = [...name.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter);
+      const declared = parameters.filter((parameter) => parameter.in === 'path');
+      expect(declared.map((parameter) => parameter.name)).toEqual(inPath);
+      expect(declared.every(({ required }) => required)).toBe(true);
+      if (requestBody !== undefined) {
+        expect(Object.keys(requestBody.content)).toEqual(['application/json']);
+        expect(resolve(schemaOf(requestBody, 'application/json')).type).toBe('object');
+      }
+    }
+    const withBody = operations.filter(([, { requestBody }]) => requestBody !== undefined);
+    expect(Object.fromEntries(withBody.map(([name, { requestBody }]) => [name, requestBody?.required]))).toEqual({
+      'POST /auth/register': true,
+      'POST /auth/login': true,
+      'POST /auth/refresh': true,
+      'POST /auth/logout': false,
+      'POST /auth/password': true,
+    });
+    for (const [, { responses }] of withBody) {
+      const codes = Object.keys(responses['400']?.content?.['application/problem+json']?.examples ?? {});
+      expect(codes).toEqual(expect.arrayContaining(['validation_failed', 'malformed_request']));
+    }
+  });
+
+  it('refers to nothing that is not there, and requires no member that does not exist', () => {
+    const references = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)].map(([, reference]) => reference);
+    expect(references.length).toBeGreaterThan(20);
+    const known = Object.keys(document.components.schemas).map((name) => `#/components/schemas/${name}`);
+    expect(known).toEqual(expect.arrayContaining([...new Set(references)]));
+    for (const { type, properties = {}, required = [] } of Object.values(document.components.schemas)) {
+      expect(type).toBe('object');
+      expect(Object.keys(properties)).toEqual(expect.arrayContaining([...required]));
+    }
+  });
+
+  it('has examples of the types they are examples of', () => {
+    for (const { properties = {} } of Object.values(document.components.schemas)) {
+      for (const [name, property] of Object.entries(properties)) {
+        if (property.example !== undefined) {
+          expect({ name, mismatches: mismatches(property.example, property) }).toEqual({ name, mismatches: [] });
+        }
+      }
+    }
+  });
+
+  it('describes the answers as they are', async () => {
+    const credentials = { email: newEmail(), password: newPassword() };
+    const registered = await service.client.register(credentials);
+    const loggedIn = await service.client.login(credentials);
+    const pair = await service.client.signIn(credentials);
+    const answers = {
+      'POST /auth/register': registered,
+      'POST /auth/login': loggedIn,
+      'POST /auth/refresh': await service.client.refresh((loggedIn.body as { refresh_token: string }).refresh_token),
+      'GET /auth/me': await service.client.me(pair.access_token),
+      'GET /auth/sessions': await service.client.sessions(pair.access_token),
+      'POST /auth/password': await service.client.changePassword(
+        pair.access_token,
+        credentials.password,
+        newPassword(),
+      ),
+      'GET /.well-known/jwks.json': await service.client.get('/.well-known/jwks.json'),
+      'GET /health/live': await service.client.get('/health/live'),
+      'GET /health/ready': await service.client.get('/health/ready'),
+    };
+    const withContent = operations.filter(([, { responses }]) => responses['204'] === undefined);
+    expect(Object.keys(answers).sort()).toEqual(withContent.map(([name]) => name).sort());
+    for (const [name, { responses }] of withContent) {
+      const answer = answers[name as keyof typeof answers];
+      const documented = responses[String(answer.status)];
+      expect({ name, isDocumented: documented !== undefined }).toEqual({ name, isDocumented: true });
+      const [mediaType = ''] = (answer.headers['content-type'] ?? '').split(';');
+      expect({ name, mediaTypes: Object.keys(documented?.content ?? {}) }).toEqual({ name, mediaTypes: [mediaType] });
+      expect({ name, mismatches: mismatches(answer.body, schemaOf(documented!, mediaType)) }).toEqual({
+        name,
+        mismatches: [],
+      });
+    }
+  });
+});
+
+/** `METHOD /path` of every route of every controller, sorted, parameters in braces. */
+function implementedOperations(service: TestService): string[] {
+  const controllers = [...service.app.get(ModulesContainer).values()].flatMap((module) => [
+    ...module.controllers.values(),
+  ]);
+  return controllers
+    .flatMap(({ metatype }) => {
+      const prototype = (metatype as { readonly prototype: object }).prototype;
+      const prefix = metadataOf('path', metatype as object);
+      return Object.getOwnPropertyNames(prototype).flatMap((name) => {
+        const handler: unknown = Object.getOwnPropertyDescriptor(prototype, name)?.value;
+        const method = typeof handler === 'function' ? metadataOf('method', handler) : undefined;
+        if (typeof handler !== 'function' || method === undefined) {
+          return [];
+        }
+        const path = [prefix, metadataOf('path', handler)]
+          .map(String)
+          .filter((part) => part !== '/')
+          .join('/');
+        return [`${RequestMethod[Number(method)]} /${path.replace(/:(\w+)/g, '{$1}')}`];
+      });
+    })
+    .sort();
+}
+
+/** Nest's decorators keep it with reflect-metadata. */
+function metadataOf(key: string, target: object): unknown {
+  return Reflect.getMetadata(key, target) as unknown;
+}
+
+function isOfType(value: unknown, type: string): boolean {
+  switch (type) {
+    case 'null':
+      return value === null;
+    case 'array':
+      return Array.isArray(value);
+    case 'object':
+      return typeof value === 'object' && value !== null && !Array.isArray(value);
+    case 'integer':
+      return Number.isInteger(value);
+    default:
+      return typeof value === type;
+  }
+}

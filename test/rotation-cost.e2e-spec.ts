@@ -1,0 +1,118 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually } from './support/eventually.js';
+import { PostgresProxy } from './support/postgres-proxy.js';
+import { recordStatements } from './support/statement-log.js';
+import { ROTATION } from './support/statements.js';
+import { newIdempotencyKey } from './support/test-client.js';
+import { createTestDatabase, type TestDatabase } from './support/test-database.js';
+import { startService } from './support/test-service.js';
+
+const FAMILIES = 4;
+const ROTATIONS_PER_FAMILY = 250;
+const ROTATIONS = FAMILIES * ROTATIONS_PER_FAMILY;
+
+/** The server publishes what a connection has counted when it closes, or a while later. */
+const STATISTICS_DELAY_MS = 15_000;
+
+/** On a machine that does much else; alone it takes a few seconds. */
+const LONGEST_RUN_MS = 180_000;
+
+interface Statistics {
+  readonly rows: number;
+  readonly inserted: number;
+  readonly updated: number;
+  readonly updatedHot: number;
+  readonly deleted: number;
+  readonly pages: number;
+  readonly commits: number;
+}
+
+describe(`what ${ROTATIONS} rotations cost`, () => {
+  let database: TestDatabase;
+  let before: Statistics;
+  let after: Statistics;
+  /** As the wire between the service and the database shows them. */
+  let statements: readonly string[];
+
+  /**
+   * A long transaction keeps old versions of rows from being pruned, in every database of the server when it writes.
+   * Other specs have such: they hold locks, and they create databases.
+   */
+  async function untilNobodyKeepsOldVersions(): Promise<void> {
+    await eventually(
+      async () => {
+        const transactions = await database.sql(
+          `select pid from pg_stat_activity
+           where pid <> pg_backend_pid() and xact_start < clock_timestamp() - interval '50 milliseconds'
+             and (backend_xid is not null or (backend_xmin is not null and datname = current_database()))`,
+        );
+        return transactions.length === 0;
+      },
+      { withinMs: LONGEST_RUN_MS / 2 },
+    );
+  }
+
+  async function statistics(): Promise<Statistics> {
+    const [row] = await database.sql<Statistics>(
+      `select (select count(*)::integer from refresh_token_families) as rows, n_tup_ins::integer as inserted,
+         n_tup_upd::integer as updated, n_tup_hot_upd::integer as "updatedHot", n_tup_del::integer as deleted,
+         (pg_relation_size(relid) / current_setting('block_size')::integer)::integer as pages,
+         (select xact_commit::integer from pg_stat_database where datname = current_database()) as commits
+       from pg_stat_user_tables where relname = 'refresh_token_families'`,
+    );
+    return row!;
+  }
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    const proxy = await PostgresProxy.start(database.url);
+    const signingIn = await startService(database);
+    const account = await signingIn.client.signUp();
+    const pairs = await Promise.all(Array.from({ length: FAMILIES }, () => signingIn.client.signIn(account)));
+    await signingIn.stop();
+    await eventually(async () => (await statistics()).inserted === FAMILIES, { withinMs: STATISTICS_DELAY_MS });
+    before = await statistics();
+
+    const service = await startService({ url: proxy.url });
+    statements = recordStatements(proxy);
+    // One after the other: a page that several connections look at cannot be pruned, and here all rows share one.
+    const tokens = pairs.map((pair) => pair.refresh_token);
+    for (let rotation = 0; rotation < ROTATIONS; rotation += 1) {
+      if (rotation % 20 === 0) {
+        await untilNobodyKeepsOldVersions();
+      }
+      const family = rotation % FAMILIES;
+      const key = rotation % 3 === 0 ? newIdempotencyKey() : undefined;
+      tokens[family] = (await service.client.rotate(tokens[family]!, key)).refresh_token;
+    }
+    await service.stop();
+    await proxy.close();
+    await eventually(async () => (await statistics()).updated === ROTATIONS, { withinMs: STATISTICS_DELAY_MS });
+    after = await statistics();
+  }, LONGEST_RUN_MS);
+
+  afterAll(() => database.close());
+
+  it('invariant 7: not a single row, neither new nor deleted: one per family, as after the logins', () => {
+    expect(after).toMatchObject({ rows: FAMILIES, inserted: before.inserted, deleted: 0 });
+  });
+
+  it('one update each and no other statement', () => {
+    expect(statements.filter((statement) => !ROTATION.test(statement))).toEqual([]);
+    expect(statements).toHaveLength(ROTATIONS);
+    expect(after.updated - before.updated).toBe(ROTATIONS);
+  });
+
+  it('one commit each', () => {
+    const commits = after.commits - before.commits;
+    expect(commits).toBeGreaterThanOrEqual(ROTATIONS);
+    // The feed's polls, an autovacuum and the looks of this test are commits as well, a hundred or two.
+    expect(commits).toBeLessThan(ROTATIONS * 1.5);
+  });
+
+  it('no index: at least 99 of 100 updates are heap-only, and pruning keeps the table small', () => {
+    expect(after.updatedHot / after.updated).toBeGreaterThanOrEqual(0.99);
+    // Without pruning it would be 30 pages or so.
+    expect(after.pages).toBeLessThanOrEqual(8);
+  });
+});

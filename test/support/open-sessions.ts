@@ -1,0 +1,34 @@
+import { AccessTokenIssuer } from '../../src/auth/access-token.issuer.js';
+import { Database } from '../../src/database/database.service.js';
+import { TokensService } from '../../src/tokens/tokens.service.js';
+import type { TestDatabase } from './test-database.js';
+import { TestFamily } from './test-family.js';
+import type { TestService } from './test-service.js';
+
+export interface OpenSession {
+  readonly family: TestFamily;
+  readonly accessToken: string;
+}
+
+/** Many sessions of one user at once, made as a login makes them, but for the password: that takes its time on purpose. */
+export async function openSessions(
+  { app }: TestService,
+  database: TestDatabase,
+  userId: string,
+  count: number,
+): Promise<readonly OpenSession[]> {
+  const [tokens, issuer] = [app.get(TokensService), app.get(AccessTokenIssuer)];
+  const grants = await app.get(Database).transaction(async (transaction) => {
+    const made = [];
+    for (let index = 0; index < count; index += 1) {
+      const user = { id: userId, roles: [] };
+      const client = { ipAddress: undefined, userAgent: undefined };
+      made.push((await tokens.createFamily(transaction, tokens.newFamily(), user, client)).grant);
+    }
+    return made;
+  });
+  return grants.map((grant) => ({
+    family: new TestFamily(database, grant.refreshToken),
+    accessToken: issuer.issue(grant).accessToken,
+  }));
+}

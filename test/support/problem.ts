@@ -1,0 +1,51 @@
+import { expect } from '@jest/globals';
+import type { Response } from 'supertest';
+import type { FieldError, ProblemCode } from '../../src/common/domain.errors.js';
+import { PROBLEM_CATALOGUE } from '../../src/http/problem.catalogue.js';
+
+const BEARER_ERRORS: Readonly<Partial<Record<ProblemCode, string>>> = {
+  access_token_invalid: 'invalid_token',
+  access_token_expired: 'invalid_token',
+  access_token_revoked: 'invalid_token',
+  insufficient_role: 'insufficient_scope',
+};
+
+/** The whole answer is the one problem that this code stands for: status, media type, challenge and body. */
+export function expectProblem(
+  response: Pick<Response, 'status'> & { readonly headers: object; readonly body: unknown },
+  code: ProblemCode,
+  errors?: readonly FieldError[],
+): void {
+  const { status, title, detail } = PROBLEM_CATALOGUE[code];
+  const headers = response.headers as Readonly<Record<string, string>>;
+  expect({
+    status: response.status,
+    contentType: headers['content-type'],
+    cacheControl: headers['cache-control'],
+    challenge: headers['www-authenticate'],
+    body: response.body,
+  }).toEqual({
+    status,
+    contentType: 'application/problem+json',
+    cacheControl: 'no-store',
+    challenge: challengeOf(code),
+    body: {
+      type: `urn:ratchet:problem:${code}`,
+      title,
+      status,
+      detail,
+      code,
+      ...(errors !== undefined && { errors }),
+      ...(status >= 500 && { request_id: headers['x-request-id'] }),
+    },
+  });
+}
+
+function challengeOf(code: ProblemCode): string | undefined {
+  const { status, detail } = PROBLEM_CATALOGUE[code];
+  const error = BEARER_ERRORS[code];
+  if (error !== undefined) {
+    return `Bearer realm="ratchet", error="${error}", error_description="${detail}"`;
+  }
+  return status === 401 ? 'Bearer realm="ratchet"' : undefined;
+}

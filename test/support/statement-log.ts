@@ -1,0 +1,16 @@
+import type { PostgresProxy } from './postgres-proxy.js';
+
+/** What an instance sends of its own accord: the revocation feed's polls, and the signing keys now and then. */
+const BACKGROUND_STATEMENT = /^listen |revoked_xid >= \$1|FROM "signing_keys"/;
+
+/** Every statement that passes the proxy from now on, but for these: what requests cost, as the wire shows it. */
+export function recordStatements(proxy: PostgresProxy): readonly string[] {
+  const statements: string[] = [];
+  proxy.cutWhen((statement) => {
+    if (!BACKGROUND_STATEMENT.test(statement)) {
+      statements.push(statement);
+    }
+    return undefined;
+  });
+  return statements;
+}
