@@ -1,5 +1,6 @@
 // Shows that the model test bites: puts each of the faults below into a copy of the checkout and expects the test, which
-// passes without them, to find it. Usage: node scripts/prove-model-test.mjs [name of a fault, or none]...
+// passes without them, to find it.
+// Usage: node scripts/prove-model-test.mjs ['name of a fault' | none]...   MODEL_RUNS, MODEL_SEED: as for the test
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -131,11 +132,14 @@ function runModelTest(patches) {
       join('node_modules', 'jest', 'bin', 'jest.js'),
       TEST,
     ];
-    const { status, stdout, stderr } = spawnSync(process.execPath, jest, {
+    const { status, signal, stdout, stderr } = spawnSync(process.execPath, jest, {
       cwd: copy,
       encoding: 'utf8',
       env: { ...process.env, MODEL_RUNS: RUNS },
     });
+    if (signal !== null) {
+      throw new Error(`the test was ended by ${signal}`);
+    }
     return { passed: status === 0, output: `${stdout}${stderr}` };
   } finally {
     rmSync(copy, { recursive: true, force: true });
@@ -167,6 +171,10 @@ const known = ['none', ...Object.keys(FAULTS)];
 const unknown = asked.filter((name) => !known.includes(name));
 if (unknown.length > 0) {
   throw new Error(`no such fault: ${unknown.join(', ')}; there are: ${known.join(', ')}`);
+}
+// The test gets these as well; this process then cleans up after it.
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => undefined);
 }
 spawnSync(process.execPath, [join(root, 'scripts', 'build-if-needed.mjs')], { stdio: 'inherit' });
 for (const name of asked.length > 0 ? asked : known) {

@@ -69,7 +69,6 @@ const HAS_SQL_TOO: readonly string[] = [
   'tokens/revocation-feed.service.ts',
   // Advisory locks that keep other instances away.
   'tokens/tombstone-cleaner.service.ts',
-  'cli/migration.revert.ts',
 ];
 
 const SQL =

@@ -116,22 +116,23 @@ describe('a running service whose database goes away', () => {
 
   it('access tokens are believed for as long as the revocation feed may be stale, and after that get 503', async () => {
     const { access_token: token } = signed.pair;
-    const answers: { readonly atMs: number; readonly code: string }[] = [];
+    const answers: { readonly askedAtMs: number; readonly code: string }[] = [];
     await eventually(() => isCurrentFeed(), { withinMs: 5_000 });
     proxy.refuse();
     const goneAtMs = performance.now();
     await eventually(
       async () => {
+        const askedAtMs = performance.now() - goneAtMs;
         const response = await askGuard(client, token);
-        answers.push({ atMs: performance.now() - goneAtMs, code: codeOf(response) });
+        answers.push({ askedAtMs, code: codeOf(response) });
         return response.status === 503;
       },
       { withinMs: 10_000 },
     );
-    const firstRefusal = answers.at(-1)!;
-    expect(new Set(answers.slice(0, -1).map((answer) => answer.code))).toEqual(new Set(['validation_failed']));
-    // The feed's last poll may have begun half a second before the database went.
-    expect(firstRefusal.atMs).toBeGreaterThan(MAX_STALENESS_SECONDS * 1_000 - 700);
+    const believed = answers.slice(0, -1);
+    expect(new Set(believed.map((answer) => answer.code))).toEqual(new Set(['validation_failed']));
+    // The last poll that completed had begun before the database went.
+    expect(believed.at(-1)!.askedAtMs).toBeLessThanOrEqual(MAX_STALENESS_SECONDS * 1_000);
     expectUnavailable(await askGuard(client, token), 'temporarily_unavailable');
     expectProblem(await askGuard(client, 'rubbish'), 'access_token_invalid');
   });

@@ -4,10 +4,11 @@ import { Clock } from '../common/clock.js';
 import { loadConfig } from '../config/config.loader.js';
 import { createDataSource } from '../database/data-source.js';
 import { joinOrStartEmbeddedPostgres } from '../database/embedded/embedded-postgres.js';
+import { revertMigration } from '../database/migrate.js';
 import { openDatabase } from '../database/open-database.js';
 import { CommandFailedError } from './command.errors.js';
 import { migrationClassName, migrationSource } from './migration.source.js';
-import { revertMigration } from './migration.revert.js';
+
 import { writeAnswer, writeNotice } from './terminal.js';
 
 /** Beside `dist`, where this file runs. */

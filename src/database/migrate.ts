@@ -1,4 +1,5 @@
 import { Client } from 'pg';
+import { type DataSource, MigrationExecutor } from 'typeorm';
 import { createDataSource } from './data-source.js';
 
 /** Any number that nothing else in this database locks. */
@@ -12,15 +13,33 @@ const MIGRATION_LOCK_KEY = 7_246_824_001;
  * @param directUrl not through a transaction pooler: the lock belongs to a session
  */
 export async function migrateDatabase(directUrl: string): Promise<void> {
+  await withMigrationsLocked(directUrl, (dataSource) => dataSource.runMigrations({ transaction: 'each' }));
+}
+
+/**
+ * Undoes the latest applied migration in a transaction, under the same lock.
+ *
+ * @returns its name; undefined when none has been applied
+ */
+export async function revertMigration(directUrl: string): Promise<string | undefined> {
+  return withMigrationsLocked(directUrl, async (dataSource) => {
+    const executor = new MigrationExecutor(dataSource);
+    const before = await executor.getExecutedMigrations();
+    await executor.undoLastMigration();
+    const after = await executor.getExecutedMigrations();
+    return before.find((migration) => after.every(({ name }) => name !== migration.name))?.name;
+  });
+}
+
+async function withMigrationsLocked<T>(directUrl: string, work: (dataSource: DataSource) => Promise<T>): Promise<T> {
   const lockHolder = new Client({ connectionString: directUrl, application_name: 'ratchet migrations' });
   lockHolder.on('error', () => undefined);
-  await lockHolder.connect();
   try {
+    await lockHolder.connect();
     await lockHolder.query('select pg_advisory_lock($1)', [MIGRATION_LOCK_KEY]);
-    const dataSource = createDataSource({ url: directUrl, poolSize: 2, use: 'migrations' });
-    await dataSource.initialize();
+    const dataSource = await createDataSource({ url: directUrl, poolSize: 2, use: 'migrations' }).initialize();
     try {
-      await dataSource.runMigrations({ transaction: 'each' });
+      return await work(dataSource);
     } finally {
       await dataSource.destroy();
     }
