@@ -1,3 +1,4 @@
+import { isCanonicalUuid } from '../common/uuid.js';
 import type { JwtAlgorithm } from '../config/config.js';
 import type { Identity } from './auth.types.js';
 
@@ -12,8 +13,6 @@ export const LONGEST_LIFETIME_SECONDS = 3_600;
 
 /** A token with the most and the longest roles there can be stays well below this. */
 const LONGEST_TOKEN_CHARACTERS = 8_192;
-
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export interface AccessTokenHeader {
   readonly kid: string;
@@ -53,7 +52,13 @@ export function readAccessTokenHeader(token: string): AccessTokenHeader | undefi
  */
 export function readIdentity(claims: object): Identity | undefined {
   const { sub, sid, jti, iat, exp, roles } = claims as Record<string, unknown>;
-  if (!isUuid(sub) || !isUuid(sid) || !isUuid(jti) || !isWholeSeconds(iat) || !isWholeSeconds(exp)) {
+  if (
+    !isCanonicalUuid(sub) ||
+    !isCanonicalUuid(sid) ||
+    !isCanonicalUuid(jti) ||
+    !isWholeSeconds(iat) ||
+    !isWholeSeconds(exp)
+  ) {
     return undefined;
   }
   if (exp <= iat || exp - iat > LONGEST_LIFETIME_SECONDS || !isArrayOfStrings(roles)) {
@@ -73,10 +78,6 @@ function parseObject(json: string): Record<string, unknown> | undefined {
   } catch {
     return undefined;
   }
-}
-
-function isUuid(value: unknown): value is string {
-  return typeof value === 'string' && UUID.test(value);
 }
 
 function isWholeSeconds(value: unknown): value is number {

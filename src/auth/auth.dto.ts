@@ -51,13 +51,17 @@ export class TokenPairDto {
   @ApiProperty({ example: 'Bearer' })
   readonly token_type!: 'Bearer';
 
-  @ApiProperty({ description: 'Seconds from now until the access token expires.', example: 300 })
+  @ApiProperty({ type: 'integer', description: 'Seconds from now until the access token expires.', example: 300 })
   readonly expires_in!: number;
 
   @ApiProperty({ description: 'Good for one refresh, which returns its successor.', example: EXAMPLE_REFRESH_TOKEN })
   readonly refresh_token!: string;
 
-  @ApiProperty({ description: 'Seconds from now until the refresh token is too old to be used.', example: 1209600 })
+  @ApiProperty({
+    type: 'integer',
+    description: 'Seconds from now until the refresh token is too old to be used.',
+    example: 1209600,
+  })
   readonly refresh_expires_in!: number;
 }
 

@@ -87,7 +87,7 @@ export class UserTasks {
   private async withUser(name: string, work: (services: Services, user: User) => void | Promise<void>): Promise<void> {
     await this.withServices(async (services) => {
       const { users } = services;
-      const user = name.includes('@') ? await users.findByEmail(name) : await users.findById(name);
+      const user = name.includes('@') ? await users.findByEmail(name) : await users.findById(name.toLowerCase());
       if (user === undefined) {
         throw new CommandFailedError(`There is no user ${name}.`);
       }

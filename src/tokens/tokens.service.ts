@@ -3,6 +3,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../common/clock.js';
 import { AccountDisabledError, DomainError, TemporarilyUnavailableError } from '../common/domain.errors.js';
 import { type ServerKey, ServerKeys } from '../common/server-keys.js';
+import { isCanonicalUuid } from '../common/uuid.js';
 import { Config } from '../config/config.js';
 import { Database, type Transaction } from '../database/database.service.js';
 import {
@@ -34,8 +35,6 @@ import type { ClientInfo, NewFamily, RefreshRequest, RevokeReason, Session, Sess
  * on, and the late duplicate would look like a theft.
  */
 const LONGEST_WAIT_BEFORE_ROTATION_MS = 5_000;
-
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 const FAMILY_SECRET_BYTES = 16;
 const INTERNAL_RETRY_KEY_BYTES = 16;
@@ -163,7 +162,7 @@ export class TokensService {
     // The client wrote it: Postgres reads more spellings of a UUID than one, and the feed knows the canonical one only.
     const familyId = sessionId.toLowerCase();
     const isOwn =
-      UUID.test(familyId) &&
+      isCanonicalUuid(familyId) &&
       (await this.database.settle(() => this.families.endFamilyOfUser(userId, familyId, reason)));
     if (!isOwn) {
       throw new SessionNotFoundError();

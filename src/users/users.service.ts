@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
 import { AccountDisabledError, type FieldError, ValidationFailedError } from '../common/domain.errors.js';
+import { isCanonicalUuid } from '../common/uuid.js';
 import { Config } from '../config/config.js';
 import { Database, type Transaction } from '../database/database.service.js';
 import { CommonPasswords } from './common-passwords.service.js';
@@ -23,8 +24,6 @@ import type {
 
 /** No account's e-mail: it lets a malformed address cost the look-up that a well-formed one costs. */
 const NO_ADDRESS = '';
-
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /**
  * Accounts and their passwords. It knows nothing of sessions: whoever changes what a session rests on (password,
@@ -103,7 +102,7 @@ export class UsersService {
   ): Promise<PreparedPasswordChange> {
     const currentBytes = this.requireEncodable('current_password', currentPassword);
     const newBytes = await this.requireAcceptable('new_password', newPassword);
-    const stored = isUuid(userId) ? await this.repository.findCredentialsById(userId) : undefined;
+    const stored = isCanonicalUuid(userId) ? await this.repository.findCredentialsById(userId) : undefined;
     const { passwordHash } = await this.requireCorrectPassword(stored, currentBytes);
     return { verifiedHash: passwordHash, newHash: await this.hasher.hash(newBytes) };
   }
@@ -152,7 +151,7 @@ export class UsersService {
    * @returns the row as it is under the lock; undefined when there is no such account
    */
   async lockUser(transaction: Transaction, userId: string): Promise<LockedUser | undefined> {
-    return isUuid(userId) ? this.repository.lockUserById(transaction, userId) : undefined;
+    return isCanonicalUuid(userId) ? this.repository.lockUserById(transaction, userId) : undefined;
   }
 
   /**
@@ -175,7 +174,7 @@ export class UsersService {
     if (parsed === undefined) {
       throw new ValidationFailedError([INVALID_ROLES]);
     }
-    const user = isUuid(userId)
+    const user = isCanonicalUuid(userId)
       ? await this.database.settle(() => this.repository.setUserRoles(userId, parsed))
       : undefined;
     if (user === undefined) {
@@ -195,7 +194,7 @@ export class UsersService {
   }
 
   async findById(userId: string): Promise<User | undefined> {
-    return isUuid(userId) ? this.repository.findUserById(userId) : undefined;
+    return isCanonicalUuid(userId) ? this.repository.findUserById(userId) : undefined;
   }
 
   async findByEmail(email: string): Promise<User | undefined> {
@@ -271,7 +270,3 @@ const INVALID_ROLES: FieldError = {
   field: 'roles',
   message: 'must be at most 32 names of 1 to 64 characters out of a-z, 0-9, "_", ".", ":" and "-"',
 };
-
-function isUuid(text: string): boolean {
-  return UUID.test(text);
-}
