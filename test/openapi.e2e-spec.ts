@@ -157,7 +157,15 @@ describe('the OpenAPI document', () => {
         expect({ name, status, examples: examples.length > 0 }).toEqual({ name, status, examples: true });
         for (const [code, { value }] of examples) {
           const { title, detail, status: catalogued } = PROBLEM_CATALOGUE[code as keyof typeof PROBLEM_CATALOGUE];
-          expect(value).toEqual({ type: `urn:ratchet:problem:${code}`, title, status: Number(status), detail, code });
+          expect(value).toEqual({
+            type: `urn:ratchet:problem:${code}`,
+            title,
+            status: Number(status),
+            detail,
+            code,
+            ...(code === 'validation_failed' && { errors: [{ field: 'email', message: 'must be a string' }] }),
+            ...(Number(status) >= 500 && { request_id: expect.stringMatching(/^[0-9a-f-]{36}$/) }),
+          });
           expect(catalogued).toBe(Number(status));
           expect(mismatches(value, problem!.schema!)).toEqual([]);
           count += 1;
@@ -169,7 +177,12 @@ describe('the OpenAPI document', () => {
 
   it('says where a token is needed, and what happens with a bad one', async () => {
     expect(document.components.securitySchemes).toEqual({
-      'access-token': { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
+      'access-token': {
+        type: 'http',
+        scheme: 'bearer',
+        bearerFormat: 'JWT',
+        description: 'The `access_token` of a login or refresh.',
+      },
     });
     const codesOf = ({ responses }: Operation): string[] =>
       Object.keys(responses['401']?.content?.['application/problem+json']?.examples ?? {});

@@ -46,7 +46,7 @@ export class AuthController {
   @Post('register')
   @Public()
   @ApiOperation({ summary: 'Make an account' })
-  @ApiCreatedResponse({ type: UserDto })
+  @ApiCreatedResponse({ type: UserDto, description: 'The new account.' })
   @ApiProblems('validation_failed', 'malformed_request', 'email_taken', 'overloaded', 'temporarily_unavailable')
   async register(@Body() credentials: CredentialsDto): Promise<UserDto> {
     return toUserDto(await this.users.register({ email: credentials.email, password: credentials.password }));
@@ -56,7 +56,7 @@ export class AuthController {
   @Public()
   @HttpCode(200)
   @ApiOperation({ summary: 'Sign in: a new session and its first token pair' })
-  @ApiOkResponse({ type: TokenPairDto })
+  @ApiOkResponse({ type: TokenPairDto, description: 'The first pair of a new session.' })
   @ApiProblems(
     'validation_failed',
     'malformed_request',
@@ -83,8 +83,9 @@ export class AuthController {
     name: 'Idempotency-Key',
     required: false,
     description: '22 to 128 visible ASCII characters, fresh and random for this one refresh, e.g. a UUID.',
+    schema: { type: 'string', minLength: 22, maxLength: 128 },
   })
-  @ApiOkResponse({ type: TokenPairDto })
+  @ApiOkResponse({ type: TokenPairDto, description: 'The next pair of the session; the presented token is dead.' })
   @ApiProblems(
     'validation_failed',
     'malformed_request',
@@ -162,7 +163,7 @@ export class AuthController {
   @Get('me')
   @ApiBearerAuth(ACCESS_TOKEN_SCHEME)
   @ApiOperation({ summary: 'The user of the access token' })
-  @ApiOkResponse({ type: UserDto })
+  @ApiOkResponse({ type: UserDto, description: 'The account.' })
   @ApiProblems(
     'access_token_missing',
     'access_token_invalid',
@@ -185,7 +186,7 @@ export class AuthController {
     summary: 'Change the password',
     description: "Ends every session of the user, the caller's too, and answers with the token pair of a new one.",
   })
-  @ApiOkResponse({ type: TokenPairDto })
+  @ApiOkResponse({ type: TokenPairDto, description: 'The first pair of a new session; all others have ended.' })
   @ApiProblems(
     'validation_failed',
     'malformed_request',

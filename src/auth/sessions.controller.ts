@@ -15,7 +15,7 @@ export class SessionsController {
 
   @Get()
   @ApiOperation({ summary: 'The live sessions of the user, the last used first' })
-  @ApiOkResponse({ type: SessionListDto })
+  @ApiOkResponse({ type: SessionListDto, description: 'Without those that have ended or expired.' })
   @ApiProblems(
     'access_token_missing',
     'access_token_invalid',

@@ -17,7 +17,7 @@ export class HealthController {
 
   @Get('live')
   @ApiOperation({ summary: 'Whether the process answers; asks nobody else' })
-  @ApiOkResponse({ type: HealthDto })
+  @ApiOkResponse({ type: HealthDto, description: 'It does.' })
   live(): HealthDto {
     return { status: 'ok' };
   }
@@ -27,7 +27,7 @@ export class HealthController {
     summary: 'Whether the instance can serve',
     description: 'The database answers, its schema is current, the keys are loaded and the revocation feed is current.',
   })
-  @ApiOkResponse({ type: HealthDto })
+  @ApiOkResponse({ type: HealthDto, description: 'It can.' })
   @ApiProblems('temporarily_unavailable')
   async ready(): Promise<HealthDto> {
     await this.health.requireReady();

@@ -23,7 +23,10 @@ export function setupOpenApi(app: NestFastifyApplication): void {
     .addTag('sessions', "The user's own sessions")
     .addTag('keys', 'Public keys for verifiers')
     .addTag('health', 'Probes for operators')
-    .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }, ACCESS_TOKEN_SCHEME)
+    .addBearerAuth(
+      { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The `access_token` of a login or refresh.' },
+      ACCESS_TOKEN_SCHEME,
+    )
     .build();
 
   app
@@ -40,6 +43,13 @@ export function setupOpenApi(app: NestFastifyApplication): void {
     raw: ['json'],
     explorer: false,
     customSiteTitle: 'Ratchet API',
-    swaggerOptions: { persistAuthorization: true, displayRequestDuration: true, tryItOutEnabled: true },
+    customCss: '.swagger-ui .topbar { display: none }',
+    swaggerOptions: {
+      persistAuthorization: true,
+      displayRequestDuration: true,
+      tryItOutEnabled: true,
+      // The schemas stand beside the routes that use them; the list of all of them starts folded.
+      defaultModelsExpandDepth: 0,
+    },
   });
 }

@@ -20,7 +20,7 @@ export class JwksController {
       'stands beside it.',
   })
   @ApiProduces('application/jwk-set+json')
-  @ApiOkResponse({ type: JwkSetDto })
+  @ApiOkResponse({ type: JwkSetDto, description: 'Every key that verifies a token that is still good.' })
   @ApiResponse({ status: 304, description: 'The set is still the one that `If-None-Match` names.' })
   jwks(@Headers('if-none-match') ifNoneMatch: string | undefined, @Res() reply: FastifyReply): void {
     const { body, entityTag } = this.keys.publishedKeys();
