@@ -6,7 +6,7 @@ import { SigningKeyUnreadableError } from './keys/keys.errors.js';
 /** Failures that a person can mend: the message says how, and a stack would only hide it. */
 const EXPLAINED = [ConfigurationError, DatabaseUnusableError, EmbeddedPostgresError, SigningKeyUnreadableError];
 
-/** What a person who has just started the service wants to do next; every line works when pasted. */
+/** What a person who has just started the service wants to do next; every line works when pasted, and fits 80 columns. */
 export function welcomeText(url: string): string {
   const json = "-H 'content-type: application/json'";
   const credentials = `'{"email":"ada@example.com","password":"a long and unlikely sentence"}'`;
@@ -16,16 +16,20 @@ API page: ${url}/docs
 
 Try it in another terminal:
 
-  curl -s ${url}/auth/register ${json} \\
+  curl -s ${url}/auth/register \\
+    ${json} \\
     -d ${credentials}
 
-  PAIR=$(curl -s ${url}/auth/login ${json} \\
-    -d ${credentials}); echo "$PAIR"
+  PAIR=$(curl -s ${url}/auth/login \\
+    ${json} \\
+    -d ${credentials})
+  echo "$PAIR"
 
   curl -s ${url}/auth/me \\
     -H "authorization: Bearer $(echo "$PAIR" | cut -d '"' -f 4)"
 
-  curl -s ${url}/auth/refresh ${json} \\
+  curl -s ${url}/auth/refresh \\
+    ${json} \\
     -d "{\\"refresh_token\\":\\"$(echo "$PAIR" | cut -d '"' -f 14)\\"}"
 
 Ctrl-C stops it.

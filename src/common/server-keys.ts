@@ -1,5 +1,6 @@
 import { hkdfSync } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
+import { ConfigurationError } from '../config/config.errors.js';
 import { Config } from '../config/config.js';
 
 /** What one `AUTH_SECRET` is turned into; the secret itself is used for nothing. */
@@ -28,7 +29,7 @@ export class ServerKeys {
   private readonly byId = new Map<number, ServerKey>();
 
   /**
-   * @throws Error when two different secrets share their one-byte id (one pair in 256 does): a replayed refresh must be
+   * @throws ConfigurationError when two different secrets share their one-byte id (one pair in 256 does): a replayed refresh must be
    *   answered with the same bytes again, so an id has to mean one key
    */
   constructor(config: Config) {
@@ -38,10 +39,10 @@ export class ServerKeys {
       const key = deriveServerKey(secret);
       const known = this.byId.get(key.id);
       if (known !== undefined && !known.refreshTokenMacKey.equals(key.refreshTokenMacKey)) {
-        throw new Error(
-          'Two of the secrets in AUTH_SECRET and AUTH_SECRET_ACCEPTED share a key id, which one pair in 256 does. ' +
-            'Generate another new secret; nothing has been changed.',
-        );
+        throw new ConfigurationError([
+          'two of the secrets in AUTH_SECRET and AUTH_SECRET_ACCEPTED share a key id, which one pair in 256 does; ' +
+            'generate another new secret, nothing has been changed',
+        ]);
       }
       this.byId.set(key.id, known ?? key);
     }

@@ -40,7 +40,11 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
     }
     this.timer = setInterval(() => {
       this.load().catch((error: unknown) => {
-        this.logger.warn({ event: 'keys_not_reloaded', reason: messageOf(error) });
+        this.logger.warn({
+          event: 'keys_not_reloaded',
+          msg: 'the signing keys could not be reloaded',
+          reason: messageOf(error),
+        });
       });
     }, RELOAD_INTERVAL_MS).unref();
   }
@@ -95,7 +99,7 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
           privateKeyEncrypted: encryptPrivateKey(privateKey, kid, signingKeyEncryptionKey),
           encryptionKeyId: id,
         });
-        this.logger.log({ event: 'signing_key_created', kid, algorithm });
+        this.logger.log({ event: 'signing_key_created', msg: 'created the first signing key', kid, algorithm });
       }
     });
   }

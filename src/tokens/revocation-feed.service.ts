@@ -130,7 +130,7 @@ export class RevocationFeed implements OnModuleInit, OnApplicationShutdown {
           await this.poll(client);
           if (isFailing) {
             isFailing = false;
-            this.logger.log({ event: 'revocation_feed_restored' });
+            this.logger.log({ event: 'revocation_feed_restored', msg: 'revocations are being followed again' });
           }
           await Promise.race([this.wakeUp.promise, waitUnreferenced(POLL_INTERVAL_MS)]);
           this.wakeUp = deferred();
@@ -140,6 +140,7 @@ export class RevocationFeed implements OnModuleInit, OnApplicationShutdown {
           isFailing = true;
           this.logger.warn({
             event: 'revocation_feed_lost',
+            msg: 'revocations cannot be followed; retrying',
             reason: messageOf(error),
           });
         }
@@ -160,7 +161,7 @@ export class RevocationFeed implements OnModuleInit, OnApplicationShutdown {
     try {
       await client.query(`listen ${REVOCATION_CHANNEL}`);
     } catch (error) {
-      this.logger.warn({ event: 'listen_refused', reason: messageOf(error) });
+      this.logger.warn({ event: 'listen_refused', msg: 'no LISTEN here; polling alone', reason: messageOf(error) });
     }
   }
 

@@ -216,6 +216,7 @@ export class TokensService {
         this.feed.add([sessionId]);
         this.logger.warn({
           event: 'refresh_token_reused',
+          msg: 'a used refresh token was shown again; its session has been ended',
           sid: sessionId,
           userId: outcome.userId,
           presentedGeneration: presented.generation,
@@ -235,6 +236,7 @@ export class TokensService {
         if (outcome.lastIpAddress !== client.ipAddress) {
           this.logger.warn({
             event: 'refresh_replayed_from_another_address',
+            msg: 'a refresh was repeated from another address',
             sid: sessionId,
             ipAddress: client.ipAddress,
             lastIpAddress: outcome.lastIpAddress,
@@ -250,7 +252,12 @@ export class TokensService {
   private grantSuccessor(family: RotatedFamily, presented: RefreshTokenParts): SessionGrant {
     const key = this.keys.find(family.keyId);
     if (key === undefined) {
-      this.logger.error({ event: 'server_key_missing', keyId: family.keyId, sid: presented.familyId });
+      this.logger.error({
+        event: 'server_key_missing',
+        msg: 'a successor was minted under a secret that AUTH_SECRET_ACCEPTED of this instance lacks',
+        keyId: family.keyId,
+        sid: presented.familyId,
+      });
       throw new TemporarilyUnavailableError('the successor was minted under a secret that this instance lacks');
     }
     const { familyId, familySecret } = presented;

@@ -60,10 +60,14 @@ export class TombstoneCleaner implements OnModuleInit, OnApplicationShutdown {
     try {
       const deleted = await this.clean();
       if (deleted > 0) {
-        this.logger.log({ event: 'tombstones_deleted', count: deleted });
+        this.logger.log({ event: 'tombstones_deleted', msg: 'deleted sessions long past their end', count: deleted });
       }
     } catch (error) {
-      this.logger.warn({ event: 'clean_up_failed', reason: messageOf(error) });
+      this.logger.warn({
+        event: 'clean_up_failed',
+        msg: 'the clean-up failed and will be tried again',
+        reason: messageOf(error),
+      });
     }
   }
 }
