@@ -22,7 +22,7 @@ const STRICT: Settings = {
   idleSeconds: 1_020,
   lifetimeSeconds: 2_980,
   rollsForward: true,
-  maxSessions: 3,
+  maxSessions: 2,
 };
 const LENIENT: Settings = {
   name: 'lenient',
@@ -30,7 +30,7 @@ const LENIENT: Settings = {
   idleSeconds: 500,
   lifetimeSeconds: 1_980,
   rollsForward: false,
-  maxSessions: 4,
+  maxSessions: 3,
 };
 
 /**

@@ -47,7 +47,14 @@ export class AuthController {
   @Public()
   @ApiOperation({ summary: 'Make an account' })
   @ApiCreatedResponse({ type: UserDto, description: 'The new account.' })
-  @ApiProblems('validation_failed', 'malformed_request', 'email_taken', 'overloaded', 'temporarily_unavailable')
+  @ApiProblems(
+    'validation_failed',
+    'malformed_request',
+    'email_taken',
+    'overloaded',
+    'temporarily_unavailable',
+    'outcome_unknown',
+  )
   async register(@Body() credentials: CredentialsDto): Promise<UserDto> {
     return toUserDto(await this.users.register({ email: credentials.email, password: credentials.password }));
   }
@@ -64,6 +71,7 @@ export class AuthController {
     'account_disabled',
     'overloaded',
     'temporarily_unavailable',
+    'outcome_unknown',
   )
   async login(@Body() credentials: CredentialsDto, @CurrentClient() client: ClientInfo): Promise<TokenPairDto> {
     return toTokenPairDto(await this.sessions.login(credentials.email, credentials.password, client));

@@ -14,6 +14,8 @@ export type CutJudge = (statement: string) => Cut | undefined;
 interface Link {
   readonly client: Socket;
   readonly server: Socket;
+  /** From a statement's arrival here until the server is ready for the next. */
+  isBusy: boolean;
 }
 
 const SSL_REQUEST_CODE = 80_877_103;
@@ -52,6 +54,11 @@ export class PostgresProxy {
     url.hostname = '127.0.0.1';
     url.port = String(this.port);
     return url.href;
+  }
+
+  /** No statement is under way. */
+  isQuiet(): boolean {
+    return [...this.links].every((link) => !link.isBusy);
   }
 
   cutWhen(judge: CutJudge): void {
@@ -135,7 +142,7 @@ export class PostgresProxy {
 
   private link(client: Socket): void {
     const server = connect({ host: this.target.hostname, port: Number(this.target.port), noDelay: true });
-    const link = { client, server };
+    const link: Link = { client, server, isBusy: false };
     this.links.add(link);
     const destroy = (): void => {
       client.destroy();
@@ -159,6 +166,7 @@ export class PostgresProxy {
     let isCompleted = false;
     const fromClient = new MessageReader('untyped first', (message) => {
       const statement = statementOf(message, statements);
+      link.isBusy ||= statement !== undefined;
       const verdict = statement === undefined ? undefined : this.judge(statement);
       if (verdict === 'before') {
         cut();
@@ -179,6 +187,7 @@ export class PostgresProxy {
       }
       if (message.type === 'Z') {
         isCompleted = false;
+        link.isBusy = false;
       }
       // The answer that is going to be lost is lost whole.
       if (!cutAfter && (message.type !== 'A' || this.passesNotifications)) {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import {
   type Action,
   type Answer,
+  type Family,
   familyOf,
   isLive,
   type RetryKey,
@@ -31,13 +32,14 @@ type Actor = (world: World) => Action | undefined;
  * The services' borders in time lie 20 s off every sum of these: neither the moment that a run takes nor a slow machine
  * can carry a session over one.
  */
-const CLOCK_MOVES_SECONDS = [40, 40, 40, 440, 1_000, 2_000, 4_000] as const;
+const CLOCK_MOVES_SECONDS = [40, 40, 40, 40, 440, 440, 1_000, 2_000, 4_000] as const;
 
 const MAX_USERS = 3;
 const MAX_TURNS = 40;
 
 const instances = fc.constantFrom<Instance>(0, 1);
-const users = fc.nat({ max: MAX_USERS - 1 });
+/** Of one user mostly, so that its sessions come up against their limit. */
+const users = fc.constantFrom(0, 0, 0, ...Array.from({ length: MAX_USERS }, (_, index) => index));
 
 /** A family among those that live, mostly; most would be dead before long, and there is more to learn from the others. */
 const families = fc
@@ -55,54 +57,61 @@ const holders = families.map((family) => (world: World): number | undefined => {
   return index === undefined || familyOf(world, index).isCleanedUp ? undefined : index;
 });
 
-const generations = fc
-  .record({
-    which: fc.oneof(
-      { arbitrary: fc.constant('current'), weight: 10 },
-      { arbitrary: fc.constant('previous'), weight: 7 },
-      { arbitrary: fc.constantFrom('newest', 'any'), weight: 1 },
-    ),
-    any: fc.nat({ max: 15 }),
-  })
-  .map(({ which, any }) => (world: World, family: number): number => {
-    const { rotation, newestGeneration } = familyOf(world, family);
-    switch (which) {
-      case 'current':
-        return rotation.generation;
-      case 'previous':
-        return Math.max(1, rotation.generation - 1);
-      case 'newest':
-        return newestGeneration;
-      case 'any':
-        return 1 + (any % newestGeneration);
-    }
-  });
+/** A token of a family, or the key that comes along with it. */
+type Choice<T> = (family: Family) => T;
 
-/** Few keys, so that one turns up again where it must mean nothing; or the one that makes the refresh a retry. */
-const keys = fc
-  .constantFrom<RetryKey | 'none' | 'last'>('none', 'A', 'B', 'C', 'last', 'last')
-  .map((key) => (world: World, family: number): RetryKey | undefined => {
-    if (key === 'last') {
-      return familyOf(world, family).rotation.key;
-    }
-    return key === 'none' ? undefined : key;
-  });
+const anyGeneration: fc.Arbitrary<Choice<number>> = fc.nat({ max: 15 }).map(
+  (number) =>
+    ({ newestGeneration }) =>
+      1 + (number % newestGeneration),
+);
+
+/** The newest is the current one, unless a backup has been restored. */
+const goodGeneration = fc.constantFrom<Choice<number>[]>(
+  ({ rotation }) => rotation.generation,
+  ({ newestGeneration }) => newestGeneration,
+);
+
+const previousGeneration = fc.constant<Choice<number>>(({ rotation }) => Math.max(1, rotation.generation - 1));
+
+/** Few, so that one turns up again where it must mean nothing. */
+const keys = fc.constantFrom<(RetryKey | undefined)[]>(undefined, undefined, 'A', 'B', 'C');
+
+const freeKeys = keys.map(
+  (key): Choice<RetryKey | undefined> =>
+    () =>
+      key,
+);
+
+/** The one that makes the refresh a retry of the last one. */
+const lastKey = fc.constant<Choice<RetryKey | undefined>>(({ rotation }) => rotation.key);
+
+const generations = fc.oneof(
+  { arbitrary: goodGeneration, weight: 3 },
+  { arbitrary: previousGeneration, weight: 2 },
+  { arbitrary: anyGeneration, weight: 1 },
+);
 
 type ActionOnFamily = (world: World, family: number) => Action;
 
 const presentations: fc.Arbitrary<ActionOnFamily> = fc
-  .record({ generation: generations, key: keys })
-  .map(({ generation, key }) => (world, family) => ({
-    kind: 'refresh',
-    token: { family, generation: generation(world, family) },
-    key: key(world, family),
-  }));
+  .oneof(
+    { arbitrary: fc.tuple(goodGeneration, freeKeys), weight: 20 },
+    { arbitrary: fc.tuple(goodGeneration, lastKey), weight: 2 },
+    { arbitrary: fc.tuple(previousGeneration, lastKey), weight: 8 },
+    { arbitrary: fc.tuple(previousGeneration, freeKeys), weight: 2 },
+    { arbitrary: fc.tuple(anyGeneration, freeKeys), weight: 1 },
+  )
+  .map(([generation, key]) => (world, index) => {
+    const family = familyOf(world, index);
+    return { kind: 'refresh', token: { family: index, generation: generation(family) }, key: key(family) };
+  });
 
 const logouts: fc.Arbitrary<ActionOnFamily> = fc
   .record({ generation: generations, by: fc.constantFrom('refresh token', 'access token', 'both') })
   .map(({ generation, by }) => (world, family) => ({
     kind: 'log out',
-    refreshToken: by === 'access token' ? undefined : { family, generation: generation(world, family) },
+    refreshToken: by === 'access token' ? undefined : { family, generation: generation(familyOf(world, family)) },
     accessTokenOf: by === 'refresh token' ? undefined : family,
   }));
 
@@ -129,7 +138,7 @@ const logins: fc.Arbitrary<Actor> = fc
 const damagedTokens: fc.Arbitrary<Actor> = onFamily(
   generations.map((generation) => (world, family) => ({
     kind: 'refresh with a damaged token',
-    token: { family, generation: generation(world, family) },
+    token: { family, generation: generation(familyOf(world, family)) },
   })),
 );
 
@@ -141,7 +150,7 @@ const logoutsOfTwoSessions: fc.Arbitrary<Actor> = fc
       ? undefined
       : {
           kind: 'log out',
-          refreshToken: { family, generation: generation(world, family) },
+          refreshToken: { family, generation: generation(familyOf(world, family)) },
           accessTokenOf: other(world),
         };
   });
@@ -219,18 +228,69 @@ const races: fc.Arbitrary<Draft> = fc
     };
   });
 
-/** Any sequence of turns, after a login: without one there is nothing to do. */
+/** A client that has its answer, or has lost it, and asks again as time goes by. */
+const retriesOverTime: fc.Arbitrary<readonly Draft[]> = fc
+  .record({
+    family: families,
+    key: keys,
+    pausesSeconds: fc.array(fc.constantFrom(...CLOCK_MOVES_SECONDS), { minLength: 1, maxLength: 3 }),
+    instance: instances,
+  })
+  .map(({ family, key, pausesSeconds, instance }) => {
+    const ask = (generationsBack: number): Draft =>
+      onSameFamily(family, instance, (world, index) => {
+        const generation = Math.max(1, familyOf(world, index).rotation.generation - generationsBack);
+        return { kind: 'refresh', token: { family: index, generation }, key };
+      });
+    const wait = (seconds: number): Draft => onSameFamily(family, instance, () => ({ kind: 'move clock', seconds }));
+    return [ask(0), ...pausesSeconds.flatMap((seconds) => [wait(seconds), ask(1)])];
+  });
+
+/** Rotations that a restored backup knows nothing of, and the client that holds their last token. */
+const lostCommits: fc.Arbitrary<readonly Draft[]> = fc
+  .record({ family: families, count: fc.integer({ min: 1, max: 3 }), key: keys, instance: instances })
+  .map(({ family, count, key, instance }) => {
+    const rotate = onSameFamily(family, instance, (world, index) => {
+      const { generation } = familyOf(world, index).rotation;
+      return { kind: 'refresh', token: { family: index, generation }, key: undefined };
+    });
+    return [
+      onSameFamily(family, instance, (_, index) => ({ kind: 'back up', family: index })),
+      ...Array.from({ length: count }, () => rotate),
+      onSameFamily(family, instance, (_, index) => ({ kind: 'restore', family: index })),
+      onSameFamily(family, instance, (world, index) => {
+        const { newestGeneration } = familyOf(world, index);
+        return { kind: 'refresh', token: { family: index, generation: newestGeneration }, key };
+      }),
+    ];
+  });
+
+/** With every session dead there is little to learn: then somebody who may signs in, mostly. */
+const revivals = fc.constantFrom(true, true, false).map((isWanted) => (draft: Draft): Draft => {
+  return (world) => {
+    if (!isWanted || world.families.some((family) => isLive(world, family))) {
+      return draft(world);
+    }
+    const user = world.users.findIndex(({ isDisabled }) => !isDisabled);
+    const action: Action = user < 0 ? { kind: 'enable', user: 0 } : { kind: 'log in', user, isPasswordRight: true };
+    return { kind: 'alone', action, instance: 0 };
+  };
+});
+
+/** Any sequence of turns, under either of the settings at first. */
 export function drafts(settings: readonly Settings[]): fc.Arbitrary<readonly Draft[]> {
   const changes: fc.Arbitrary<Actor> = fc
     .constantFrom(...settings)
     .map((to) => () => ({ kind: 'change settings', to }));
   const any = fc.oneof(
     { arbitrary: alone(onFamily(presentations)), weight: 40 },
-    { arbitrary: races.map((race) => [race]), weight: 8 },
-    { arbitrary: alone(logins), weight: 8 },
+    { arbitrary: retriesOverTime, weight: 3 },
+    { arbitrary: lostCommits, weight: 3 },
+    { arbitrary: races.map((race) => [race]), weight: 10 },
+    { arbitrary: alone(logins), weight: 10 },
     { arbitrary: alone(clockMoves), weight: 10 },
     { arbitrary: alone(looks), weight: 8 },
-    { arbitrary: alone(backups), weight: 6 },
+    { arbitrary: alone(backups), weight: 3 },
     { arbitrary: alone(changes), weight: 5 },
     { arbitrary: alone(onFamily(logouts)), weight: 3 },
     { arbitrary: alone(logoutsOfTwoSessions), weight: 1 },
@@ -243,8 +303,8 @@ export function drafts(settings: readonly Settings[]): fc.Arbitrary<readonly Dra
     { arbitrary: alone(registrations), weight: 1 },
   );
   return fc
-    .tuple(alone(changes), fc.array(any, { maxLength: MAX_TURNS, size: 'max' }))
-    .map(([first, rest]) => [first, ...rest].flat());
+    .tuple(alone(changes), fc.array(fc.tuple(any, revivals), { maxLength: MAX_TURNS, size: 'max' }))
+    .map(([first, rest]) => [...first, ...rest.flatMap(([turns, revive]) => turns.map(revive))]);
 }
 
 export function describeAction({ kind, ...details }: Action): string {
@@ -265,8 +325,16 @@ function alone(actors: fc.Arbitrary<Actor>): fc.Arbitrary<readonly Draft[]> {
 }
 
 function onFamily(actions: fc.Arbitrary<ActionOnFamily>): fc.Arbitrary<Actor> {
-  return fc.record({ family: families, action: actions }).map(({ family: pick, action }) => (world) => {
-    const family = pick(world);
-    return family === undefined ? undefined : action(world, family);
+  return fc.record({ family: families, act: actions }).map(({ family, act }) => (world) => {
+    const index = family(world);
+    return index === undefined ? undefined : act(world, index);
   });
+}
+
+/** Of several turns on one family: they leave it alive, or there is nothing more to try on it. */
+function onSameFamily(family: (world: World) => number | undefined, instance: Instance, act: ActionOnFamily): Draft {
+  return (world) => {
+    const index = family(world);
+    return index === undefined ? undefined : { kind: 'alone', action: act(world, index), instance };
+  };
 }
