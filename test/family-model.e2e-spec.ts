@@ -7,7 +7,7 @@ import { drafts } from './support/model/turns.js';
 import { createTestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';
 
-const RUNS = Number(process.env['MODEL_RUNS'] ?? 40);
+const RUNS = Number(process.env['MODEL_RUNS'] ?? 30);
 const SEED = process.env['MODEL_SEED'];
 /** Of one run, as a failure prints it: only the shrunk counter-example is tried again. */
 const PATH = process.env['MODEL_PATH'];

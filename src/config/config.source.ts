@@ -4,6 +4,9 @@ import { parseEnv } from 'node:util';
 import { type ConfigVariable, configVariableList, configVariables, fileVariableName } from './config.variables.js';
 import { readTextFile, withoutTrailingNewline } from './text-file.js';
 
+/** An assignment on one line, a comment, or nothing. */
+const DOT_ENV_LINE = /^\s*(?:(?:export\s+)?\w+\s*=.*|#.*)?$/;
+
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
@@ -24,8 +27,8 @@ export function withDotEnv(
   }
   const dotEnv: Environment = parseEnv(file.text);
   const problems: string[] = [];
-  if (Object.keys(dotEnv).some((name) => !/^\w+$/.test(name))) {
-    // Node glues such a line to the next one, whose variable would be lost without a word.
+  if (file.text.split(/\r?\n/).some((line) => !DOT_ENV_LINE.test(line))) {
+    // Node skips such a line, or glues it to the next one: a variable would be lost without a word.
     problems.push('.env has a line that is not `NAME=value`');
   }
   if ((textOf(dotEnv, nodeEnv.name) ?? 'development') !== 'development') {

@@ -47,6 +47,8 @@ const refused: readonly (readonly [reason: string, input: string])[] = [
   ['a capital beyond ASCII', 'ada@BÜCHER.example'],
   ['a decomposed letter', 'ada@bu\u0308cher.example'],
   ['an A-label that decodes to nothing', 'ada@xn--a.example'],
+  ['an A-label without anything encoded', 'ada@xn--abc-.example'],
+  ['an A-label that is no Punycode', 'ada@xn--zzzzzz99999.example'],
   ['A-labels and letters beyond ASCII mixed', 'ada@xn--bcher-kva.bücher'],
   ['a quoted local part', '"ada lovelace"@example.com'],
   ['a comment', 'ada(work)@example.com'],

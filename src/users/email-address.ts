@@ -44,8 +44,12 @@ function parseDomain(domain: string): string | undefined {
   }
   const ascii = domainToASCII(domain);
   // The way back shows whether the mapping of UTS #46 §4 changed more than the encoding.
-  const isOnlyReencoded = ascii === domain || domainToUnicode(ascii) === domain;
+  const unicode = domainToUnicode(ascii);
+  const isOnlyReencoded = ascii === domain || unicode === domain;
+  // Versions of Node differ in what they make of an A-label that cannot be decoded: such a one is nobody's domain.
+  const isReversible =
+    domainToASCII(unicode) === ascii && !unicode.split('.').some((label) => label.startsWith('xn--'));
   const labels = ascii.split('.');
   const isHostName = labels.every((label) => DOMAIN_LABEL.test(label)) && !/^[0-9]+$/.test(labels.at(-1) ?? '');
-  return isOnlyReencoded && isHostName ? ascii : undefined;
+  return isOnlyReencoded && isReversible && isHostName ? ascii : undefined;
 }
