@@ -26,10 +26,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   logging: ['common', 'config'],
   database: ['common', 'config'],
   http: ['common', 'config', 'logging', 'database'],
-  users: ['common', 'config', 'database', 'http'],
+  limits: ['common', 'config', 'database'],
+  users: ['common', 'config', 'database', 'http', 'limits'],
   tokens: ['common', 'config', 'database', 'http'],
   keys: ['common', 'config', 'database', 'http'],
-  auth: ['common', 'config', 'database', 'http', 'users', 'tokens', 'keys'],
+  auth: ['common', 'config', 'database', 'http', 'limits', 'users', 'tokens', 'keys'],
   gateway: ['common', 'config', 'http', 'tokens', 'auth'],
   health: ['common', 'config', 'database', 'http', 'tokens', 'keys'],
   cli: [ROOT, 'common', 'config', 'logging', 'database', 'users', 'auth'],
@@ -38,6 +39,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** What one folder shows to the others; a folder that is not here is shared as a whole. */
 const FACES: Readonly<Record<string, RegExp>> = {
+  limits: /\.(module|service|types|errors)\.js$/,
   users: /\.(module|service|types|errors)\.js$/,
   tokens: /\.(module|service|types|errors)\.js$/,
   keys: /\.(module|service|types|errors)\.js$/,

@@ -232,7 +232,7 @@ describe('the session limit and a logout everywhere, in either order', () => {
 describe('logins, refreshes and everything that ends sessions, all at once', () => {
   const ROUNDS = 30;
   const ROUNDS_AT_ONCE = 3;
-  const NOBODY = { ipAddress: undefined, userAgent: undefined };
+  const NOBODY = { ipAddress: undefined, userAgent: undefined, network: 'unknown' };
 
   it('invariant 4: no token handed out before or during an end works after it; no deadlock, no 5xx', async () => {
     const database = await createTestDatabase();

@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { Database, type Transaction } from '../database/database.service.js';
 import { TokensService } from '../tokens/tokens.service.js';
-import type { ClientInfo, RevokeReason } from '../tokens/tokens.types.js';
+import type { RevokeReason } from '../tokens/tokens.types.js';
 import { InvalidCredentialsError, UserNotFoundError } from '../users/users.errors.js';
 import { UsersService } from '../users/users.service.js';
 import type { LockedUser } from '../users/users.types.js';
-import type { TokenPair } from './auth.types.js';
+import type { Client, TokenPair } from './auth.types.js';
 import { SessionsService } from './sessions.service.js';
 
 /** A change loses to a rehash at most once: nobody raises the parameters between two attempts. */
@@ -24,16 +24,21 @@ export class AccountsService {
   /**
    * Every earlier session ends, the caller's too, since a thief may hold a copy of it; the caller gets a new one.
    *
-   * @throws ValidationFailedError, InvalidCredentialsError, AccountDisabledError, OverloadedError
+   * @throws ValidationFailedError, InvalidCredentialsError, AccountDisabledError, TooManyAttemptsError, OverloadedError
    */
   async changePassword(
     userId: string,
     currentPassword: string,
     newPassword: string,
-    client: ClientInfo,
+    client: Client,
   ): Promise<TokenPair> {
     for (let attempt = 1; attempt <= PASSWORD_CHANGE_ATTEMPTS; attempt += 1) {
-      const { verifiedHash, newHash } = await this.users.prepareNewPassword(userId, currentPassword, newPassword);
+      const { verifiedHash, newHash } = await this.users.prepareNewPassword(
+        userId,
+        currentPassword,
+        newPassword,
+        client.network,
+      );
       const family = this.tokens.newFamily();
       const endedIds = new Set<string>();
       const changed = await this.database.settle(() =>

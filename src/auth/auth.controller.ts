@@ -14,7 +14,6 @@ import { ValidationFailedError } from '../common/domain.errors.js';
 import { Public } from '../common/public.decorator.js';
 import { ApiProblems } from '../http/api-problems.decorator.js';
 import { ACCESS_TOKEN_SCHEME } from '../http/openapi.js';
-import type { ClientInfo } from '../tokens/tokens.types.js';
 import { UsersService } from '../users/users.service.js';
 import { AllowEndedSession } from './access-policy.decorator.js';
 import { AccountsService } from './accounts.service.js';
@@ -29,7 +28,7 @@ import {
   UserDto,
 } from './auth.dto.js';
 import { AccessTokenRevokedError } from './auth.errors.js';
-import type { Identity } from './auth.types.js';
+import type { Client, Identity } from './auth.types.js';
 import { IdempotencyKey } from './idempotency-key.decorator.js';
 import { CurrentClient, CurrentIdentity } from './request.decorators.js';
 import { SessionsService } from './sessions.service.js';
@@ -51,12 +50,13 @@ export class AuthController {
     'validation_failed',
     'malformed_request',
     'email_taken',
+    'too_many_attempts',
     'overloaded',
     'temporarily_unavailable',
     'outcome_unknown',
   )
-  async register(@Body() credentials: CredentialsDto): Promise<UserDto> {
-    return toUserDto(await this.users.register({ email: credentials.email, password: credentials.password }));
+  async register(@Body() { email, password }: CredentialsDto, @CurrentClient() client: Client): Promise<UserDto> {
+    return toUserDto(await this.users.register({ email, password, network: client.network }));
   }
 
   @Post('login')
@@ -69,11 +69,12 @@ export class AuthController {
     'malformed_request',
     'invalid_credentials',
     'account_disabled',
+    'too_many_attempts',
     'overloaded',
     'temporarily_unavailable',
     'outcome_unknown',
   )
-  async login(@Body() credentials: CredentialsDto, @CurrentClient() client: ClientInfo): Promise<TokenPairDto> {
+  async login(@Body() credentials: CredentialsDto, @CurrentClient() client: Client): Promise<TokenPairDto> {
     return toTokenPairDto(await this.sessions.login(credentials.email, credentials.password, client));
   }
 
@@ -103,13 +104,14 @@ export class AuthController {
     'session_expired',
     'account_disabled',
     'idempotency_key_reused',
+    'too_many_attempts',
     'temporarily_unavailable',
     'outcome_unknown',
   )
   async refresh(
     @Body() { refresh_token }: RefreshTokenDto,
     @IdempotencyKey() idempotencyKey: string | undefined,
-    @CurrentClient() client: ClientInfo,
+    @CurrentClient() client: Client,
     @Req() request: FastifyRequest,
   ): Promise<TokenPairDto> {
     const pair = await this.sessions.refresh({
@@ -136,19 +138,24 @@ export class AuthController {
     'refresh_token_invalid',
     'access_token_invalid',
     'access_token_expired',
+    'too_many_attempts',
     'temporarily_unavailable',
     'outcome_unknown',
   )
   @ApiBody({ type: LogoutDto, required: false })
   // A default rather than `| undefined`: for a union the compiler emits `Object`, and the body would not be validated.
-  async logout(@Body() body: LogoutDto = {}, @CurrentIdentity() identity?: Identity): Promise<void> {
+  async logout(
+    @CurrentClient() client: Client,
+    @Body() body: LogoutDto = {},
+    @CurrentIdentity() identity?: Identity,
+  ): Promise<void> {
     const refreshToken = body.refresh_token;
     if (refreshToken === undefined && identity === undefined) {
       throw new ValidationFailedError([
         { field: 'refresh_token', message: 'must be sent, or an access token as Authorization: Bearer' },
       ]);
     }
-    await this.sessions.logout(refreshToken, identity);
+    await this.sessions.logout(refreshToken, identity, client);
   }
 
   @Post('logout-all')
@@ -204,6 +211,7 @@ export class AuthController {
     'access_token_expired',
     'access_token_revoked',
     'account_disabled',
+    'too_many_attempts',
     'overloaded',
     'temporarily_unavailable',
     'outcome_unknown',
@@ -211,7 +219,7 @@ export class AuthController {
   async changePassword(
     @Body() { current_password, new_password }: PasswordChangeDto,
     @CurrentIdentity() identity: Identity,
-    @CurrentClient() client: ClientInfo,
+    @CurrentClient() client: Client,
   ): Promise<TokenPairDto> {
     return toTokenPairDto(await this.accounts.changePassword(identity.userId, current_password, new_password, client));
   }

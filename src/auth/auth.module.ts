@@ -3,6 +3,7 @@ import { APP_GUARD } from '@nestjs/core';
 import { JwtModule } from '@nestjs/jwt';
 import { AuthModuleOptions } from '@nestjs/passport';
 import { KeysModule } from '../keys/keys.module.js';
+import { LimitsModule } from '../limits/limits.module.js';
 import { TokensModule } from '../tokens/tokens.module.js';
 import { UsersModule } from '../users/users.module.js';
 import { AccessTokenGuard } from './access-token.guard.js';
@@ -16,7 +17,7 @@ import { SessionsService } from './sessions.service.js';
 
 /** Signs users in and out: issues and verifies access tokens, and changes accounts and their sessions as one. */
 @Module({
-  imports: [JwtModule.register({}), KeysModule, TokensModule, UsersModule],
+  imports: [JwtModule.register({}), KeysModule, LimitsModule, TokensModule, UsersModule],
   controllers: [AuthController, SessionsController],
   providers: [
     AccessTokenIssuer,

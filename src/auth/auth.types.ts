@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify';
+import type { ClientInfo } from '../tokens/tokens.types.js';
 
 /** Who a verified access token speaks for. */
 export interface Identity {
@@ -8,6 +9,12 @@ export interface Identity {
   readonly roles: readonly string[];
   /** Whole seconds since the epoch. */
   readonly expiresAtSeconds: number;
+}
+
+/** Where a request came from. */
+export interface Client extends ClientInfo {
+  /** What its attempts are counted under, see `networkOf`. */
+  readonly network: string;
 }
 
 /** A request that has passed the access-token guard; `user` is where passport puts its result. */

@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
-import type { ClientInfo } from '../tokens/tokens.types.js';
-import type { AuthenticatedRequest, Identity } from './auth.types.js';
+import type { AuthenticatedRequest, Client, Identity } from './auth.types.js';
+import { networkOf } from './client-network.js';
 
 const LONGEST_USER_AGENT_CHARACTERS = 256;
 
@@ -13,12 +13,13 @@ export const CurrentIdentity = createParamDecorator(
 );
 
 /** Where the request came from; the address is one that Postgres can store, whatever a proxy wrote into its header. */
-export const CurrentClient = createParamDecorator((_data: unknown, context: ExecutionContext): ClientInfo => {
+export const CurrentClient = createParamDecorator((_data: unknown, context: ExecutionContext): Client => {
   const request = context.switchToHttp().getRequest<FastifyRequest>();
   // An IPv6 zone (`fe80::1%eth0`) names an interface of this machine only.
   const [address = ''] = request.ip.split('%', 1);
   return {
     ipAddress: isIP(address) === 0 ? undefined : address,
+    network: networkOf(address),
     userAgent: request.headers['user-agent']?.slice(0, LONGEST_USER_AGENT_CHARACTERS),
   };
 });

@@ -1,12 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { AccountDisabledError } from '../common/domain.errors.js';
 import { Database } from '../database/database.service.js';
+import { RefusedTokens } from '../limits/refused-tokens.service.js';
 import { TokensService } from '../tokens/tokens.service.js';
-import type { ClientInfo, RefreshRequest, Session, SessionGrant } from '../tokens/tokens.types.js';
+import type { RefreshRequest, Session, SessionGrant } from '../tokens/tokens.types.js';
 import { InvalidCredentialsError } from '../users/users.errors.js';
 import { UsersService } from '../users/users.service.js';
 import { AccessTokenIssuer } from './access-token.issuer.js';
-import type { Identity, TokenPair } from './auth.types.js';
+import type { Client, Identity, TokenPair } from './auth.types.js';
 
 /** Opens, continues, lists and ends the sessions of users who act for themselves. */
 @Injectable()
@@ -15,16 +16,17 @@ export class SessionsService {
     private readonly users: UsersService,
     private readonly tokens: TokensService,
     private readonly issuer: AccessTokenIssuer,
+    private readonly refusedTokens: RefusedTokens,
     private readonly database: Database,
   ) {}
 
   /**
    * Every login makes a new session; none that came along is adopted.
    *
-   * @throws InvalidCredentialsError, AccountDisabledError, OverloadedError
+   * @throws InvalidCredentialsError, AccountDisabledError, TooManyAttemptsError, OverloadedError
    */
-  async login(email: string, password: string, client: ClientInfo): Promise<TokenPair> {
-    const { user, credentialVersion } = await this.users.verifyCredentials(email, password);
+  async login(email: string, password: string, client: Client): Promise<TokenPair> {
+    const { user, credentialVersion } = await this.users.verifyCredentials(email, password, client.network);
     const family = this.tokens.newFamily();
     const opened = await this.database.settle(() =>
       this.database.transaction(async (transaction) => {
@@ -48,24 +50,27 @@ export class SessionsService {
     return this.tokenPair(opened.grant);
   }
 
-  /** @throws whatever `TokensService.refresh` does */
-  async refresh(request: RefreshRequest): Promise<TokenPair> {
-    return this.tokenPair(await this.tokens.refresh(request));
+  /** @throws TooManyAttemptsError, and whatever `TokensService.refresh` does */
+  async refresh(request: RefreshRequest & { readonly client: Client }): Promise<TokenPair> {
+    const grant = await this.refusedTokens.admit(request.client.network, () => this.tokens.refresh(request));
+    return this.tokenPair(grant);
   }
 
   /**
    * Ends the session of each credential that came; both are read before either is acted upon.
    *
-   * @throws RefreshTokenInvalidError
+   * @throws RefreshTokenInvalidError, TooManyAttemptsError
    */
-  async logout(refreshToken: string | undefined, identity: Identity | undefined): Promise<void> {
-    const presented = refreshToken === undefined ? undefined : this.tokens.identify(refreshToken);
-    if (presented !== undefined) {
-      await this.tokens.endSessionByToken(presented, 'logout');
-    }
-    if (identity !== undefined && identity.sessionId !== presented?.familyId) {
-      await this.tokens.endSessionByIdentity(identity.userId, identity.sessionId, 'logout');
-    }
+  async logout(refreshToken: string | undefined, identity: Identity | undefined, client: Client): Promise<void> {
+    await this.refusedTokens.admit(client.network, async () => {
+      const presented = refreshToken === undefined ? undefined : this.tokens.identify(refreshToken);
+      if (presented !== undefined) {
+        await this.tokens.endSessionByToken(presented, 'logout');
+      }
+      if (identity !== undefined && identity.sessionId !== presented?.familyId) {
+        await this.tokens.endSessionByIdentity(identity.userId, identity.sessionId, 'logout');
+      }
+    });
   }
 
   async logoutAll(userId: string): Promise<void> {

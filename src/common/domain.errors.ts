@@ -20,6 +20,7 @@ export type ProblemCode =
   | 'headers_too_large'
   | 'email_taken'
   | 'idempotency_key_reused'
+  | 'too_many_attempts'
   | 'overloaded'
   | 'temporarily_unavailable'
   | 'outcome_unknown'

@@ -70,6 +70,7 @@ describe('the configuration', () => {
       },
       revocation: { maxStalenessSeconds: 5 },
       passwords: { minLength: 8 },
+      limits: { isOn: true },
     });
     expect(secrets.accepted).toEqual([]);
   });
@@ -94,6 +95,8 @@ describe('the configuration', () => {
       PASSWORD_MIN_LENGTH: '15',
       TRUSTED_PROXIES: '10.0.0.0/8, ::1',
       CORS_ORIGINS: 'https://app.example.com',
+      RATE_LIMITS: 'off',
+      REDIS_URL: 'rediss://:hidden@redis.example.com:6380/2',
       LOG_LEVEL: 'warn',
     });
     expect(config).toEqual({
@@ -122,6 +125,7 @@ describe('the configuration', () => {
       },
       revocation: { maxStalenessSeconds: 7 },
       passwords: { minLength: 15 },
+      limits: { isOn: false, redisUrl: 'rediss://:hidden@redis.example.com:6380/2' },
     });
   });
 

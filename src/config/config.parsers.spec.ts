@@ -10,6 +10,7 @@ import {
   originList,
   postgresUrl,
   proxyList,
+  redisUrl,
   singleAudience,
 } from './config.parsers.js';
 
@@ -81,6 +82,28 @@ describe('a database URL', () => {
     'postgres://db:99999/ratchet',
   ])('may not be %j', (text) => {
     expect(postgresUrl.parse(text)).toBeUndefined();
+  });
+});
+
+describe('a Redis URL', () => {
+  it.each(['redis://localhost', 'redis://:p%40ss@redis:6379', 'rediss://user:pass@redis.example.com:6380/2'])(
+    'may be %s',
+    (text) => {
+      expect(redisUrl.parse(text)).toBe(text);
+    },
+  );
+
+  it.each([
+    'redis.example.com:6379',
+    'http://redis:6379',
+    'redis:///var/run/redis.sock',
+    'redis://redis/cache',
+    'redis://:pass#word@redis',
+    'redis://redis?db=2',
+    'redis://:100%@redis',
+    'redis://redis ',
+  ])('may not be %j', (text) => {
+    expect(redisUrl.parse(text)).toBeUndefined();
   });
 });
 

@@ -51,6 +51,18 @@ export const postgresUrl: Parser<string> = {
   },
 };
 
+/** A path is the number of a database; anything else the driver would take for number 0. */
+export const redisUrl: Parser<string> = {
+  accepts: 'a `redis://` or `rediss://` URL, with special characters of the password percent-encoded',
+  parse: (text) => {
+    const url = parseUrl(text);
+    if (url === undefined || !/^rediss?:\/\/[^?#]+$/.test(text) || !/^(\/\d*)?$/.test(url.pathname)) {
+      return undefined;
+    }
+    return isPercentEncoded(url.username) && isPercentEncoded(url.password) ? text : undefined;
+  },
+};
+
 /** RFC 8414 §2: an issuer has no query and no fragment. It is compared byte for byte, so it is kept as written. */
 export const issuerUrl: Parser<string> = {
   accepts: 'an absolute `https://` or `http://` URL without user, query or fragment',

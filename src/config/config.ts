@@ -15,6 +15,7 @@ export abstract class Config {
   abstract readonly refreshTokens: RefreshTokenConfig;
   abstract readonly revocation: RevocationConfig;
   abstract readonly passwords: PasswordConfig;
+  abstract readonly limits: LimitsConfig;
 }
 
 export interface HttpConfig {
@@ -67,4 +68,11 @@ export interface RevocationConfig {
 export interface PasswordConfig {
   /** In Unicode code points. */
   readonly minLength: number;
+}
+
+export interface LimitsConfig {
+  /** Off for load tests and test suites only. */
+  readonly isOn: boolean;
+  /** Where attempts are counted; absent: in the database. */
+  readonly redisUrl?: string;
 }

@@ -32,6 +32,7 @@ describe('the list of variables', () => {
       'DATABASE_DIRECT_URL',
       'AUTH_SECRET',
       'AUTH_SECRET_ACCEPTED',
+      'REDIS_URL',
     ]);
     expect(secrets.filter((variable) => variable.default !== undefined)).toEqual([]);
   });

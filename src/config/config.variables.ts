@@ -11,6 +11,7 @@ import {
   type Parser,
   postgresUrl,
   proxyList,
+  redisUrl,
   singleAudience,
 } from './config.parsers.js';
 
@@ -180,6 +181,21 @@ export const configVariables = {
     whenUnset: 'none',
     meaning: 'Whose pages may call the service from a browser.',
     parser: originList,
+  },
+  rateLimits: {
+    name: 'RATE_LIMITS',
+    isSecret: false,
+    default: 'on',
+    meaning:
+      'Whether guesses, registrations and refused tokens are limited; `off` for load tests and test suites only.',
+    parser: onOrOff,
+  },
+  redisUrl: {
+    name: 'REDIS_URL',
+    isSecret: true,
+    whenUnset: 'the database',
+    meaning: 'The Redis in which wrong passwords and registrations are counted, over all instances together.',
+    parser: redisUrl,
   },
   logLevel: {
     name: 'LOG_LEVEL',

@@ -13,6 +13,7 @@ export class LoadedConfig extends Config {
   readonly refreshTokens;
   readonly revocation;
   readonly passwords;
+  readonly limits;
 
   constructor(settings: Settings, dataDir: string, currentSecret: Buffer) {
     super();
@@ -51,5 +52,10 @@ export class LoadedConfig extends Config {
     };
     this.revocation = { maxStalenessSeconds: settings.get(variables.revocationMaxStalenessSeconds) };
     this.passwords = { minLength: settings.get(variables.passwordMinLength) };
+    const redisUrl = settings.get(variables.redisUrl);
+    this.limits = {
+      isOn: settings.get(variables.rateLimits),
+      ...(redisUrl === undefined ? {} : { redisUrl }),
+    };
   }
 }

@@ -59,11 +59,11 @@ export class Database implements OnApplicationShutdown {
   async queryPrepared<Row extends object>(
     statement: PreparedStatement,
     values: readonly unknown[],
-    admit: () => void,
+    admit?: () => void,
   ): Promise<Row[]> {
     const query = this.options.canPrepare ? statement : { text: statement.text };
     return this.onConnection((client) => {
-      admit();
+      admit?.();
       return runStatement<Row>(client, query, values);
     });
   }

@@ -109,6 +109,11 @@ export const PROBLEM_CATALOGUE: Readonly<Record<ProblemCode, ProblemDefinition>>
     title: 'Idempotency key reused',
     detail: 'This Idempotency-Key has served an earlier refresh; make a fresh one for each.',
   },
+  too_many_attempts: {
+    status: 429,
+    title: 'Too many attempts',
+    detail: 'There were too many attempts of late; wait for as long as Retry-After says.',
+  },
   overloaded: {
     status: 503,
     title: 'Overloaded',

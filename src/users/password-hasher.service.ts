@@ -42,13 +42,13 @@ export class PasswordHasher {
     return this.queue.run(() => hash(password, { ...PARAMETERS, salt: randomBytes(SALT_BYTES) }));
   }
 
-  verify(passwordHash: string, password: Uint8Array): Promise<boolean> {
-    return this.queue.run(() => verify(passwordHash, password));
-  }
-
-  /** Costs what `verify` costs, so that the time of an answer does not tell whether an account exists. */
-  async verifyAgainstNothing(password: Uint8Array): Promise<void> {
-    await this.verify(this.nobodysHash, password);
+  /**
+   * @param passwordHash undefined where there is no account: costs the same, so that the time of an answer does not tell,
+   *   and is never right
+   */
+  async verify(passwordHash: string | undefined, password: Uint8Array): Promise<boolean> {
+    const isCorrect = await this.queue.run(() => verify(passwordHash ?? this.nobodysHash, password));
+    return isCorrect && passwordHash !== undefined;
   }
 
   /** Whether the hash is of another variant or version, or any of its parameters is below today's. */

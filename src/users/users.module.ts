@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { LimitsModule } from '../limits/limits.module.js';
 import { CommonPasswords } from './common-passwords.service.js';
 import { PasswordHasher } from './password-hasher.service.js';
 import { UsersRepository } from './users.repository.js';
@@ -6,6 +7,7 @@ import { UsersService } from './users.service.js';
 
 /** Keeps accounts and judges passwords; what a correct password is worth is for others to say. */
 @Module({
+  imports: [LimitsModule],
   providers: [UsersService, UsersRepository, PasswordHasher, CommonPasswords],
   exports: [UsersService],
 })

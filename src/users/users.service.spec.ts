@@ -3,6 +3,9 @@ import { Test } from '@nestjs/testing';
 import { AccountDisabledError, OverloadedError, ValidationFailedError } from '../common/domain.errors.js';
 import { Config } from '../config/config.js';
 import { Database } from '../database/database.service.js';
+import { TooManyAttemptsError } from '../limits/limits.errors.js';
+import { type PasswordAttempt, PasswordAttempts } from '../limits/password-attempts.service.js';
+import { Registrations } from '../limits/registrations.service.js';
 import { CommonPasswords } from './common-passwords.service.js';
 import { PasswordHasher } from './password-hasher.service.js';
 import { InvalidCredentialsError, UserNotFoundError } from './users.errors.js';
@@ -75,14 +78,9 @@ class FakeHasher {
       : Promise.reject(this.hashFailure);
   }
 
-  verify(passwordHash: string, password: Buffer): Promise<boolean> {
+  verify(passwordHash: string | undefined, password: Buffer): Promise<boolean> {
     this.verifications += 1;
-    return Promise.resolve(/^hash \d+ of (.*)$/.exec(passwordHash)?.[1] === password.toString());
-  }
-
-  verifyAgainstNothing(): Promise<void> {
-    this.verifications += 1;
-    return Promise.resolve();
+    return Promise.resolve(/^hash \d+ of (.*)$/.exec(passwordHash ?? '')?.[1] === password.toString());
   }
 
   needsRehash(): boolean {
@@ -90,19 +88,56 @@ class FakeHasher {
   }
 }
 
+/** Admits all attempts until it is closed, and remembers them with what came of each. */
+class FakeLimits {
+  isClosed = false;
+  readonly attempts: object[] = [];
+  readonly registrations: string[] = [];
+
+  async admitAttempt(attempt: PasswordAttempt, check: () => Promise<boolean>): Promise<boolean> {
+    this.refuseIfClosed();
+    const isCorrect = await check();
+    this.attempts.push({ ...attempt, isCorrect });
+    return isCorrect;
+  }
+
+  admitRegistration(network: string): Promise<void> {
+    this.refuseIfClosed();
+    this.registrations.push(network);
+    return Promise.resolve();
+  }
+
+  private refuseIfClosed(): void {
+    if (this.isClosed) {
+      throw new TooManyAttemptsError('closed', 30);
+    }
+  }
+}
+
+const NETWORK = '203.0.113.7';
+
 let repository: FakeRepository;
 let hasher: FakeHasher;
+let limits: FakeLimits;
 let users: UsersService;
 
 beforeEach(async () => {
   repository = new FakeRepository();
   hasher = new FakeHasher();
+  limits = new FakeLimits();
   const module = await Test.createTestingModule({
     providers: [
       UsersService,
       CommonPasswords,
       { provide: UsersRepository, useValue: repository },
       { provide: PasswordHasher, useValue: hasher },
+      {
+        provide: PasswordAttempts,
+        useValue: {
+          admit: (attempt: PasswordAttempt, check: () => Promise<boolean>) => limits.admitAttempt(attempt, check),
+        },
+      },
+      { provide: Registrations, useValue: { admit: (network: string) => limits.admitRegistration(network) } },
       { provide: Database, useValue: { settle: <T>(attempt: () => Promise<T>) => attempt() } },
       { provide: Config, useValue: { passwords: { minLength: 8 } } },
     ],
@@ -146,6 +181,17 @@ describe('UsersService.register', () => {
     expect({ hashes: hasher.hashes, inserted: repository.inserted }).toEqual({ hashes: 0, inserted: [] });
   });
 
+  it('counts a well-formed registration against its network before it hashes, and none of an operator', async () => {
+    const registration = { email: 'grace@example.com', password: 'nanoseconds of wire' };
+    await users.register({ ...registration, network: NETWORK });
+    await users.register(registration);
+    await fieldsRefusedBy(users.register({ ...registration, password: 'short', network: NETWORK }));
+    expect(limits.registrations).toEqual([NETWORK]);
+    limits.isClosed = true;
+    await expect(users.register({ ...registration, network: NETWORK })).rejects.toBeInstanceOf(TooManyAttemptsError);
+    expect({ hashes: hasher.hashes, inserted: repository.inserted.length }).toEqual({ hashes: 2, inserted: 2 });
+  });
+
   it('never repeats a refused value', async () => {
     await expect(users.register({ email: 'gr ace', password: 'sh0rt' })).rejects.toThrow(
       /^must be an e-mail address; must be at least 8 characters long$/,
@@ -155,7 +201,7 @@ describe('UsersService.register', () => {
 
 describe('UsersService.verifyCredentials', () => {
   it('returns the account and its credential version for the right password, in any spelling of the e-mail', async () => {
-    expect(await users.verifyCredentials('ADA@example.COM', 'analytical engine')).toEqual({
+    expect(await users.verifyCredentials('ADA@example.COM', 'analytical engine', NETWORK)).toEqual({
       user: ADA.user,
       credentialVersion: 3,
     });
@@ -168,7 +214,7 @@ describe('UsersService.verifyCredentials', () => {
     ['an empty e-mail', '', 'analytical engine'],
     ['a password that registration would refuse', 'ada@example.com', ''],
   ])('refuses %s after one look-up and one verification', async (_reason, email, password) => {
-    await expect(users.verifyCredentials(email, password)).rejects.toBeInstanceOf(InvalidCredentialsError);
+    await expect(users.verifyCredentials(email, password, NETWORK)).rejects.toBeInstanceOf(InvalidCredentialsError);
     expect({ lookUps: repository.lookUps.length, verifications: hasher.verifications, hashes: hasher.hashes }).toEqual({
       lookUps: 1,
       verifications: 1,
@@ -176,9 +222,34 @@ describe('UsersService.verifyCredentials', () => {
     });
   });
 
+  it.each([
+    ['a known e-mail in any spelling', 'ADA@Example.com', 'ada@example.com'],
+    ['an unknown e-mail', 'Eve@example.com', 'eve@example.com'],
+    ['what is no e-mail', 'eve@@', 'eve@@'],
+  ])('counts %s as one account, and its password as right or wrong', async (_what, email, account) => {
+    await users.verifyCredentials(email, 'difference engine', NETWORK).catch(() => undefined);
+    await users.verifyCredentials(email, 'analytical engine', NETWORK).catch(() => undefined);
+    expect(limits.attempts).toEqual([
+      { account, network: NETWORK, isCorrect: false },
+      { account, network: NETWORK, isCorrect: account === ADA.user.email },
+    ]);
+  });
+
+  it('looks nothing up and hashes nothing while attempts are refused', async () => {
+    limits.isClosed = true;
+    const attempt = users.verifyCredentials('ada@example.com', 'analytical engine', NETWORK);
+    await expect(attempt).rejects.toBeInstanceOf(TooManyAttemptsError);
+    expect({ lookUps: repository.lookUps, verifications: hasher.verifications }).toEqual({
+      lookUps: [],
+      verifications: 0,
+    });
+  });
+
   it('refuses an oversized or malformed password before any work', async () => {
-    expect(await fieldsRefusedBy(users.verifyCredentials('ada@example.com', 'x'.repeat(1025)))).toEqual(['password']);
-    expect(await fieldsRefusedBy(users.verifyCredentials('eve@example.com', '\ud800'))).toEqual(['password']);
+    expect(await fieldsRefusedBy(users.verifyCredentials('ada@example.com', 'x'.repeat(1025), NETWORK))).toEqual([
+      'password',
+    ]);
+    expect(await fieldsRefusedBy(users.verifyCredentials('eve@example.com', '\ud800', NETWORK))).toEqual(['password']);
     expect({ lookUps: repository.lookUps, verifications: hasher.verifications }).toEqual({
       lookUps: [],
       verifications: 0,
@@ -189,14 +260,16 @@ describe('UsersService.verifyCredentials', () => {
     repository.stored = { ...ADA, user: { ...ADA.user, status: 'disabled' } };
     hasher.isOutdated = true;
     const email = 'ada@example.com';
-    await expect(users.verifyCredentials(email, 'wrong')).rejects.toBeInstanceOf(InvalidCredentialsError);
-    await expect(users.verifyCredentials(email, 'analytical engine')).rejects.toBeInstanceOf(AccountDisabledError);
+    await expect(users.verifyCredentials(email, 'wrong', NETWORK)).rejects.toBeInstanceOf(InvalidCredentialsError);
+    await expect(users.verifyCredentials(email, 'analytical engine', NETWORK)).rejects.toBeInstanceOf(
+      AccountDisabledError,
+    );
     expect(repository.rehashed).toEqual([]);
   });
 
   it('renews an outdated hash, over the one it verified', async () => {
     hasher.isOutdated = true;
-    await users.verifyCredentials('ada@example.com', 'analytical engine');
+    await users.verifyCredentials('ada@example.com', 'analytical engine', NETWORK);
     expect(repository.rehashed).toEqual([
       { verifiedHash: 'hash 0 of analytical engine', newHash: 'hash 1 of analytical engine' },
     ]);
@@ -205,47 +278,56 @@ describe('UsersService.verifyCredentials', () => {
   it('lets a login succeed when its hash cannot be renewed', async () => {
     hasher.isOutdated = true;
     repository.rehashFailure = new Error('connection lost');
-    expect((await users.verifyCredentials('ada@example.com', 'analytical engine')).user).toEqual(ADA.user);
+    expect((await users.verifyCredentials('ada@example.com', 'analytical engine', NETWORK)).user).toEqual(ADA.user);
     hasher.hashFailure = new OverloadedError();
-    expect((await users.verifyCredentials('ada@example.com', 'analytical engine')).user).toEqual(ADA.user);
+    expect((await users.verifyCredentials('ada@example.com', 'analytical engine', NETWORK)).user).toEqual(ADA.user);
   });
 
   it('leaves a current hash alone', async () => {
-    await users.verifyCredentials('ada@example.com', 'analytical engine');
+    await users.verifyCredentials('ada@example.com', 'analytical engine', NETWORK);
     expect({ hashes: hasher.hashes, rehashed: repository.rehashed }).toEqual({ hashes: 0, rehashed: [] });
   });
 });
 
 describe('UsersService.prepareNewPassword', () => {
   it('returns the hash it verified and the new one', async () => {
-    expect(await users.prepareNewPassword(ADA.user.id, 'analytical engine', 'jacquard loom')).toEqual({
+    expect(await users.prepareNewPassword(ADA.user.id, 'analytical engine', 'jacquard loom', NETWORK)).toEqual({
       verifiedHash: 'hash 0 of analytical engine',
       newHash: 'hash 1 of jacquard loom',
     });
   });
 
   it('refuses a wrong current password without hashing the new one', async () => {
-    const attempt = users.prepareNewPassword(ADA.user.id, 'wrong', 'jacquard loom');
+    const attempt = users.prepareNewPassword(ADA.user.id, 'wrong', 'jacquard loom', NETWORK);
     await expect(attempt).rejects.toBeInstanceOf(InvalidCredentialsError);
     expect({ verifications: hasher.verifications, hashes: hasher.hashes }).toEqual({ verifications: 1, hashes: 0 });
   });
 
   it('holds the new password to the policy and the current one only to the byte limit', async () => {
     const { id } = ADA.user;
-    expect(await fieldsRefusedBy(users.prepareNewPassword(id, 'analytical engine', 'password'))).toEqual([
+    expect(await fieldsRefusedBy(users.prepareNewPassword(id, 'analytical engine', 'password', NETWORK))).toEqual([
       'new_password',
     ]);
-    expect(await fieldsRefusedBy(users.prepareNewPassword(id, 'x'.repeat(1025), 'jacquard loom'))).toEqual([
+    expect(await fieldsRefusedBy(users.prepareNewPassword(id, 'x'.repeat(1025), 'jacquard loom', NETWORK))).toEqual([
       'current_password',
     ]);
-    await expect(users.prepareNewPassword(id, 'short', 'jacquard loom')).rejects.toBeInstanceOf(
+    await expect(users.prepareNewPassword(id, 'short', 'jacquard loom', NETWORK)).rejects.toBeInstanceOf(
       InvalidCredentialsError,
     );
   });
 
+  it('counts the current password together with the logins of the account', async () => {
+    await users.prepareNewPassword(ADA.user.id, 'wrong', 'jacquard loom', NETWORK).catch(() => undefined);
+    expect(limits.attempts).toEqual([{ account: 'ada@example.com', network: NETWORK, isCorrect: false }]);
+    limits.isClosed = true;
+    const attempt = users.prepareNewPassword(ADA.user.id, 'analytical engine', 'jacquard loom', NETWORK);
+    await expect(attempt).rejects.toBeInstanceOf(TooManyAttemptsError);
+    expect({ verifications: hasher.verifications, hashes: hasher.hashes }).toEqual({ verifications: 1, hashes: 0 });
+  });
+
   it('answers for an account that is gone as for a wrong password', async () => {
     const gone = '00000000-0000-4000-8000-000000000000';
-    const attempt = users.prepareNewPassword(gone, 'analytical engine', 'jacquard loom');
+    const attempt = users.prepareNewPassword(gone, 'analytical engine', 'jacquard loom', NETWORK);
     await expect(attempt).rejects.toBeInstanceOf(InvalidCredentialsError);
     expect(hasher.verifications).toBe(1);
   });

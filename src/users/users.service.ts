@@ -4,6 +4,8 @@ import { AccountDisabledError, type FieldError, ValidationFailedError } from '..
 import { isCanonicalUuid } from '../common/uuid.js';
 import { Config } from '../config/config.js';
 import { Database, type Transaction } from '../database/database.service.js';
+import { type PasswordAttempt, PasswordAttempts } from '../limits/password-attempts.service.js';
+import { Registrations } from '../limits/registrations.service.js';
 import { CommonPasswords } from './common-passwords.service.js';
 import { parseEmailAddress } from './email-address.js';
 import { PasswordHasher } from './password-hasher.service.js';
@@ -38,6 +40,8 @@ export class UsersService {
     private readonly database: Database,
     private readonly hasher: PasswordHasher,
     private readonly commonPasswords: CommonPasswords,
+    private readonly attempts: PasswordAttempts,
+    private readonly registrations: Registrations,
     private readonly config: Config,
   ) {}
 
@@ -46,6 +50,7 @@ export class UsersService {
    * a repetition recognises its own row.
    *
    * @throws ValidationFailedError naming every wrong one of `email`, `password` and `roles`
+   * @throws TooManyAttemptsError before anything was hashed
    * @throws EmailTakenError
    * @throws OverloadedError before anything was stored
    */
@@ -59,6 +64,9 @@ export class UsersService {
         ...(password.kind === 'refused' ? [this.describe('password', password.violation)] : []),
         ...(roles === undefined ? [INVALID_ROLES] : []),
       ]);
+    }
+    if (registration.network !== undefined) {
+      await this.registrations.admit(registration.network);
     }
     const newUser = { id: randomUUID(), email, passwordHash: await this.hasher.hash(password.bytes), roles };
     const user = await this.database.settle(() => this.repository.insertUser(newUser));
@@ -74,13 +82,20 @@ export class UsersService {
    *
    * @throws InvalidCredentialsError
    * @throws AccountDisabledError only after a correct password
+   * @param network of the client, see `PasswordAttempt`
    * @throws ValidationFailedError for a password that cannot be anybody's, see `encodePassword`; nothing was hashed
+   * @throws TooManyAttemptsError counted per account and per network, whether or not the account exists; nothing was
+   *   looked up or hashed
    * @throws OverloadedError
    */
-  async verifyCredentials(email: string, password: string): Promise<VerifiedCredentials> {
+  async verifyCredentials(email: string, password: string, network: string): Promise<VerifiedCredentials> {
     const bytes = this.requireEncodable('password', password);
-    const stored = await this.repository.findCredentialsByEmail(parseEmailAddress(email) ?? NO_ADDRESS);
-    const { user, passwordHash, credentialVersion } = await this.requireCorrectPassword(stored, bytes);
+    const address = parseEmailAddress(email);
+    const { user, passwordHash, credentialVersion } = await this.requireCorrectPassword(
+      { account: address ?? email, network },
+      bytes,
+      () => this.repository.findCredentialsByEmail(address ?? NO_ADDRESS),
+    );
     if (this.hasher.needsRehash(passwordHash)) {
       await this.tryToRehash(user.id, passwordHash, bytes);
     }
@@ -92,6 +107,7 @@ export class UsersService {
    *
    * @throws ValidationFailedError naming `current_password` or `new_password`; nothing was hashed
    * @throws InvalidCredentialsError also when the account is gone
+   * @throws TooManyAttemptsError counted together with the logins of the account
    * @throws AccountDisabledError only after a correct password
    * @throws OverloadedError
    */
@@ -99,11 +115,16 @@ export class UsersService {
     userId: string,
     currentPassword: string,
     newPassword: string,
+    network: string,
   ): Promise<PreparedPasswordChange> {
     const currentBytes = this.requireEncodable('current_password', currentPassword);
     const newBytes = await this.requireAcceptable('new_password', newPassword);
     const stored = isCanonicalUuid(userId) ? await this.repository.findCredentialsById(userId) : undefined;
-    const { passwordHash } = await this.requireCorrectPassword(stored, currentBytes);
+    const { passwordHash } = await this.requireCorrectPassword(
+      { account: stored?.user.email ?? userId, network },
+      currentBytes,
+      () => Promise.resolve(stored),
+    );
     return { verifiedHash: passwordHash, newHash: await this.hasher.hash(newBytes) };
   }
 
@@ -210,16 +231,19 @@ export class UsersService {
     );
   }
 
+  /** The one place where a password is judged, so that none is judged uncounted. */
   private async requireCorrectPassword(
-    stored: StoredCredentials | undefined,
+    attempt: PasswordAttempt,
     password: Buffer,
+    lookUp: () => Promise<StoredCredentials | undefined>,
   ): Promise<StoredCredentials> {
-    if (stored === undefined) {
-      await this.hasher.verifyAgainstNothing(password);
-      throw new InvalidCredentialsError('no such account');
-    }
-    if (!(await this.hasher.verify(stored.passwordHash, password))) {
-      throw new InvalidCredentialsError('wrong password');
+    let stored: StoredCredentials | undefined;
+    const isCorrect = await this.attempts.admit(attempt, async () => {
+      stored = await lookUp();
+      return this.hasher.verify(stored?.passwordHash, password);
+    });
+    if (stored === undefined || !isCorrect) {
+      throw new InvalidCredentialsError(stored === undefined ? 'no such account' : 'wrong password');
     }
     if (stored.user.status === 'disabled') {
       throw new AccountDisabledError();

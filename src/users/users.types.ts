@@ -14,6 +14,8 @@ export interface Registration {
   readonly email: string;
   readonly password: string;
   readonly roles?: readonly string[];
+  /** Of the client, counted against it (see `Registrations`); absent for an operator, who is not limited. */
+  readonly network?: string;
 }
 
 export interface VerifiedCredentials {

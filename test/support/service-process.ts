@@ -25,7 +25,7 @@ export class ServiceProcess {
     const { PATH = '', HOME = '' } = process.env;
     this.child = spawn(process.execPath, [MAIN], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH, HOME, NODE_ENV: 'test', PORT: '0', ...environment },
+      env: { PATH, HOME, NODE_ENV: 'test', RATE_LIMITS: 'off', PORT: '0', ...environment },
     });
     createInterface({ input: this.child.stdout }).on('line', (line) => {
       this.logs.push(JSON.parse(line) as Record<string, unknown>);

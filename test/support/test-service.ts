@@ -38,6 +38,7 @@ export async function startService(
 ): Promise<TestService> {
   const config = loadConfig({
     NODE_ENV: 'test',
+    RATE_LIMITS: 'off',
     LOG_LEVEL: 'trace',
     AUTH_SECRET,
     DATABASE_URL: database.url,

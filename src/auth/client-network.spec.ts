@@ -1,0 +1,39 @@
+import { describe, expect, it } from '@jest/globals';
+import { networkOf } from './client-network.js';
+
+describe('the network that attempts are counted under', () => {
+  it.each([
+    ['203.0.113.7', '203.0.113.7'],
+    ['::ffff:203.0.113.7', '203.0.113.7'],
+    ['::FFFF:203.0.113.7', '203.0.113.7'],
+  ])('of the IPv4 address %s is the address', (address, network) => {
+    expect(networkOf(address)).toBe(network);
+  });
+
+  it.each([
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:db8:1:2::', '2001:db8:1:2::/64'],
+    ['2001:DB8:0001:0002:ffff:ffff:ffff:ffff', '2001:db8:1:2::/64'],
+    ['2001:db8::1', '2001:db8:0:0::/64'],
+    ['2001:db8::2:0:0:0:1', '2001:db8:0:2::/64'],
+    ['::1', '0:0:0:0::/64'],
+    ['::', '0:0:0:0::/64'],
+    ['fe80::1', 'fe80:0:0:0::/64'],
+    ['64:ff9b::203.0.113.7', '64:ff9b:0:0::/64'],
+  ])('of the IPv6 address %s is its /64', (address, network) => {
+    expect(networkOf(address)).toBe(network);
+  });
+
+  it('is one for all addresses of a /64 and another for the next', () => {
+    const inside = ['2001:db8:1:2::1', '2001:db8:1:2:ffff::', '2001:db8:1:2:0:0:0:9'].map(networkOf);
+    expect(new Set(inside).size).toBe(1);
+    expect(networkOf('2001:db8:1:3::1')).not.toBe(inside[0]);
+  });
+
+  it.each([[undefined], [''], ['unknown'], ['_hidden'], ['203.0.113.7:443'], ['1.2.3'], ['fe80::1%eth0\u0000']])(
+    'of %j, which is no address, is shared by all such',
+    (address) => {
+      expect(networkOf(address)).toBe('unknown');
+    },
+  );
+});

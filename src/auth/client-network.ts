@@ -1,0 +1,34 @@
+import { isIP, isIPv6 } from 'node:net';
+
+const IPV4_IN_IPV6 = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i;
+
+/** Of an IPv6 address the half that a provider hands to one subscriber; the other half is the subscriber's to choose. */
+const NETWORK_GROUPS = 4;
+const ADDRESS_GROUPS = 8;
+
+/**
+ * What attempts of one client are counted under: an IPv4 address, also when it is written as an IPv6 one, or the /64
+ * network of an IPv6 address. What is no address (a proxy may write anything) is counted together.
+ */
+export function networkOf(ipAddress: string | undefined): string {
+  if (ipAddress === undefined || isIP(ipAddress) === 0) {
+    return 'unknown';
+  }
+  const ipv4 = IPV4_IN_IPV6.exec(ipAddress)?.[1];
+  if (ipv4 !== undefined || !isIPv6(ipAddress)) {
+    return ipv4 ?? ipAddress;
+  }
+  return `${groupsOf(ipAddress).slice(0, NETWORK_GROUPS).join(':')}::/64`;
+}
+
+/** The eight groups without leading zeros, `::` written out. A dotted end stands for two groups that are not needed. */
+function groupsOf(ipv6: string): readonly string[] {
+  const [head = '', tail] = ipv6
+    .toLowerCase()
+    .replace(/\d+(\.\d+){3}$/, '0:0')
+    .split('::');
+  const before = head === '' ? [] : head.split(':');
+  const after = tail === undefined || tail === '' ? [] : tail.split(':');
+  const missing = ADDRESS_GROUPS - before.length - after.length;
+  return [...before, ...Array<string>(missing).fill('0'), ...after].map((group) => parseInt(group, 16).toString(16));
+}

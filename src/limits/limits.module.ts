@@ -1,0 +1,41 @@
+import { Logger, Module, type OnModuleInit } from '@nestjs/common';
+import { Config } from '../config/config.js';
+import { Database } from '../database/database.service.js';
+import { Counters } from './counters.js';
+import { PasswordAttempts } from './password-attempts.service.js';
+import { PostgresCounters } from './postgres-counters.js';
+import { RedisCounters } from './redis-counters.js';
+import { RefusedTokens } from './refused-tokens.service.js';
+import { Registrations } from './registrations.service.js';
+
+/** Slows down whoever guesses passwords, makes accounts in bulk or sends rubbish, without locking anybody out for good. */
+@Module({
+  providers: [
+    {
+      provide: Counters,
+      inject: [Config, Database],
+      useFactory: ({ limits }: Config, database: Database): Counters =>
+        limits.isOn && limits.redisUrl !== undefined
+          ? new RedisCounters(limits.redisUrl)
+          : new PostgresCounters(database),
+    },
+    PasswordAttempts,
+    RefusedTokens,
+    Registrations,
+  ],
+  exports: [PasswordAttempts, RefusedTokens, Registrations],
+})
+export class LimitsModule implements OnModuleInit {
+  private readonly logger = new Logger(LimitsModule.name);
+
+  constructor(private readonly config: Config) {}
+
+  onModuleInit(): void {
+    if (!this.config.limits.isOn) {
+      this.logger.warn({
+        event: 'rate_limits_off',
+        msg: 'RATE_LIMITS=off: nothing slows the guessing of passwords down; for load tests and test suites only',
+      });
+    }
+  }
+}

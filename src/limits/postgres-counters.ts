@@ -1,0 +1,43 @@
+import { RateLimiterPostgres } from 'rate-limiter-flexible';
+import { isDatabaseUnavailable } from '../database/database.errors.js';
+import type { Database } from '../database/database.service.js';
+import { Counter, type CounterSettings } from './counter.js';
+import { Counters } from './counters.js';
+
+/** What the library hands to a `pg.Pool`. */
+interface NamedQuery {
+  readonly name: string;
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
+/** Counters in the unlogged table `rate_limits`: a crash of the server forgets them, and nothing else. */
+export class PostgresCounters extends Counters {
+  private isCleaned = false;
+
+  constructor(private readonly database: Database) {
+    super();
+  }
+
+  counter({ name, limit, windowSeconds }: CounterSettings): Counter {
+    const limiter = new RateLimiterPostgres({
+      storeClient: { query: (query: NamedQuery) => this.run(query) },
+      storeType: 'pool',
+      tableName: 'rate_limits',
+      tableCreated: true,
+      // Deletes expired keys of all counters, so one of them is enough.
+      clearExpiredByTimeout: !this.isCleaned,
+      keyPrefix: name,
+      points: limit,
+      duration: windowSeconds,
+    });
+    this.isCleaned = true;
+    return new Counter(limiter, isDatabaseUnavailable);
+  }
+
+  /** Through our pool, whose connections and failures are looked after. */
+  private async run({ name, text, values }: NamedQuery): Promise<{ rows: object[]; rowCount: number }> {
+    const rows = await this.database.queryPrepared({ name, text }, values);
+    return { rows, rowCount: rows.length };
+  }
+}

@@ -1,0 +1,46 @@
+import { Injectable } from '@nestjs/common';
+import { Config } from '../config/config.js';
+import type { Counter } from './counter.js';
+import { Counters } from './counters.js';
+import { TooManyAttemptsError } from './limits.errors.js';
+
+const REGISTRATIONS_PER_NETWORK = 20;
+const WINDOW_SECONDS = 15 * 60;
+
+/**
+ * Bounds how many accounts a client network can make, and how many e-mails it can ask about by trying to register them,
+ * over all instances together.
+ */
+@Injectable()
+export class Registrations {
+  private readonly byNetwork: Counter;
+
+  constructor(
+    private readonly config: Config,
+    counters: Counters,
+  ) {
+    this.byNetwork = counters.counter({
+      name: 'registration-network',
+      limit: REGISTRATIONS_PER_NETWORK,
+      windowSeconds: WINDOW_SECONDS,
+    });
+  }
+
+  /**
+   * To be called when the registration is known to be well-formed, so that a typing error costs nothing, and before its
+   * password is hashed.
+   *
+   * @param network see `networkOf`
+   * @throws TooManyAttemptsError
+   * @throws TemporarilyUnavailableError when the counters cannot be reached
+   */
+  async admit(network: string): Promise<void> {
+    if (!this.config.limits.isOn) {
+      return;
+    }
+    const taken = await this.byNetwork.take(network);
+    if (taken.kind === 'exceeded') {
+      throw new TooManyAttemptsError('registrations from this network', taken.retryAfterSeconds);
+    }
+  }
+}

@@ -1,0 +1,201 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Response } from 'supertest';
+import { OverloadedError } from '../src/common/domain.errors.js';
+import { PasswordHasher } from '../src/users/password-hasher.service.js';
+import { eventually } from './support/eventually.js';
+import { expectProblem } from './support/problem.js';
+import { isRedisInstalled, RedisServer } from './support/redis-server.js';
+import { codeOf, newEmail, newPassword } from './support/test-client.js';
+import { createTestDatabase, type TestDatabase } from './support/test-database.js';
+import { startService, type TestService } from './support/test-service.js';
+
+const LIMIT = 10;
+const LONGEST_DELAY_SECONDS = 900;
+
+/** The tests stand in front of the service as its proxy and say where a client is. */
+const BEHIND_A_PROXY = { RATE_LIMITS: 'on', TRUSTED_PROXIES: '127.0.0.1' };
+
+let lastHost = 0;
+
+/** An address that no other test has used. */
+function newAddress(): string {
+  lastHost += 1;
+  return `198.51.${lastHost >> 8}.${lastHost & 255}`;
+}
+
+function loginFrom(service: TestService, address: string, email: string, password: string): Promise<Response> {
+  return service.client.post('/auth/login', { email, password }, { 'x-forwarded-for': address });
+}
+
+/** Counts what reaches the hasher of an instance, and can make it fail. */
+function watchHasher(service: TestService): { verifications: number; failure: Error | undefined } {
+  const hasher = service.app.get(PasswordHasher, { strict: false });
+  const watch: { verifications: number; failure: Error | undefined } = { verifications: 0, failure: undefined };
+  const verify = hasher.verify.bind(hasher);
+  hasher.verify = (passwordHash, password): Promise<boolean> => {
+    watch.verifications += 1;
+    return watch.failure === undefined ? verify(passwordHash, password) : Promise.reject(watch.failure);
+  };
+  return watch;
+}
+
+function expectTooMany(response: Response): number {
+  expectProblem(response, 'too_many_attempts');
+  const retryAfterSeconds = Number(response.headers['retry-after']);
+  expect(retryAfterSeconds).toBeGreaterThanOrEqual(1);
+  expect(retryAfterSeconds).toBeLessThanOrEqual(LONGEST_DELAY_SECONDS);
+  return retryAfterSeconds;
+}
+
+if (!isRedisInstalled) {
+  process.stderr.write('\nredis-server is not installed: the limits are tested on PostgreSQL only\n\n');
+}
+
+describe.each([['PostgreSQL'], ...(isRedisInstalled ? [['Redis']] : [])])('guessing, counted in %s', (store) => {
+  let database: TestDatabase;
+  let redis: RedisServer | undefined;
+  let instances: readonly TestService[];
+  let service: TestService;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    redis = store === 'Redis' ? await RedisServer.start() : undefined;
+    const environment = { ...BEHIND_A_PROXY, ...(redis === undefined ? {} : { REDIS_URL: redis.url }) };
+    instances = await Promise.all([1, 2, 3].map(() => startService(database, environment)));
+    service = instances[0]!;
+    await eventually(
+      async () => {
+        const answers = instances.map((each) => loginFrom(each, newAddress(), newEmail(), newPassword()));
+        return (await Promise.all(answers)).every(({ status }) => status === 401);
+      },
+      { withinMs: 10_000 },
+    );
+  });
+
+  afterAll(async () => {
+    await Promise.all(instances.map((instance) => instance.stop()));
+    await redis?.stop();
+    await database.close();
+  });
+
+  async function newAccount(): Promise<{ readonly email: string; readonly password: string }> {
+    const account = { email: newEmail(), password: newPassword() };
+    const response = await service.client.post('/auth/register', account, { 'x-forwarded-for': newAddress() });
+    expect(response.status).toBe(201);
+    return account;
+  }
+
+  async function guess(email: string, times: number): Promise<string[]> {
+    const codes: string[] = [];
+    for (let attempt = 1; attempt <= times; attempt += 1) {
+      codes.push(codeOf(await loginFrom(service, newAddress(), email, newPassword())));
+    }
+    return codes;
+  }
+
+  it.each([
+    ['an account', true],
+    ['an e-mail without an account', false],
+  ])('200 parallel guesses at %s reach the hasher ten times, over three instances', async (_what, exists) => {
+    const { email } = exists ? await newAccount() : { email: newEmail() };
+    const hashers = instances.map(watchHasher);
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, (_, index) => loginFrom(instances[index % 3]!, newAddress(), email, newPassword())),
+    );
+    expect(hashers.reduce((sum, { verifications }) => sum + verifications, 0)).toBe(LIMIT);
+    const [refused, limited] = [401, 429].map((status) => answers.filter((answer) => answer.status === status));
+    expect([refused!.length, limited!.length]).toEqual([LIMIT, 200 - LIMIT]);
+    refused!.forEach((answer) => {
+      expectProblem(answer, 'invalid_credentials');
+    });
+    limited!.forEach(expectTooMany);
+  });
+
+  it('a right password forgets the wrong ones before it', async () => {
+    const { email, password } = await newAccount();
+    for (let round = 1; round <= 3; round += 1) {
+      expect(await guess(email, LIMIT - 1)).toEqual(Array(LIMIT - 1).fill('invalid_credentials'));
+      expect((await loginFrom(service, newAddress(), email, password)).status).toBe(200);
+    }
+  });
+
+  it('an attempt that was not judged does not count', async () => {
+    const { email, password } = await newAccount();
+    const hasher = watchHasher(service);
+    hasher.failure = new OverloadedError();
+    expect(await guess(email, LIMIT + 2)).toEqual(Array(LIMIT + 2).fill('overloaded'));
+    hasher.failure = undefined;
+    expect((await loginFrom(service, newAddress(), email, password)).status).toBe(200);
+  });
+
+  it('logins and password changes of an account are counted together, in any spelling of its e-mail', async () => {
+    const { email, password } = await newAccount();
+    const login = await loginFrom(service, newAddress(), email, password);
+    const { access_token } = login.body as { access_token: string };
+    const change = (current: string): Promise<Response> =>
+      service.client.post(
+        '/auth/password',
+        { current_password: current, new_password: newPassword() },
+        { 'x-forwarded-for': newAddress(), authorization: `Bearer ${access_token}` },
+      );
+    for (let attempt = 1; attempt <= 5; attempt += 1) {
+      expectProblem(await change(newPassword()), 'invalid_credentials');
+    }
+    await guess(email.toUpperCase().replace('EXAMPLE.COM', 'Example.com'), 5);
+    const hasher = watchHasher(service);
+    expectTooMany(await change(password));
+    expectTooMany(await loginFrom(service, newAddress(), email, password));
+    expect(hasher.verifications).toBe(0);
+    expect((await service.client.me(access_token)).status).toBe(200);
+  });
+
+  it('another account of the same person is not affected', async () => {
+    const [attacked, other] = [await newAccount(), await newAccount()];
+    await guess(attacked.email, LIMIT + 1);
+    expect((await loginFrom(service, newAddress(), other.email, other.password)).status).toBe(200);
+  });
+
+  it('one network has 100 wrong passwords, on whatever accounts; its own right ones neither count nor clear', async () => {
+    const address = newAddress();
+    const own = await newAccount();
+    const wrong = (): Promise<Response> => loginFrom(instances[1]!, address, newEmail(), newPassword());
+    expect(new Set((await Promise.all(Array.from({ length: 99 }, wrong))).map(codeOf))).toEqual(
+      new Set(['invalid_credentials']),
+    );
+    expect((await loginFrom(service, address, own.email, own.password)).status).toBe(200);
+    expectProblem(await wrong(), 'invalid_credentials');
+    expectTooMany(await wrong());
+    expectTooMany(await loginFrom(service, address, own.email, own.password));
+    expect((await loginFrom(service, newAddress(), own.email, own.password)).status).toBe(200);
+  });
+
+  it('of IPv6 the addresses of one /64 are one network', async () => {
+    const wrong = (address: string): Promise<Response> => loginFrom(service, address, newEmail(), newPassword());
+    const addresses = Array.from({ length: 100 }, (_, index) => `2001:db8:0:1::${(index + 1).toString(16)}`);
+    await Promise.all(addresses.map(wrong));
+    expectTooMany(await wrong('2001:db8:0:1:ffff:ffff:ffff:ffff'));
+    expectProblem(await wrong('2001:db8:0:2::1'), 'invalid_credentials');
+  });
+
+  it('one network makes 20 accounts, and learns of 20 that an e-mail is taken; typing errors are free', async () => {
+    const address = newAddress();
+    const register = (body: object): Promise<Response> =>
+      instances[2]!.client.post('/auth/register', body, { 'x-forwarded-for': address });
+    const taken = await newAccount();
+    for (let attempt = 1; attempt <= 25; attempt += 1) {
+      expect((await register({ email: 'ada', password: newPassword() })).status).toBe(400);
+    }
+    for (let attempt = 1; attempt <= 5; attempt += 1) {
+      expectProblem(await register({ email: taken.email, password: newPassword() }), 'email_taken');
+    }
+    const registered = await Promise.all(
+      Array.from({ length: 30 }, () => register({ email: newEmail(), password: newPassword() })),
+    );
+    expect(registered.filter(({ status }) => status === 201)).toHaveLength(15);
+    registered.filter(({ status }) => status !== 201).forEach(expectTooMany);
+    const elsewhere = { email: newEmail(), password: newPassword() };
+    expect((await service.client.post('/auth/register', elsewhere, { 'x-forwarded-for': newAddress() })).status).toBe(
+      201,
+    );
+  });
+});
