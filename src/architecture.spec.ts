@@ -63,7 +63,7 @@ const STARTED_BY = /^(main\.ts|app\.|boot\.|cli\/)/;
 /** Made by a factory, so that Nest need not know what their constructors take. */
 const MADE_BY_HAND: readonly string[] = ['database/database.service.ts', 'http/problem.filter.ts'];
 
-const HAS_SQL = /(?:^database\/|\.repository\.ts$)/;
+const HAS_SQL = /(?:^database\/|\.(?:repository|statement)\.ts$)/;
 
 /** Statements on no table of a feature, except for the feed's, which is a query of its own connection. */
 const HAS_SQL_TOO: readonly string[] = [

@@ -54,17 +54,17 @@ export class Database implements OnApplicationShutdown {
   /**
    * As `query`, for the statements of the hot paths.
    *
-   * @param admit called when a connection is at hand, right before the statement is sent; may throw to drop it
+   * @param takeValues called when a connection is at hand, right before the statement is sent; may throw to drop it, or
+   *   find that there is nothing left to ask
    */
   async queryPrepared<Row extends object>(
     statement: PreparedStatement,
-    values: readonly unknown[],
-    admit?: () => void,
+    takeValues: () => readonly unknown[] | undefined,
   ): Promise<Row[]> {
     const query = this.options.canPrepare ? statement : { text: statement.text };
-    return this.onConnection((client) => {
-      admit?.();
-      return runStatement<Row>(client, query, values);
+    return this.onConnection(async (client) => {
+      const values = takeValues();
+      return values === undefined ? [] : runStatement<Row>(client, query, values);
     });
   }
 

@@ -1,14 +1,11 @@
 import { Injectable } from '@nestjs/common';
+import { ServerKeys } from '../common/server-keys.js';
 import { Config } from '../config/config.js';
-import { Database, type PreparedStatement, type Transaction } from '../database/database.service.js';
+import { Database, type Transaction } from '../database/database.service.js';
+import { REVOCATION_CHANNEL } from './revocation-channel.js';
 import { RefreshTokenFamilyEntity } from './refresh-token-family.entity.js';
+import { ROTATE_FAMILY, ROTATE_FREE_FAMILIES, type RotationRow, type RotationVerdict } from './rotation.statement.js';
 import type { ClientInfo, RevokeReason, Session } from './tokens.types.js';
-
-/** Instances LISTEN here; the payload is empty, the channel only wakes the poll. */
-export const REVOCATION_CHANNEL = 'ratchet_revocations';
-
-/** A valid tag this far ahead of the database is a forgery, not a rotation that was lost. */
-const MAX_GENERATIONS_AHEAD = 1_000;
 
 /** The longest access token allowed (3600 s) and two minutes for clocks and slow readers. */
 const TOMBSTONE_SECONDS = 3_720;
@@ -22,28 +19,11 @@ export interface Presentation {
   /** Hash of the client's key at the generation before: equal to the stored one when the key has served already. */
   readonly previousRetryKeyHash: Buffer | undefined;
   readonly isKeyFromClient: boolean;
-  /** The server key that the successor will be tagged with. */
-  readonly keyId: number;
   readonly client: ClientInfo;
 }
 
 export type RotationOutcome =
   { readonly kind: 'unknown_family' } | ({ readonly kind: RotationVerdict } & RotatedFamily);
-
-/** The rows of DESIGN section 4's table, in its order. */
-export type RotationVerdict =
-  | 'forged'
-  | 'ended_by_reuse'
-  | 'ended_by_disabling'
-  | 'ended'
-  | 'expired'
-  | 'user_not_active'
-  | 'key_reused'
-  | 'rotated'
-  | 'replayed'
-  | 'reused'
-  | 'rolled_forward'
-  | 'rolled_back';
 
 export interface RotatedFamily {
   readonly userId: string;
@@ -63,79 +43,6 @@ export interface FamilyTimes {
   readonly expiresAtSeconds: number;
 }
 
-interface RotationRow extends FamilyTimesRow {
-  readonly verdict: RotationVerdict;
-  readonly user_id: string;
-  readonly roles: string[];
-  readonly generation: number;
-  readonly key_id: number;
-  readonly last_ip_address: string | null;
-}
-
-/**
- * Decides one presentation and carries the decision out, in one statement and so in one commit. The row lock lets
- * exactly one of any number of concurrent presentations win; whoever waited judges the row as the winner left it,
- * because a locking read returns the newest version. `judged` is computed from that locked version only: the update
- * below it finds the row by key and takes every decision from `judged`, never from its own, older, look at the table.
- * `seen_at` is read after the lock was had, so that waiting cannot make a token look fresher than it is.
- *
- * $1 family id, $2 secret hash, $3 generation, $4 retry key hash, $5 retry key hash one generation before, $6 key is
- * the client's, $7 key id of the successor, $8 address, $9 user agent, $10 idle seconds, $11 grace seconds,
- * $12 roll forward
- */
-const ROTATE_FAMILY: PreparedStatement = {
-  name: 'rotate_family',
-  text: `
-    with locked as materialized (
-      select * from refresh_token_families where id = $1 for no key update
-    ),
-    seen as materialized (
-      select locked.*, clock_timestamp() as seen_at from locked
-    ),
-    judged as materialized (
-      select seen.*, coalesce(users.roles, '{}') as roles,
-        case
-          when secret_hash <> $2 or $3 > generation + ${MAX_GENERATIONS_AHEAD} then 'forged'
-          when revoked_at is not null then
-            case revoke_reason when 'reuse' then 'ended_by_reuse' when 'user_disabled' then 'ended_by_disabling' else 'ended' end
-          when seen_at >= expires_at or seen_at >= rotated_at + make_interval(secs => $10) then 'expired'
-          when users.status is distinct from 'active' then 'user_not_active'
-          when $3 = generation and retry_key_hash = $5 then 'key_reused'
-          when $3 = generation then 'rotated'
-          when $3 = generation - 1 and retry_key_hash = $4 then 'replayed'
-          when $3 = generation - 1 and not retry_key_from_client and seen_at < rotated_at + make_interval(secs => $11)
-            then 'replayed'
-          when $3 < generation then 'reused'
-          when $12 then 'rolled_forward'
-          else 'rolled_back'
-        end as verdict
-      from seen left join users on users.id = seen.user_id
-    ),
-    moved as (
-      update refresh_token_families as family
-      set generation = $3 + 1, key_id = $7, rotated_at = judged.seen_at, retry_key_hash = $4,
-          retry_key_from_client = $6, ip_address = $8::inet, user_agent = $9
-      from judged
-      where family.id = $1 and judged.verdict in ('rotated', 'rolled_forward')
-    ),
-    ended as (
-      update refresh_token_families as family
-      set revoked_at = judged.seen_at, revoked_xid = pg_current_xact_id(),
-          revoke_reason = case judged.verdict when 'reused' then 'reuse' else 'rolled_back' end
-      from judged
-      where family.id = $1 and judged.verdict in ('reused', 'rolled_back')
-      returning pg_notify('${REVOCATION_CHANNEL}', '')
-    )
-    select verdict, user_id, roles, host(ip_address) as last_ip_address,
-      case when verdict in ('rotated', 'rolled_forward') then $3 + 1 else generation end as generation,
-      case when verdict in ('rotated', 'rolled_forward') then $7 else key_id end as key_id,
-      extract(epoch from seen_at)::float8 as now_seconds,
-      extract(epoch from case when verdict in ('rotated', 'rolled_forward') then seen_at else rotated_at end)::float8
-        as rotated_at_seconds,
-      extract(epoch from expires_at)::float8 as expires_at_seconds
-    from judged`,
-};
-
 const NOTIFY_REVOCATION = `pg_notify('${REVOCATION_CHANNEL}', '')`;
 
 /** The only place with SQL on `refresh_token_families`. */
@@ -143,42 +50,36 @@ const NOTIFY_REVOCATION = `pg_notify('${REVOCATION_CHANNEL}', '')`;
 export class FamiliesRepository {
   constructor(
     private readonly database: Database,
+    private readonly serverKeys: ServerKeys,
     private readonly config: Config,
   ) {}
 
-  /** @param admit called when a connection is at hand, right before the statement is sent; may throw to drop it */
+  /**
+   * Decides one presentation, after whoever holds its family.
+   *
+   * @param admit called when a connection is at hand, right before the statement is sent; may throw to drop it
+   */
   async rotateFamily(presentation: Presentation, admit: () => void): Promise<RotationOutcome> {
-    const { idleTtlSeconds, graceSeconds, rollForward } = this.config.refreshTokens;
-    const [row] = await this.database.queryPrepared<RotationRow>(
-      ROTATE_FAMILY,
-      [
-        presentation.familyId,
-        presentation.secretHash,
-        presentation.generation,
-        presentation.retryKeyHash,
-        presentation.previousRetryKeyHash,
-        presentation.isKeyFromClient,
-        presentation.keyId,
-        presentation.client.ipAddress,
-        presentation.client.userAgent,
-        idleTtlSeconds,
-        graceSeconds,
-        rollForward,
-      ],
-      admit,
-    );
-    if (row === undefined) {
-      return { kind: 'unknown_family' };
-    }
-    return {
-      kind: row.verdict,
-      userId: row.user_id,
-      roles: row.roles,
-      generation: row.generation,
-      keyId: row.key_id,
-      times: familyTimesOf(row),
-      lastIpAddress: row.last_ip_address ?? undefined,
-    };
+    const [row] = await this.database.queryPrepared<RotationRow>(ROTATE_FAMILY, () => {
+      admit();
+      return this.rotationValues([presentation]);
+    });
+    return row === undefined ? { kind: 'unknown_family' } : outcomeOf(row);
+  }
+
+  /**
+   * Decides presentations of different families in one commit, and waits for nobody.
+   *
+   * @param take called when a connection is at hand, right before the statement is sent, for what is to be decided; it
+   *   may be nothing any more
+   * @returns by family id; without those that somebody else holds, and those that are not there
+   */
+  async rotateFreeFamilies(take: () => readonly Presentation[]): Promise<ReadonlyMap<string, RotationOutcome>> {
+    const rows = await this.database.queryPrepared<RotationRow>(ROTATE_FREE_FAMILIES, () => {
+      const presentations = take();
+      return presentations.length === 0 ? undefined : this.rotationValues(presentations);
+    });
+    return new Map(rows.map((row) => [row.id, outcomeOf(row)]));
   }
 
   /**
@@ -338,6 +239,24 @@ export class FamiliesRepository {
     return rows.length;
   }
 
+  private rotationValues(presentations: readonly Presentation[]): readonly unknown[] {
+    const { idleTtlSeconds, graceSeconds, rollForward } = this.config.refreshTokens;
+    return [
+      presentations.map(({ familyId }) => familyId),
+      presentations.map(({ secretHash }) => secretHash),
+      presentations.map(({ generation }) => generation),
+      presentations.map(({ retryKeyHash }) => retryKeyHash),
+      presentations.map(({ previousRetryKeyHash }) => previousRetryKeyHash ?? null),
+      presentations.map(({ isKeyFromClient }) => isKeyFromClient),
+      presentations.map(({ client }) => client.ipAddress ?? null),
+      presentations.map(({ client }) => client.userAgent ?? null),
+      this.serverKeys.current.id,
+      idleTtlSeconds,
+      graceSeconds,
+      rollForward,
+    ];
+  }
+
   /** Makes room for one more live family under the limit, at the expense of those that were used longest ago. */
   private async evictLeastRecentlyRotated(transaction: Transaction, userId: string): Promise<readonly string[]> {
     const { idleTtlSeconds, maxSessionsPerUser } = this.config.refreshTokens;
@@ -356,6 +275,18 @@ export class FamiliesRepository {
     );
     return rows.map((row) => row.id);
   }
+}
+
+function outcomeOf(row: RotationRow): RotationOutcome {
+  return {
+    kind: row.verdict,
+    userId: row.user_id,
+    roles: row.roles,
+    generation: row.generation,
+    keyId: row.key_id,
+    times: familyTimesOf(row),
+    lastIpAddress: row.last_ip_address ?? undefined,
+  };
 }
 
 interface FamilyTimesRow {

@@ -12,7 +12,7 @@ import { TemporarilyUnavailableError, ValidationFailedError } from '../common/do
 import { messageOf } from '../common/is-error.js';
 import { Config } from '../config/config.js';
 import { DatabaseAddress } from '../database/database.types.js';
-import { REVOCATION_CHANNEL } from './families.repository.js';
+import { REVOCATION_CHANNEL } from './revocation-channel.js';
 import { formatCursor, parseCursor } from './revocation-cursor.js';
 import { RevocationLog } from './revocation-log.js';
 import type { RevocationPage } from './tokens.types.js';

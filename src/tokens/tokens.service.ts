@@ -20,6 +20,7 @@ import {
   type RefreshTokenParts,
 } from './refresh-token.codec.js';
 import { RevocationFeed } from './revocation-feed.service.js';
+import { RotationQueue } from './rotation-queue.service.js';
 import {
   IdempotencyKeyReusedError,
   RefreshTokenInvalidError,
@@ -46,6 +47,7 @@ export class TokensService {
 
   constructor(
     private readonly families: FamiliesRepository,
+    private readonly rotations: RotationQueue,
     private readonly feed: RevocationFeed,
     private readonly database: Database,
     private readonly keys: ServerKeys,
@@ -88,7 +90,7 @@ export class TokensService {
    *
    * @throws RefreshTokenInvalidError, RefreshTokenReusedError, SessionRevokedError, SessionExpiredError,
    *   AccountDisabledError, IdempotencyKeyReusedError
-   * @throws TemporarilyUnavailableError nothing was done
+   * @throws OverloadedError, TemporarilyUnavailableError nothing was done
    * @throws OutcomeUnknownError the database did not come back in time
    */
   async refresh(request: RefreshRequest): Promise<SessionGrant> {
@@ -105,20 +107,20 @@ export class TokensService {
           ? undefined
           : hashRetryKey(presented, presented.generation - 1, request.idempotencyKey),
       isKeyFromClient: request.idempotencyKey !== undefined,
-      keyId: this.keys.current.id,
       client: request.client,
     };
-    let isRepetition = false;
-    const outcome = await this.database.settle(() =>
-      this.families.rotateFamily(presentation, () => {
-        // A repetition may take as long as `settle` allows, but not outlive its client: see above.
+    let attempts = 0;
+    const outcome = await this.database.settle(() => {
+      attempts += 1;
+      // A repetition may take as long as `settle` allows, but not outlive its client: see above.
+      const isRepetition = attempts > 1;
+      return this.rotations.rotate(presentation, () => {
         const hasWaitedTooLong = this.clock.monotonicMs() - receivedAtMs > LONGEST_WAIT_BEFORE_ROTATION_MS;
         if (request.isAbandoned() || (hasWaitedTooLong && !isRepetition)) {
           throw new RefreshDroppedError();
         }
-        isRepetition = true;
-      }),
-    );
+      });
+    });
     return this.concludeRefresh(outcome, presented, request.client);
   }
 
