@@ -7,7 +7,7 @@
 begin;
 set local search_path = public;
 
-revoke all on schema_migrations, users, refresh_token_families, signing_keys
+revoke all on schema_migrations, users, refresh_token_families, signing_keys, rate_limits
   from public, ratchet_service, ratchet_operator;
 
 -- The service asks at its start, and when it is probed, whether the schema is current.
@@ -35,12 +35,7 @@ grant
 grant select, insert, update (status, activated_at, retiring_at), delete on signing_keys to ratchet_service;
 grant update (private_key_encrypted, encryption_key_id) on signing_keys to ratchet_operator;
 
-do $$
-begin
-  if to_regclass('rate_limits') is not null then
-    revoke all on rate_limits from public, ratchet_service, ratchet_operator;
-    grant select, insert, update (points, expire), delete on rate_limits to ratchet_service;
-  end if;
-end $$;
+-- Counters of attempts, which the service makes and forgets.
+grant select, insert, update (points, expire), delete on rate_limits to ratchet_service;
 
 commit;

@@ -144,6 +144,15 @@ describe('a database with a role for each purpose', () => {
       expect(await database.sql('select 1 from refresh_token_families where id = $1', [sessionIdOf(pair)])).toEqual([]);
     });
 
+    it('counts attempts, and forgets them', async () => {
+      const limited = await startService(database.service, { RATE_LIMITS: 'on' });
+      const { email, password } = await limited.client.signUp();
+      expectProblem(await limited.client.login({ email, password: newPassword() }), 'invalid_credentials');
+      expect(await database.sql('select 1 from rate_limits where points > 0')).not.toEqual([]);
+      await limited.client.signIn({ email, password });
+      await limited.stop();
+    });
+
     it('is denied nothing in all of this', () => {
       const denied = [...near.logs, ...far.logs]
         .map((line) => JSON.stringify(line))
@@ -220,6 +229,7 @@ describe('a database with a role for each purpose', () => {
       'truncate users',
       'truncate refresh_token_families',
       'truncate signing_keys',
+      'truncate rate_limits',
       'create table mine (id integer)',
       'create temporary table users (id uuid)',
       'create schema mine',
@@ -260,6 +270,7 @@ describe('a database with a role for each purpose', () => {
       'signing_keys.private_key_encrypted',
       'signing_keys.encryption_key_id',
       'signing_keys.created_at',
+      'rate_limits.key',
       'schema_migrations.name',
     ])('a change of %s', async (name) => {
       const [table = '', column = ''] = name.split('.');

@@ -36,6 +36,10 @@ export const SERVICE_PRIVILEGES: readonly TablePrivilege[] = [
   { table: 'signing_keys', privilege: 'insert' },
   { table: 'signing_keys', privilege: 'update', columns: ['status', 'activated_at', 'retiring_at'] },
   { table: 'signing_keys', privilege: 'delete' },
+  { table: 'rate_limits', privilege: 'select' },
+  { table: 'rate_limits', privilege: 'insert' },
+  { table: 'rate_limits', privilege: 'update', columns: ['points', 'expire'] },
+  { table: 'rate_limits', privilege: 'delete' },
 ];
 
 const QUERY_TIMEOUT_MS = 5_000;
