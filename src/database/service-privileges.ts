@@ -46,8 +46,8 @@ const QUERY_TIMEOUT_MS = 5_000;
 
 /**
  * Which of the privileges the role of this URL lacks, in words; a privilege counts however the role came by it. Asked at
- * the start, because the alternative is an internal error at the first request that needs it. The schema has to be up to
- * date: a table or column that is not there is an error.
+ * the start, because the alternative is an internal error at the first request that needs it. A table or column that is
+ * not there is not looked at: whether the schema is up to date, others judge.
  */
 export async function listMissingPrivileges(
   url: string,
@@ -65,12 +65,17 @@ export async function listMissingPrivileges(
   try {
     await client.connect();
     const { rows } = await client.query<{ missing: string }>(
-      `select needed.privilege || coalesce(' (' || needed.column || ')', '') || ' on ' || needed.table as missing
-       from jsonb_to_recordset($1::jsonb) as needed ("table" text, privilege text, "column" text)
-       where not case
-         when needed.column is null then has_table_privilege(needed.table, needed.privilege)
-         else has_column_privilege(needed.table, needed.column, needed.privilege)
-       end`,
+      `select privilege || coalesce(' (' || string_agg(needed.column, ', ' order by nth) || ')', '') || ' on ' || needed.table
+         as missing
+       from rows from (jsonb_to_recordset($1::jsonb) as ("table" text, privilege text, "column" text))
+         with ordinality as needed ("table", privilege, "column", nth)
+       left join pg_attribute on attrelid = to_regclass(needed.table) and attname = needed.column
+       where case
+         when needed.column is null then has_table_privilege(to_regclass(needed.table), privilege)
+         else has_column_privilege(attrelid, attnum, privilege)
+       end is false
+       group by privilege, needed.table
+       order by min(nth)`,
       [JSON.stringify(needed)],
     );
     return rows.map(({ missing }) => missing);
