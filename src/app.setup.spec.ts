@@ -97,7 +97,9 @@ describe('the HTTP edge', () => {
         lines.push(JSON.parse(line) as Record<string, unknown>);
       },
     };
-    const config = { http: { host: '127.0.0.1', port: 0, trustedProxies: [], corsOrigins: [], ...http } };
+    const config = {
+      http: { host: '127.0.0.1', port: 0, trustedProxies: [], corsOrigins: [], hstsMaxAgeSeconds: 31_536_000, ...http },
+    };
     const logger = createLogger({ level: 'debug', destination });
     const app = await createApp(EdgeModule, config, logger, { ...DEFAULT_HTTP_LIMITS, ...limits });
     running.push(app);
@@ -372,10 +374,35 @@ describe('the HTTP edge', () => {
         const { headers } = await fetch(`http://127.0.0.1:${port}${path}`);
         expect(headers.get('x-content-type-options')).toBe('nosniff');
         expect(headers.get('x-request-id')).toMatch(UUID);
+        expect(headers.get('strict-transport-security')).toBe('max-age=31536000');
         expect(headers.get('cache-control')).toBe('no-store');
         expect(headers.get('x-powered-by')).toBeNull();
         expect(headers.get('server')).toBeNull();
       }
+    });
+
+    it.each([
+      ['what the router cannot decode', 'GET /%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n', 400],
+      ['what is not HTTP', 'hello\r\n\r\n', 400],
+      ['a request without Host', 'GET /keys HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
+      ['a flood of headers', `GET /keys HTTP/1.1\r\nHost: a\r\nX-Flood: ${'a'.repeat(17 * 1024)}\r\n\r\n`, 431],
+    ])(
+      'asks for TLS, forbids sniffing and caching, and names no software in the answer to %s',
+      async (_, bytes, status) => {
+        const answer = await exchange(await start({ hstsMaxAgeSeconds: 86_400 }), bytes);
+        expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+        expect(answer).toMatch(/^strict-transport-security: max-age=86400\r$/im);
+        expect(answer).toMatch(/^x-content-type-options: nosniff\r$/im);
+        expect(answer).toMatch(/^cache-control: no-store\r$/im);
+        expect(answer).not.toMatch(/^(server|x-powered-by):/im);
+      },
+    );
+
+    it('says nothing of TLS where that is switched off', async () => {
+      const port = await start({ hstsMaxAgeSeconds: 0 });
+      const { headers } = await fetch(`http://127.0.0.1:${port}/things/1`);
+      expect(headers.get('strict-transport-security')).toBeNull();
+      expect(await exchange(port, 'hello\r\n\r\n')).not.toMatch(/strict-transport-security/i);
     });
 
     it('leaves a route its own cache policy', async () => {
@@ -462,6 +489,7 @@ describe('the HTTP edge', () => {
       expect(response.status).toBe(204);
       expect(response.headers.get('vary')).toBe('Origin');
       expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+      expect(response.headers.get('strict-transport-security')).toBe('max-age=31536000');
       expect(corsHeaders(response)).toEqual({
         'access-control-allow-origin': ORIGIN,
         'access-control-allow-methods': 'GET, HEAD, POST, DELETE',

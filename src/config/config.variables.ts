@@ -181,6 +181,14 @@ export const configVariables = {
     meaning: 'Whose pages may call the service from a browser.',
     parser: originList,
   },
+  hstsMaxAgeSeconds: {
+    name: 'HSTS_MAX_AGE_SECONDS',
+    isSecret: false,
+    default: '31536000',
+    meaning:
+      'For how long browsers insist on TLS once they have seen it (`Strict-Transport-Security`); 0 does not ask.',
+    parser: integerBetween(0, 2 * YEAR_SECONDS),
+  },
   logLevel: {
     name: 'LOG_LEVEL',
     isSecret: false,
