@@ -240,6 +240,15 @@ describe('the HTTP edge', () => {
       expect(answer).toMatch(/^HTTP\/1\.1 413 /);
     });
 
+    it('cuts headers and bodies that trickle in, and serves others meanwhile', async () => {
+      const port = await start({}, { headersTimeoutMs: 300, requestTimeoutMs: 300, timeoutCheckIntervalMs: 20 });
+      const head =
+        'POST /auth/echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9000\r\n\r\n{"';
+      const slow = [trickle(port, 'GET /keys HTTP/1.1\r\nX-A: '), trickle(port, head)];
+      expect((await post(port, '{"text":"a"}')).status).toBe(200);
+      expect(await Promise.all(slow)).toEqual(['', '']);
+    });
+
     it('cuts a body that comes too slowly, without an answer and without an error in the log', async () => {
       const port = await start({}, { headersTimeoutMs: 50, requestTimeoutMs: 50, timeoutCheckIntervalMs: 10 });
       const head =
@@ -329,9 +338,21 @@ describe('the HTTP edge', () => {
         type: 'urn:ratchet:problem:headers_too_large',
         title: 'Headers too large',
         status: 431,
-        detail: 'The header section of the request is larger than 16 KiB.',
+        detail: 'The header section of the request is larger than 16 KiB, or has more than 255 headers.',
         code: 'headers_too_large',
       });
+    });
+
+    it('refuses more headers than Node collects, because it cannot know what the dropped ones said', async () => {
+      const port = await start({}, { maxHeaderCount: 10 });
+      const withHeaders = (count: number): string =>
+        `GET /keys HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${'A:\r\n'.repeat(count - 2)}\r\n`;
+      expect(await exchange(port, withHeaders(9))).toMatch(/^HTTP\/1\.1 200 /);
+      for (const count of [10, 11, 3_000]) {
+        const answer = await exchange(port, withHeaders(count));
+        expect(answer).toMatch(/^HTTP\/1\.1 431 /);
+        expect(bodyOf(answer)).toMatchObject({ code: 'headers_too_large' });
+      }
     });
 
     it.each([
@@ -662,6 +683,22 @@ async function exchange(port: number, bytes: string): Promise<string> {
     socket.on('data', (chunk: string) => (answer += chunk));
     socket.on('error', () => undefined);
     socket.on('close', () => {
+      resolve(answer);
+    });
+  });
+}
+
+/** Sends a beginning and then a byte every few milliseconds, and returns what comes back until the server cuts it. */
+async function trickle(port: number, beginning: string): Promise<string> {
+  return new Promise((resolve) => {
+    let answer = '';
+    const socket: Socket = connect(port, '127.0.0.1', () => socket.write(beginning));
+    const timer = setInterval(() => socket.write('a'), 5);
+    socket.setEncoding('utf8');
+    socket.on('data', (chunk: string) => (answer += chunk));
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      clearInterval(timer);
       resolve(answer);
     });
   });

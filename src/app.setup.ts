@@ -9,6 +9,7 @@ import type { Config } from './config/config.js';
 import { enableCors } from './http/cors.js';
 import { drainOnClose } from './http/drain.js';
 import { warnOfUntrustedForwarding } from './http/forwarded-for.warning.js';
+import { refuseUncollectedHeaders } from './http/header-count.js';
 import { DEFAULT_HTTP_LIMITS } from './http/http-limits.js';
 import type { HttpLimits } from './http/http-limits.js';
 import { BODY_LIMIT_BYTES, registerJsonBodyParser } from './http/json-body.parser.js';
@@ -42,6 +43,7 @@ export async function createApp(
   logRequests(instance, logger);
   warnOfUntrustedForwarding(instance, logger, new Clock());
   takeOverNodeAnswers(instance);
+  refuseUncollectedHeaders(instance, limits.maxHeaderCount);
   refuseUnmatchedRequests(instance);
   registerJsonBodyParser(instance);
   drainOnClose(instance, logger, limits.drainDeadlineMs);
