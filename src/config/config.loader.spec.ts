@@ -58,7 +58,7 @@ describe('the configuration', () => {
     expect(config).toEqual({
       environment: 'development',
       logLevel: 'info',
-      http: { host: '127.0.0.1', port: 3000, trustedProxies: [], corsOrigins: [] },
+      http: { host: '127.0.0.1', port: 3000, trustedProxies: [], corsOrigins: [], hstsMaxAgeSeconds: 31_536_000 },
       database: { poolSize: 10, dataDir: join(directory, '.ratchet') },
       accessTokens: { issuer: 'http://localhost:3000', audience: 'ratchet', algorithm: 'ES256', ttlSeconds: 300 },
       refreshTokens: {
@@ -97,6 +97,7 @@ describe('the configuration', () => {
       CORS_ORIGINS: 'https://app.example.com',
       RATE_LIMITS: 'off',
       REDIS_URL: 'rediss://:hidden@redis.example.com:6380/2',
+      HSTS_MAX_AGE_SECONDS: '0',
       LOG_LEVEL: 'warn',
     });
     expect(config).toEqual({
@@ -107,6 +108,7 @@ describe('the configuration', () => {
         port: 0,
         trustedProxies: ['10.0.0.0/8', '::1'],
         corsOrigins: ['https://app.example.com'],
+        hstsMaxAgeSeconds: 0,
       },
       database: {
         url: production.DATABASE_URL,

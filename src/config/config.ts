@@ -26,6 +26,8 @@ export interface HttpConfig {
   readonly trustedProxies: readonly string[];
   /** Exact origins, e.g. `https://app.example.com`. */
   readonly corsOrigins: readonly string[];
+  /** 0 sends no `Strict-Transport-Security`. */
+  readonly hstsMaxAgeSeconds: number;
 }
 
 export interface DatabaseConfig {

@@ -197,6 +197,14 @@ export const configVariables = {
     meaning: 'The Redis in which wrong passwords and registrations are counted, over all instances together.',
     parser: redisUrl,
   },
+  hstsMaxAgeSeconds: {
+    name: 'HSTS_MAX_AGE_SECONDS',
+    isSecret: false,
+    default: '31536000',
+    meaning:
+      'For how long browsers insist on TLS once they have seen it (`Strict-Transport-Security`); 0 does not ask.',
+    parser: integerBetween(0, 2 * YEAR_SECONDS),
+  },
   logLevel: {
     name: 'LOG_LEVEL',
     isSecret: false,

@@ -26,6 +26,7 @@ export class LoadedConfig extends Config {
       port: settings.get(variables.port),
       trustedProxies: settings.get(variables.trustedProxies) ?? [],
       corsOrigins: settings.get(variables.corsOrigins) ?? [],
+      hstsMaxAgeSeconds: settings.get(variables.hstsMaxAgeSeconds),
     };
     this.database = {
       ...(url === undefined ? {} : { url }),
