@@ -3,6 +3,7 @@ import { SigningKeyEntity } from '../keys/signing-key.entity.js';
 import { RefreshTokenFamilyEntity } from '../tokens/refresh-token-family.entity.js';
 import { UserEntity } from '../users/user.entity.js';
 import { CreateCoreTables1764000000000 } from './migrations/1764000000000-create-core-tables.js';
+import { OneKeySigns1764200000000 } from './migrations/1764200000000-one-key-signs.js';
 
 /** The server cancels a statement after this long, so that one whose client has given up cannot act late. */
 const STATEMENT_TIMEOUT_MS = 5_000;
@@ -37,7 +38,7 @@ export function createDataSource({ url, poolSize, use }: DataSourceSettings): Da
     applicationName: 'ratchet',
     connectTimeoutMS: CONNECT_TIMEOUT_MS,
     entities: [UserEntity, RefreshTokenFamilyEntity, SigningKeyEntity],
-    migrations: [CreateCoreTables1764000000000],
+    migrations: [CreateCoreTables1764000000000, OneKeySigns1764200000000],
     migrationsTableName: 'schema_migrations',
     installExtensions: false,
     logging: false,
