@@ -24,6 +24,7 @@ export class SessionsService {
    * @throws InvalidCredentialsError, AccountDisabledError, OverloadedError
    */
   async login(email: string, password: string, client: ClientInfo): Promise<TokenPair> {
+    this.issuer.requireKey();
     const { user, credentialVersion } = await this.users.verifyCredentials(email, password);
     const family = this.tokens.newFamily();
     const opened = await this.database.settle(() =>
@@ -50,6 +51,7 @@ export class SessionsService {
 
   /** @throws whatever `TokensService.refresh` does */
   async refresh(request: RefreshRequest): Promise<TokenPair> {
+    this.issuer.requireKey();
     return this.tokenPair(await this.tokens.refresh(request));
   }
 

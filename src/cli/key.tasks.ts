@@ -1,5 +1,4 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Deed } from '../keys/keys.types.js';
 import { CommandFailedError } from './command.errors.js';
 import { keysTable, nameOf, planTable } from './keys.table.js';
 import type { Services } from './services.js';
@@ -9,13 +8,6 @@ import { writeAnswer, writeNotice } from './terminal.js';
 const PLANNED_DEEDS = 6;
 
 const RETRY_PAUSE_MS = 500;
-
-const WHAT: Readonly<Record<Deed['kind'], string>> = {
-  publish: 'publish',
-  activate: 'let sign',
-  withdraw: 'withdraw',
-  remove: 'remove',
-};
 
 /** One method per command: each does it, says what it did, and leaves nothing open. */
 export class KeyTasks {
@@ -30,19 +22,7 @@ export class KeyTasks {
   async plan(): Promise<void> {
     await this.withKeys(async ({ keys }) => {
       const deeds = await keys.plan(PLANNED_DEEDS);
-      if (deeds.length === 0) {
-        writeAnswer('Nothing: the active key signs until it is rotated by hand.');
-        return;
-      }
-      writeAnswer(
-        planTable(
-          deeds.map(({ at, deed }) => ({
-            at,
-            what: WHAT[deed.kind],
-            key: deed.kind === 'publish' ? `a new ${deed.algorithm} key` : deed.kid,
-          })),
-        ),
-      );
+      writeAnswer(deeds.length > 0 ? planTable(deeds) : 'Nothing: the active key signs until you rotate it.');
     });
   }
 
@@ -74,7 +54,9 @@ export class KeyTasks {
         throw tooManyKeys(rotation.roomFrom);
       }
       if (rotation.kind !== 'activated') {
-        writeNotice(`${nameOf(rotation.key)} is published. Waiting until every instance of the service has loaded it…`);
+        writeNotice(
+          `${nameOf(rotation.key)} is published. Waiting 20 s from then, until every instance has loaded it…`,
+        );
         await this.activateEarly(keys, rotation.key.kid);
       }
       writeAnswer(`${nameOf(rotation.key)} signs from now on.`);

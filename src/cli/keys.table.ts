@@ -1,8 +1,15 @@
-import type { KeyOverview, NamedKey } from '../keys/keys.types.js';
+import type { ForeseenDeed, KeyOverview, NamedKey } from '../keys/keys.types.js';
 import { textTable } from './text-table.js';
 
 const KEY_HEADINGS = ['KID', 'ALGORITHM', 'STATUS', 'SINCE', 'THEN', 'SECRET'];
-const PLAN_HEADINGS = ['WHEN', 'WHAT', 'KEY'];
+const PLAN_HEADINGS = ['FROM', 'KEY', 'IS'];
+
+const WHAT: Readonly<Record<ForeseenDeed['kind'], string>> = {
+  publish: 'published, does not sign yet',
+  activate: 'the one that signs',
+  withdraw: 'withdrawn, verifies only',
+  remove: 'removed',
+};
 
 /** For people: one line per key, with when its life goes on and which secret protects it. */
 export function keysTable(keys: readonly KeyOverview[]): string {
@@ -10,10 +17,8 @@ export function keysTable(keys: readonly KeyOverview[]): string {
 }
 
 /** For people: one line per deed, in order. */
-export function planTable(
-  deeds: readonly { readonly at: Date; readonly what: string; readonly key: string }[],
-): string {
-  return textTable([PLAN_HEADINGS, ...deeds.map(({ at, what, key }) => [at.toISOString(), what, key])]);
+export function planTable(deeds: readonly ForeseenDeed[]): string {
+  return textTable([PLAN_HEADINGS, ...deeds.map((deed) => [deed.at.toISOString(), nameOf(deed), WHAT[deed.kind]])]);
 }
 
 export function nameOf({ kid, algorithm }: NamedKey): string {

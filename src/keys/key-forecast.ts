@@ -1,5 +1,5 @@
 import { type KeySettings, nextStep } from './key-rotation.policy.js';
-import type { Deed, ForeseenDeed, KeyRecord } from './keys.types.js';
+import type { Deed, ForeseenDeed, KeyRecord, NamedKey } from './keys.types.js';
 
 /**
  * What an instance that is started now will do by itself, in order.
@@ -12,22 +12,34 @@ export function forecast(
   settings: KeySettings,
   most: number,
 ): readonly ForeseenDeed[] {
+  const kidsAtStart = new Set(keys.map(({ kid }) => kid));
   const deeds: ForeseenDeed[] = [];
   let state = keys;
   let at = now;
   while (deeds.length < most) {
-    const step = nextStep(state, at, settings, now);
-    if (step.kind === 'wait') {
-      if (step.until === undefined) {
-        break;
-      }
-      at = step.until;
+    const step = nextStep(state, at, settings, kidsAtStart);
+    if (step.kind !== 'wait') {
+      const newKid = `new key ${deeds.filter(({ kind }) => kind === 'publish').length + 1}`;
+      deeds.push({ at, kind: step.kind, ...subjectOf(step, state, newKid) });
+      state = afterDeed(state, step, at, newKid);
+    } else if (step.until === undefined) {
+      break;
     } else {
-      deeds.push({ at, deed: step });
-      state = afterDeed(state, step, at, `(new key ${deeds.length})`);
+      at = step.until;
     }
   }
   return deeds;
+}
+
+function subjectOf(deed: Deed, keys: readonly KeyRecord[], newKid: string): NamedKey {
+  if (deed.kind === 'publish') {
+    return { kid: newKid, algorithm: deed.algorithm };
+  }
+  const key = keys.find(({ kid }) => kid === deed.kid);
+  if (key === undefined) {
+    throw new Error('the policy named a key that is not there');
+  }
+  return { kid: key.kid, algorithm: key.algorithm };
 }
 
 /** The keys as a deed leaves them. */

@@ -54,8 +54,8 @@ export class KeyLifeCycle {
   /** Instances that start together on an empty database end up with one key: the lock lets the first one make it. */
   async ensureActiveKey(): Promise<void> {
     const changes = await this.repository.withKeysLocked(async (transaction) => {
-      const { keys, readAt } = await this.repository.readKeys(transaction);
-      return keys.some(({ status }) => status === 'active') ? [] : this.doWhatIsDue(transaction, readAt);
+      const { keys } = await this.repository.readKeys(transaction);
+      return keys.some(({ status }) => status === 'active') ? [] : this.doWhatIsDue(transaction, kidsOf(keys));
     });
     this.report(changes);
   }
@@ -63,18 +63,19 @@ export class KeyLifeCycle {
   /**
    * Carries out in one transaction all that is due by the policy.
    *
-   * @param startedAt of this instance, by the database's clock
+   * @param kidsAtStart the keys that were there when this instance was started
    * @returns whether anything has changed; false also when another instance is at it
    */
-  async advance(startedAt: Date): Promise<boolean> {
-    const changes = await this.repository.tryWithKeysLocked((transaction) => this.doWhatIsDue(transaction, startedAt));
+  async advance(kidsAtStart: ReadonlySet<string>): Promise<boolean> {
+    const changes = await this.repository.tryWithKeysLocked((transaction) =>
+      this.doWhatIsDue(transaction, kidsAtStart),
+    );
     this.report(changes ?? []);
     return changes !== undefined && changes.length > 0;
   }
 
-  /** The database's clock. */
-  async now(): Promise<Date> {
-    return (await this.repository.readKeys()).readAt;
+  async kids(): Promise<ReadonlySet<string>> {
+    return kidsOf((await this.repository.readKeys()).keys);
   }
 
   async overview(): Promise<readonly KeyOverview[]> {
@@ -188,11 +189,11 @@ export class KeyLifeCycle {
     return result;
   }
 
-  private async doWhatIsDue(transaction: Transaction, startedAt: Date): Promise<readonly KeyChange[]> {
+  private async doWhatIsDue(transaction: Transaction, kidsAtStart: ReadonlySet<string>): Promise<readonly KeyChange[]> {
     const changes: KeyChange[] = [];
     for (;;) {
       const stored = await this.repository.readKeys(transaction);
-      const step = nextStep(stored.keys, stored.readAt, this.settings, startedAt);
+      const step = nextStep(stored.keys, stored.readAt, this.settings, kidsAtStart);
       if (step.kind === 'wait') {
         return changes;
       }
@@ -231,6 +232,10 @@ export class KeyLifeCycle {
       this.logger.log({ event, msg: CHANGE_SENTENCES[event], kid, algorithm });
     }
   }
+}
+
+function kidsOf(keys: readonly NamedKey[]): ReadonlySet<string> {
+  return new Set(keys.map(({ kid }) => kid));
 }
 
 /** Without what only the vault needs. */

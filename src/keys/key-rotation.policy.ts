@@ -43,10 +43,15 @@ export function keySettingsOf({ accessTokens, signingKeys }: Config): KeySetting
  * say.
  *
  * @param now the database's clock
- * @param startedAt when the instance that asks has started. Instances that want different algorithms do not fight, since
- *   only one that is younger than every key may have its way: the one that was started last
+ * @param kidsAtStart the keys that were there when the instance that asks was started. Instances that want different
+ *   algorithms do not fight, since only one that knows no younger key may have its way: the one that was started last
  */
-export function nextStep(keys: readonly KeyRecord[], now: Date, settings: KeySettings, startedAt: Date): KeyStep {
+export function nextStep(
+  keys: readonly KeyRecord[],
+  now: Date,
+  settings: KeySettings,
+  kidsAtStart: ReadonlySet<string>,
+): KeyStep {
   const active = keys.find(({ status }) => status === 'active');
   const next = keys.find(({ status }) => status === 'next');
   const expired = keys.find((key) => key.status === 'retiring' && removableFrom(key, settings) <= now);
@@ -54,7 +59,7 @@ export function nextStep(keys: readonly KeyRecord[], now: Date, settings: KeySet
     return { kind: 'remove', kid: expired.kid };
   }
   const canPublish = keys.length < MOST_PUBLISHED_KEYS;
-  const hasLastWord = keys.every(({ createdAt }) => createdAt < startedAt);
+  const hasLastWord = keys.every(({ kid }) => kidsAtStart.has(kid));
 
   if (active === undefined) {
     // Nothing can be signed: nobody gains by waiting.

@@ -14,7 +14,7 @@ const INTERVAL_MS = 60_000;
 @Injectable()
 export class KeyRotation implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly logger = new Logger(KeyRotation.name);
-  private startedAt: Date | undefined;
+  private kidsAtStart: ReadonlySet<string> | undefined;
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<void> = Promise.resolve();
 
@@ -29,9 +29,9 @@ export class KeyRotation implements OnApplicationBootstrap, OnApplicationShutdow
     if (!this.serves()) {
       return;
     }
-    await this.tickQuietly();
+    await this.tick();
     this.timer = setInterval(() => {
-      this.running = this.running.then(() => this.tickQuietly());
+      this.running = this.running.then(() => this.tick());
     }, INTERVAL_MS).unref();
   }
 
@@ -40,22 +40,13 @@ export class KeyRotation implements OnApplicationBootstrap, OnApplicationShutdow
     await this.running;
   }
 
-  /** Does what is due, unless another instance is at it. */
+  /** Does what is due, unless another instance is at it. A failure is logged, and the next tick tries again. */
   async tick(): Promise<void> {
-    this.startedAt ??= await this.lifeCycle.now();
-    if (await this.lifeCycle.advance(this.startedAt)) {
-      await this.keys.reload();
-    }
-  }
-
-  private serves(): boolean {
-    const adapter: unknown = this.adapterHost.httpAdapter;
-    return adapter !== undefined && adapter !== null;
-  }
-
-  private async tickQuietly(): Promise<void> {
     try {
-      await this.tick();
+      this.kidsAtStart ??= await this.lifeCycle.kids();
+      if (await this.lifeCycle.advance(this.kidsAtStart)) {
+        await this.keys.reload();
+      }
     } catch (error) {
       const report = {
         event: 'key_rotation_failed',
@@ -68,5 +59,10 @@ export class KeyRotation implements OnApplicationBootstrap, OnApplicationShutdow
         this.logger.error(report);
       }
     }
+  }
+
+  private serves(): boolean {
+    const adapter: unknown = this.adapterHost.httpAdapter;
+    return adapter !== undefined && adapter !== null;
   }
 }

@@ -64,9 +64,10 @@ export type Deed =
   | { readonly kind: 'publish'; readonly algorithm: JwtAlgorithm }
   | { readonly kind: 'activate' | 'withdraw' | 'remove'; readonly kid: string };
 
-export interface ForeseenDeed {
+/** Of a key that is yet to be made, `kid` is a name for it. */
+export interface ForeseenDeed extends NamedKey {
   readonly at: Date;
-  readonly deed: Deed;
+  readonly kind: Deed['kind'];
 }
 
 /** A key that was published, activated, withdrawn or removed; for the log. */

@@ -35,7 +35,7 @@ export async function ageKeys(database: Pick<TestDatabase, 'sql'>, bySeconds: nu
   );
 }
 
-/** What every instance does once a minute, at the same time; errors come to the caller. */
+/** What every instance does once a minute, at the same time. */
 export async function tickAll(services: readonly Running[]): Promise<void> {
   await Promise.all(services.map(({ app }) => app.get(KeyRotation).tick()));
 }
