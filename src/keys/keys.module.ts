@@ -6,7 +6,7 @@ import { KeysRepository } from './keys.repository.js';
 import { KeysService } from './keys.service.js';
 import { SigningKeyVault } from './signing-key.vault.js';
 
-/** The signing keys of access tokens: stored encrypted, shared by all instances, published as a JWK Set. */
+/** The signing keys of access tokens: stored encrypted, shared by all instances, published as a JWK Set, rotated. */
 @Module({
   controllers: [JwksController],
   providers: [KeysRepository, SigningKeyVault, KeyLifeCycle, KeysService, KeyRotation],
