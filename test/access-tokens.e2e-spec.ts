@@ -2,13 +2,17 @@ import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, rando
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import request from 'supertest';
 import { KeysService } from '../src/keys/keys.service.js';
+import type { SigningKey } from '../src/keys/keys.types.js';
 import { UsersService } from '../src/users/users.service.js';
 import { ageSession } from './support/move-clock.js';
 import { expectProblem } from './support/problem.js';
+import { ageKeys, tickAll } from './support/signing-keys.js';
 import { type Account, claimsOf, sessionIdOf, type TokenPair } from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { AUTH_SECRET, startService, type TestService } from './support/test-service.js';
 import { base64url, compact, ecdsa, headerOf, hmac, rsa, TokenForge } from './support/token-forge.js';
+
+const DAY_SECONDS = 86_400;
 
 interface Jwk {
   readonly kty: string;
@@ -239,17 +243,23 @@ describe('signing keys that cannot be decrypted', () => {
 
 describe('access tokens under RS256', () => {
   let database: TestDatabase;
-  let es256: TestService;
   let rs256: TestService;
+  let ecKey: SigningKey;
+  let ecToken: string;
 
   beforeAll(async () => {
     database = await createTestDatabase();
-    es256 = await startService(database);
+    const es256 = await startService(database);
+    ecKey = es256.app.get(KeysService).signingKey();
+    ecToken = (await es256.client.signUpAndIn()).pair.access_token;
+    await es256.stop();
     rs256 = await startService(database, { JWT_ALGORITHM: 'RS256' });
+    await ageKeys(database, DAY_SECONDS + 60);
+    await tickAll([rs256]);
   });
 
   afterAll(async () => {
-    await Promise.all([es256.stop(), rs256.stop()]);
+    await rs256.stop();
     await database.close();
   });
 
@@ -268,15 +278,13 @@ describe('access tokens under RS256', () => {
   });
 
   it('leave the tokens of the other algorithm good', async () => {
-    const { pair } = await es256.client.signUpAndIn();
-    expect((await rs256.client.me(pair.access_token)).status).toBe(200);
+    expect((await rs256.client.me(ecToken)).status).toBe(200);
   });
 
   it('let no key serve an algorithm that is not its own', async () => {
     const { pair } = await rs256.client.signUpAndIn();
     const claims = claimsOf(pair.access_token);
     const rsaKey = rs256.app.get(KeysService).signingKey();
-    const ecKey = es256.app.get(KeysService).signingKey();
     const head = { typ: 'at+jwt' };
     const tokens = [
       compact({ ...head, alg: 'ES256', kid: rsaKey.kid }, claims, ecdsa(ecKey.privateKey)),
