@@ -1,3 +1,4 @@
+import { messageOf } from '../../src/common/is-error.js';
 import { eventually } from './eventually.js';
 import { type Account, newIdempotencyKey, type TestClient, type TokenPair } from './test-client.js';
 
@@ -7,7 +8,7 @@ import { type Account, newIdempotencyKey, type TestClient, type TokenPair } from
  */
 export class Load {
   readonly failures: string[] = [];
-  /** Header of every access token that was seen, as issued. */
+  /** The keys that have signed, by the headers of the access tokens. */
   readonly kids = new Set<string>();
   private readonly rounds: number[] = [];
   private readonly loops: Promise<void>[] = [];
@@ -19,7 +20,10 @@ export class Load {
   async add(): Promise<void> {
     const { pair, ...account } = await this.anyClient().signUpAndIn();
     const index = this.rounds.push(0) - 1;
-    this.loops.push(this.loop(index, account, pair));
+    const loop = this.loop(index, account, pair).catch((error: unknown) => {
+      this.failures.push(messageOf(error));
+    });
+    this.loops.push(loop);
   }
 
   /** Until every user has refreshed so many times from now on, and used the new token on every instance. */
