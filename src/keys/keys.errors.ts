@@ -28,7 +28,7 @@ export class SigningKeyAlteredError extends UntrustedSigningKeyError {
     super(
       kid,
       `The public half of the signing key ${kid} in the database is not the one that its id names: the row has been ` +
-        'altered. Find out by whom; then remove it with "npm run keys -- retire <kid> --force".',
+        'altered. Find out by whom, then delete the row; the service makes a new key when none is left.',
     );
   }
 }
