@@ -4,6 +4,7 @@ import { CommonModule } from './common/common.module.js';
 import type { Config } from './config/config.js';
 import { DatabaseModule } from './database/database.module.js';
 import type { DatabaseAddress } from './database/database.types.js';
+import { GatewayModule } from './gateway/gateway.module.js';
 import { HealthModule } from './health/health.module.js';
 
 /** The composition root. */
@@ -12,7 +13,7 @@ export class AppModule {
   static forRoot(config: Config, address: DatabaseAddress): DynamicModule {
     return {
       module: AppModule,
-      imports: [CommonModule.forRoot(config), DatabaseModule.forRoot(address), AuthModule, HealthModule],
+      imports: [CommonModule.forRoot(config), DatabaseModule.forRoot(address), AuthModule, GatewayModule, HealthModule],
     };
   }
 }

@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import { Clock } from './common/clock.js';
 import type { Config } from './config/config.js';
 import { enableCors } from './http/cors.js';
+import { routeForwardAuth } from './http/forward-auth.js';
 import { drainOnClose } from './http/drain.js';
 import { warnOfUntrustedForwarding } from './http/forwarded-for.warning.js';
 import { refuseUncollectedHeaders } from './http/header-count.js';
@@ -76,6 +77,7 @@ function createAdapter(
     multipart: false,
     trustProxy: trustedProxies.length > 0 ? [...trustedProxies] : false,
     requestIdHeader: false,
+    rewriteUrl: routeForwardAuth,
     genReqId: requestIdFor,
     bodyLimit: BODY_LIMIT_BYTES,
     frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {

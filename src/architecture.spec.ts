@@ -48,8 +48,8 @@ const FACES: Readonly<Record<string, RegExp>> = {
   health: /\.module\.js$/,
 };
 
-/** Of the edge, features see what documents their routes. */
-const HTTP_FACE_OF_FEATURES = /^http\/(api-problems\.decorator|openapi)\.js$/;
+/** Of the edge, features see what documents their routes, and the gateway what an error means. */
+const HTTP_FACE_OF_FEATURES = /^http\/(api-problems\.decorator|openapi|forward-auth|error-translation|problem)\.js$/;
 
 /** Of the database, the edge sees which errors mean that it is away. */
 const DATABASE_FACE_OF_HTTP = 'database/database.errors.js';

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
+import { FORWARD_AUTH_PATH } from './forward-auth.js';
 
 const MAX_PATH_LENGTH = 200;
 
@@ -32,5 +33,5 @@ function requestFields(request: FastifyRequest): { method: string; path: string;
 }
 
 function isRoutine(path: string, status: number): boolean {
-  return path.startsWith('/health/') || (/^\/auth\/verify(\/|$)/.test(path) && status < 400);
+  return path.startsWith('/health/') || (path === FORWARD_AUTH_PATH && status < 400);
 }

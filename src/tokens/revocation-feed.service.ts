@@ -1,11 +1,21 @@
-import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  Injectable,
+  Logger,
+  type OnApplicationShutdown,
+  type OnModuleDestroy,
+  type OnModuleInit,
+} from '@nestjs/common';
 import { Client } from 'pg';
 import { Clock } from '../common/clock.js';
-import { TemporarilyUnavailableError } from '../common/domain.errors.js';
+import { TemporarilyUnavailableError, ValidationFailedError } from '../common/domain.errors.js';
 import { messageOf } from '../common/is-error.js';
 import { Config } from '../config/config.js';
 import { DatabaseAddress } from '../database/database.types.js';
 import { REVOCATION_CHANNEL } from './families.repository.js';
+import { formatCursor, parseCursor } from './revocation-cursor.js';
+import { RevocationLog } from './revocation-log.js';
+import type { RevocationPage } from './tokens.types.js';
 
 /** Longer than any access token may live (3600 s), so a revoked session is forgotten only after its last token. */
 const WINDOW_SECONDS = 3_720;
@@ -15,19 +25,29 @@ const QUERY_TIMEOUT_MS = 3_000;
 const LONGEST_WAIT_FOR_POLL_MS = 100;
 const RECONNECT_PAUSE_MS = 200;
 
+/** A follower's question is answered at the first news, or empty after that long. */
+const LONGEST_WAIT_FOR_NEWS_MS = 5_000;
+
+/** Beyond that many at a time the next follower is answered at once, and comes again. */
+const MOST_WAITING_FOLLOWERS = 1_000;
+
 /**
  * Rows revoked since the last poll, by transaction id: a transaction that was still open then has an id at or after that
  * poll's xmin, however early it stamped its rows, so one that commits late is not lost, as it would be behind a
  * timestamp cursor. The next cursor comes from the snapshot that this statement reads with.
  */
 const POLL_STATEMENT = `
-  select pg_snapshot_xmin(pg_current_snapshot())::text as cursor,
-    array(
-      select id::text from refresh_token_families
-      where revoked_xid >= $1::text::xid8 and revoked_at > now() - make_interval(secs => ${WINDOW_SECONDS})
-    ) as ids`;
+  select pg_snapshot_xmin(pg_current_snapshot())::text as xmin,
+    coalesce(array_agg(id::text), '{}') as ids, coalesce(array_agg(revoked_xid::text), '{}') as xids
+  from refresh_token_families
+  where revoked_xid >= $1::text::xid8 and revoked_at > now() - make_interval(secs => ${WINDOW_SECONDS})`;
 
-const WHOLE_WINDOW_CURSOR = '0';
+/** Which server this is, and how often its history has branched off (by a promotion or a recovery in the past). */
+const HISTORY_STATEMENT = `
+  select system_identifier::text || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as history
+  from pg_control_system()`;
+
+const BEFORE_ALL_XIDS = '0';
 
 /**
  * The ids of all sessions that ended within the life of an access token, in memory, so that checking a request costs no
@@ -35,16 +55,19 @@ const WHOLE_WINDOW_CURSOR = '0';
  * a pooler that breaks LISTEN breaks nothing.
  */
 @Injectable()
-export class RevocationFeed implements OnModuleInit, OnApplicationShutdown {
+export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicationShutdown {
   private readonly logger = new Logger(RevocationFeed.name);
-  /** Session id → monotonic instant after which no access token of it can still be valid. */
-  private readonly revoked = new Map<string, number>();
+  private readonly log = new RevocationLog(randomBytes(6).toString('base64url'), WINDOW_SECONDS * 1000);
   private readonly maxStalenessMs: number;
-  /** Start of the last completed poll: everything committed before it is in `revoked`. */
+  /** Start of the last completed poll: everything committed before it is in `log`. */
   private currentAsOfMs = Number.NEGATIVE_INFINITY;
-  private cursor = WHOLE_WINDOW_CURSOR;
+  private readFromXid = BEFORE_ALL_XIDS;
+  private epoch = '';
   private nextPoll = deferred();
+  private news = deferred();
+  private waitingFollowers = 0;
   private wakeUp = deferred();
+  private isDraining = false;
   private isStopping = false;
   private running: Promise<void> = Promise.resolve();
 
@@ -63,6 +86,12 @@ export class RevocationFeed implements OnModuleInit, OnApplicationShutdown {
     await firstPoll;
   }
 
+  /** Before the server stops taking requests: those that wait for news are answered now. */
+  onModuleDestroy(): void {
+    this.isDraining = true;
+    this.tellNews();
+  }
+
   async onApplicationShutdown(): Promise<void> {
     this.isStopping = true;
     this.wakeUp.resolve();
@@ -71,12 +100,8 @@ export class RevocationFeed implements OnModuleInit, OnApplicationShutdown {
 
   /** To be called after the commit and before the answer: this instance then refuses the session's tokens at once. */
   add(sessionIds: Iterable<string>): void {
-    const forgetAtMs = this.clock.monotonicMs() + WINDOW_SECONDS * 1000;
-    for (const id of sessionIds) {
-      if (!this.revoked.has(id)) {
-        this.revoked.set(id, forgetAtMs);
-      }
-    }
+    this.log.add(sessionIds, this.clock.monotonicMs());
+    this.tellNews();
   }
 
   /**
@@ -86,13 +111,37 @@ export class RevocationFeed implements OnModuleInit, OnApplicationShutdown {
    *   runs a query of its own, so an outage does not end in a stampede
    */
   async isRevoked(sessionId: string): Promise<boolean> {
-    if (!this.isCurrent()) {
-      await Promise.race([this.nextPoll.promise, waitUnreferenced(LONGEST_WAIT_FOR_POLL_MS)]);
-      if (!this.isCurrent()) {
-        throw new TemporarilyUnavailableError(`the revocation feed is ${this.ageSeconds().toFixed(1)} s old`);
-      }
+    await this.requireCurrent();
+    return this.log.has(sessionId);
+  }
+
+  /**
+   * For verifiers elsewhere, who keep a set of their own: the sessions that have ended since the cursor, some of them
+   * perhaps a second time, and none left out, whichever instance the cursor comes from. Waits for news for a few seconds
+   * when there are none; costs no query.
+   *
+   * @param cursor of an earlier page; undefined for the whole window
+   * @throws ValidationFailedError when no instance has issued the cursor
+   * @throws TemporarilyUnavailableError as `isRevoked`
+   */
+  async readAfter(cursor: string | undefined): Promise<RevocationPage> {
+    const position = cursor === undefined ? undefined : parseCursor(cursor);
+    if (cursor !== undefined && position === undefined) {
+      throw new ValidationFailedError([{ field: 'after', message: 'must be the cursor of an earlier answer' }]);
     }
-    return this.revoked.has(sessionId);
+    if (position !== undefined && this.log.isBehind(position)) {
+      await Promise.race([this.nextPoll.promise, waitUnreferenced(2 * POLL_INTERVAL_MS)]);
+    }
+    await this.requireCurrent();
+    if (position !== undefined && this.log.after(position).length === 0) {
+      await this.waitForNews();
+      await this.requireCurrent();
+    }
+    return {
+      sessionIds: this.log.after(position),
+      cursor: formatCursor(this.log.end),
+      ageSeconds: this.ageSeconds(),
+    };
   }
 
   isCurrent(): boolean {
@@ -102,6 +151,29 @@ export class RevocationFeed implements OnModuleInit, OnApplicationShutdown {
   /** How long ago the last completed poll began. */
   ageSeconds(): number {
     return (this.clock.monotonicMs() - this.currentAsOfMs) / 1000;
+  }
+
+  private async requireCurrent(): Promise<void> {
+    if (!this.isCurrent()) {
+      await Promise.race([this.nextPoll.promise, waitUnreferenced(LONGEST_WAIT_FOR_POLL_MS)]);
+      if (!this.isCurrent()) {
+        throw new TemporarilyUnavailableError(`the revocation feed is ${this.ageSeconds().toFixed(1)} s old`);
+      }
+    }
+  }
+
+  private async waitForNews(): Promise<void> {
+    if (this.isDraining || this.waitingFollowers >= MOST_WAITING_FOLLOWERS) {
+      return;
+    }
+    this.waitingFollowers += 1;
+    await Promise.race([this.news.promise, waitUnreferenced(LONGEST_WAIT_FOR_NEWS_MS)]);
+    this.waitingFollowers -= 1;
+  }
+
+  private tellNews(): void {
+    this.news.resolve();
+    this.news = deferred();
   }
 
   private async follow(): Promise<void> {
@@ -125,7 +197,8 @@ export class RevocationFeed implements OnModuleInit, OnApplicationShutdown {
         await client.connect();
         await this.listen(client);
         // What happened while nobody listened is found by reading the whole window again.
-        this.cursor = WHOLE_WINDOW_CURSOR;
+        this.readFromXid = BEFORE_ALL_XIDS;
+        this.epoch = await this.readEpoch(client);
         while (this.isRunning()) {
           await this.poll(client);
           if (isFailing) {
@@ -167,28 +240,42 @@ export class RevocationFeed implements OnModuleInit, OnApplicationShutdown {
 
   private async poll(client: Client): Promise<void> {
     const startedAtMs = this.clock.monotonicMs();
-    const { rows } = await client.query<{ cursor: string; ids: string[] }>(POLL_STATEMENT, [this.cursor]);
+    const { rows } = await client.query<PolledRow>(POLL_STATEMENT, [this.readFromXid]);
     const [row] = rows;
     if (row === undefined) {
       throw new Error('the poll returned no row');
     }
-    this.add(row.ids);
-    this.forgetOld(startedAtMs);
-    this.cursor = row.cursor;
+    const lastKnown = this.log.end.entry;
+    this.log.addPolled(
+      row.ids.map((sessionId, index) => ({ sessionId, xid: BigInt(row.xids[index] ?? 0) })),
+      { epoch: this.epoch, completeBeforeXid: BigInt(row.xmin), nowMs: startedAtMs },
+    );
+    this.readFromXid = row.xmin;
     this.currentAsOfMs = startedAtMs;
     this.nextPoll.resolve();
     this.nextPoll = deferred();
-  }
-
-  /** Entries stand in the order in which they were added, so the first that is young enough ends the search. */
-  private forgetOld(nowMs: number): void {
-    for (const [id, forgetAtMs] of this.revoked) {
-      if (forgetAtMs > nowMs) {
-        return;
-      }
-      this.revoked.delete(id);
+    if (this.log.end.entry !== lastKnown) {
+      this.tellNews();
     }
   }
+
+  /** Where the server does not tell (some managed ones), every connection counts as a history of its own. */
+  private async readEpoch(client: Client): Promise<string> {
+    const history = await client
+      .query<{ history: string }>(HISTORY_STATEMENT)
+      .then(({ rows }) => rows[0]?.history)
+      .catch(() => undefined);
+    const source = history ?? randomBytes(16);
+    return createHash('sha256').update(source).digest().subarray(0, 8).toString('base64url');
+  }
+}
+
+interface PolledRow {
+  /** Every transaction with an earlier id had ended when the statement began. */
+  readonly xmin: string;
+  readonly ids: readonly string[];
+  /** Of the same rows, in the same order. */
+  readonly xids: readonly string[];
 }
 
 interface Deferred {

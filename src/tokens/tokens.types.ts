@@ -46,6 +46,15 @@ export interface Session {
   readonly userAgent: string | undefined;
 }
 
+/** What a follower of revocations has not read yet. */
+export interface RevocationPage {
+  readonly sessionIds: readonly string[];
+  /** To be given back with the next question. */
+  readonly cursor: string;
+  /** How old the news are at most: what was committed earlier is in this page or an earlier one. */
+  readonly ageSeconds: number;
+}
+
 export interface RefreshRequest {
   readonly refreshToken: string;
   /** The client's `Idempotency-Key`, already of the documented shape. */

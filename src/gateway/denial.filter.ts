@@ -1,0 +1,31 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter, Logger } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { toDomainError } from '../http/error-translation.js';
+import { toProblem } from '../http/problem.js';
+
+const CANNOT_TELL = 503;
+
+/**
+ * A denial as gateways take it: nginx turns every status but 401 and 403 into a 500, so whatever else fails is "cannot
+ * tell". No body, which most of them throw away; the reason is in a header.
+ */
+@Catch()
+export class DenialFilter implements ExceptionFilter {
+  private readonly logger = new Logger(DenialFilter.name);
+
+  catch(exception: unknown, host: ArgumentsHost): void {
+    const reply = host.switchToHttp().getResponse<FastifyReply>();
+    const error = toDomainError(exception);
+    const { status, headers } = toProblem(error, reply.request.id);
+    const isDenial = status === 401 || status === 403;
+    if (!isDenial) {
+      const { id: request_id } = reply.request;
+      this.logger.error({ msg: 'a gateway could not be answered', code: error.code, request_id, err: error });
+    }
+    void reply
+      .code(isDenial ? status : CANNOT_TELL)
+      .headers({ ...headers, 'x-auth-error': error.code })
+      .removeHeader('content-type')
+      .send();
+  }
+}

@@ -1,0 +1,134 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { formatCursor, parseCursor } from './revocation-cursor.js';
+import { type CommittedRevocation, type LogPosition, RevocationLog } from './revocation-log.js';
+
+const WINDOW_MS = 1_000;
+const EPOCH = 'epoch-of-11';
+
+function polled(log: RevocationLog, xid: number, revocations: readonly (readonly [string, number])[], nowMs = 0): void {
+  log.addPolled(
+    revocations.map(([sessionId, each]) => ({ sessionId, xid: BigInt(each) })),
+    { epoch: EPOCH, completeBeforeXid: BigInt(xid), nowMs },
+  );
+}
+
+describe('a revocation log', () => {
+  it('knows what it was told by the database or by its own instance, and nothing else', () => {
+    const log = new RevocationLog('instance', WINDOW_MS);
+    polled(log, 10, [['a', 9]]);
+    log.add(['b'], 0);
+    expect(['a', 'b', 'c'].map((id) => log.has(id))).toEqual([true, true, false]);
+  });
+
+  it('forgets an entry when its window is over, at the next poll', () => {
+    const log = new RevocationLog('instance', WINDOW_MS);
+    polled(log, 10, [['a', 9]], 0);
+    polled(log, 11, [['b', 10]], 600);
+    polled(log, 12, [['a', 9]], WINDOW_MS - 1);
+    expect(log.after(undefined)).toEqual(['a', 'b']);
+    polled(log, 13, [], WINDOW_MS);
+    expect([log.has('a'), log.has('b')]).toEqual([false, true]);
+    expect(log.after(undefined)).toEqual(['b']);
+  });
+
+  it('gives its own reader each entry once, also when a poll reads it again', () => {
+    const log = new RevocationLog('instance', WINDOW_MS);
+    polled(log, 9, []);
+    log.add(['a'], 0);
+    const first = log.end;
+    polled(log, 10, [
+      ['a', 9],
+      ['b', 9],
+    ]);
+    expect(log.after(first)).toEqual(['b']);
+    expect(log.after(log.end)).toEqual([]);
+  });
+
+  it('gives a reader whose entries it has forgotten since what is left', () => {
+    const log = new RevocationLog('instance', WINDOW_MS);
+    polled(log, 10, [['a', 9]], 0);
+    const position = log.end;
+    polled(log, 12, [['b', 11]], 5);
+    polled(log, 13, [['c', 12]], WINDOW_MS + 1);
+    expect(log.after(position)).toEqual(['b', 'c']);
+    polled(log, 14, [], 3 * WINDOW_MS);
+    expect(log.after(position)).toEqual([]);
+  });
+
+  it.each<[string, Partial<LogPosition>]>([
+    ['another history', { epoch: 'other-of-11' }],
+    ['a future it does not know of', { instance: 'elsewhere', xid: 100n }],
+  ])('gives a reader from %s the whole window', (_what, difference) => {
+    const log = new RevocationLog('instance', WINDOW_MS);
+    polled(log, 10, [['a', 3]]);
+    expect(log.after({ ...log.end, ...difference })).toEqual(['a']);
+  });
+
+  it('leaves a reader who goes from instance to instance nothing out that the last one asked knew', () => {
+    const step = fc.oneof(
+      fc.record({ kind: fc.constant('begin' as const) }),
+      fc.record({ kind: fc.constant('commit' as const), pick: fc.nat(5) }),
+      fc.record({ kind: fc.constant('poll' as const), instance: fc.nat(2) }),
+      fc.record({ kind: fc.constant('own' as const), instance: fc.nat(2), pick: fc.nat(5) }),
+      fc.record({ kind: fc.constant('read' as const), instance: fc.nat(2) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const logs = ['A', 'B', 'C'].map((name) => new RevocationLog(`instanc${name}`, WINDOW_MS));
+        const readFrom = [0n, 0n, 0n];
+        const known = logs.map(() => new Set<string>());
+        const open: CommittedRevocation[] = [];
+        const committed: CommittedRevocation[] = [];
+        const reader = new Set<string>();
+        let position: LogPosition | undefined;
+        let nextXid = 1n;
+        const commit = (pick: number): CommittedRevocation | undefined => {
+          const [revocation] = open.splice(pick % Math.max(1, open.length), 1);
+          return revocation === undefined ? undefined : (committed.push(revocation), revocation);
+        };
+        for (const each of steps) {
+          if (each.kind === 'begin') {
+            open.push({ sessionId: `session ${nextXid}`, xid: nextXid });
+            nextXid += 1n;
+          } else if (each.kind === 'commit') {
+            commit(each.pick);
+          } else if (each.kind === 'own') {
+            const own = commit(each.pick);
+            if (own !== undefined) {
+              logs[each.instance]!.add([own.sessionId], 0);
+              known[each.instance]!.add(own.sessionId);
+            }
+          } else if (each.kind === 'poll') {
+            const xmin = open.reduce((least, { xid }) => (xid < least ? xid : least), nextXid);
+            const rows = committed.filter(({ xid }) => xid >= readFrom[each.instance]!);
+            logs[each.instance]!.addPolled(rows, { epoch: EPOCH, completeBeforeXid: xmin, nowMs: 0 });
+            readFrom[each.instance] = xmin;
+            committed.forEach(({ sessionId }) => known[each.instance]!.add(sessionId));
+          } else {
+            const log = logs[each.instance]!;
+            log.after(position).forEach((sessionId) => reader.add(sessionId));
+            position = parseCursor(formatCursor(log.end));
+            expect([...known[each.instance]!].filter((sessionId) => !reader.has(sessionId))).toEqual([]);
+          }
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
+describe('a cursor', () => {
+  const position = { epoch: 'mZx0kQ3u5Xc', xid: 2n ** 63n, instance: 'pVb2Qk9_', entry: 12 };
+
+  it('comes back as the position it was made from', () => {
+    expect(parseCursor(formatCursor(position))).toEqual(position);
+  });
+
+  it.each(['', '0', 'x', `${formatCursor(position)} `, formatCursor(position).replace('12', '1e3'), 'a.b.c.d', '🙂'])(
+    'is not %j',
+    (text) => {
+      expect(parseCursor(text)).toBeUndefined();
+    },
+  );
+});

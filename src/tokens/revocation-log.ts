@@ -1,0 +1,135 @@
+/** A revocation as the database tells it. */
+export interface CommittedRevocation {
+  readonly sessionId: string;
+  /** Of the transaction that ended the session. */
+  readonly xid: bigint;
+}
+
+/**
+ * How far a reader has read. The first two members mean the same on every instance; the last two only on the one that
+ * issued it, where they are exact.
+ */
+export interface LogPosition {
+  /** Names the history that transaction ids belong to: after a restore or a failover they may be used again. */
+  readonly epoch: string;
+  /** Every revocation of an earlier transaction has been read. */
+  readonly xid: bigint;
+  readonly instance: string;
+  /** The last entry that was read there. */
+  readonly entry: number;
+}
+
+interface Entry {
+  readonly number: number;
+  readonly sessionId: string;
+  readonly forgetAtMs: number;
+  /** Undefined while only this instance knows of it, from having done it. */
+  xid: bigint | undefined;
+}
+
+/**
+ * The sessions that ended within a window of time, in the order in which this instance learnt of them. For checking
+ * requests it is a set, for readers who follow it a log.
+ */
+export class RevocationLog {
+  private readonly bySessionId = new Map<string, Entry>();
+  private entries: Entry[] = [];
+  private lastNumber = 0;
+  private epoch = '';
+  /** Everything of earlier transactions is here. */
+  private completeBeforeXid = 0n;
+
+  /**
+   * @param instance tells this log from those of other processes
+   * @param windowMs how long an entry is kept
+   */
+  constructor(
+    private readonly instance: string,
+    private readonly windowMs: number,
+  ) {}
+
+  has(sessionId: string): boolean {
+    return this.bySessionId.has(sessionId);
+  }
+
+  /** What this instance has done itself, before the database tells it. */
+  add(sessionIds: Iterable<string>, nowMs: number): void {
+    for (const sessionId of sessionIds) {
+      this.enter(sessionId, undefined, nowMs);
+    }
+  }
+
+  /**
+   * What a poll has read: all that was committed when it began.
+   *
+   * @param completeBeforeXid no transaction with an earlier id was still open then
+   */
+  addPolled(
+    revocations: Iterable<CommittedRevocation>,
+    poll: { readonly epoch: string; readonly completeBeforeXid: bigint; readonly nowMs: number },
+  ): void {
+    for (const { sessionId, xid } of revocations) {
+      this.enter(sessionId, xid, poll.nowMs);
+    }
+    this.forgetBefore(poll.nowMs);
+    this.epoch = poll.epoch;
+    this.completeBeforeXid = poll.completeBeforeXid;
+  }
+
+  /** Where a reader stands who has read everything in here. */
+  get end(): LogPosition {
+    return {
+      epoch: this.epoch,
+      xid: this.completeBeforeXid,
+      instance: this.instance,
+      entry: this.lastNumber,
+    };
+  }
+
+  /** Whether the position comes from an instance that had polled later than this one. */
+  isBehind(position: LogPosition): boolean {
+    return position.epoch === this.epoch && position.xid > this.completeBeforeXid;
+  }
+
+  /**
+   * The sessions that a reader at this position does not know of, perhaps among others that it does: at least once, never
+   * not at all. Whoever comes with nothing, with a history that is not this one, or from a future that this log does not
+   * know of, gets the whole window.
+   */
+  after(position: LogPosition | undefined): readonly string[] {
+    return this.unread(position).map(({ sessionId }) => sessionId);
+  }
+
+  private unread(position: LogPosition | undefined): readonly Entry[] {
+    if (position === undefined || position.epoch !== this.epoch || this.isBehind(position)) {
+      return this.entries;
+    }
+    if (position.instance === this.instance) {
+      const firstNumber = this.entries[0]?.number ?? this.lastNumber + 1;
+      return this.entries.slice(Math.max(0, position.entry + 1 - firstNumber));
+    }
+    return this.entries.filter(({ xid }) => xid === undefined || xid >= position.xid);
+  }
+
+  private enter(sessionId: string, xid: bigint | undefined, nowMs: number): void {
+    const known = this.bySessionId.get(sessionId);
+    if (known !== undefined) {
+      known.xid ??= xid;
+      return;
+    }
+    this.lastNumber += 1;
+    const entry = { number: this.lastNumber, sessionId, forgetAtMs: nowMs + this.windowMs, xid };
+    this.bySessionId.set(sessionId, entry);
+    this.entries.push(entry);
+  }
+
+  /** Entries stand in the order of their times, and their numbers have no gaps. */
+  private forgetBefore(nowMs: number): void {
+    const firstKept = this.entries.findIndex(({ forgetAtMs }) => forgetAtMs > nowMs);
+    const forgotten = firstKept === -1 ? this.entries.length : firstKept;
+    if (forgotten > 0) {
+      this.entries.slice(0, forgotten).forEach(({ sessionId }) => this.bySessionId.delete(sessionId));
+      this.entries = this.entries.slice(forgotten);
+    }
+  }
+}

@@ -1,0 +1,241 @@
+import { METHODS } from 'node:http';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { AccountsService } from '../src/auth/accounts.service.js';
+import { UsersService } from '../src/users/users.service.js';
+import { PostgresProxy } from './support/postgres-proxy.js';
+import { type RawAnswer, sendRaw } from './support/raw-request.js';
+import { recordStatements } from './support/statement-log.js';
+import { type Account, claimsOf, type TokenPair } from './support/test-client.js';
+import { createTestDatabase, type TestDatabase } from './support/test-database.js';
+import { startService, type TestService } from './support/test-service.js';
+
+/** CONNECT never reaches a request handler; a proxy that forwards one is not a gateway of HTTP requests. */
+const ALL_METHODS = METHODS.filter((method) => method !== 'CONNECT');
+
+const HOSTILE_PATHS = [
+  '',
+  '/',
+  '/orders/1?access_token=x&x-require-role=admin',
+  '?rd=/auth/me',
+  '/../me',
+  '/..%2fme',
+  '/%2e%2e/%2e%2e/etc/passwd',
+  '//evil.example/',
+  '/a;jsessionid=1;b=/..',
+  '/%zz/%',
+  '/%00',
+  '/%c0%ae%c0%ae/',
+  '/\\..\\',
+  '/auth/verify/auth/verify',
+  `/${'a'.repeat(8192)}`,
+  `/${'%41'.repeat(2730)}`,
+  `/${'a/'.repeat(4000)}`,
+];
+
+/** @param headers as they stand on the wire */
+function askVerify(
+  service: TestService,
+  method: string,
+  path: string,
+  headers: readonly string[],
+  body?: string,
+): Promise<RawAnswer> {
+  const pairs = headers.map((line) => {
+    const [name = '', ...value] = line.split(': ');
+    return [name, value.join(': ')] as const;
+  });
+  return sendRaw(service.url, {
+    method,
+    path: `/auth/verify${path}`,
+    headers: pairs,
+    ...(body !== undefined && { body }),
+  });
+}
+
+describe('/auth/verify', () => {
+  let database: TestDatabase;
+  let proxy: PostgresProxy;
+  let service: TestService;
+  let account: Account;
+  let pair: TokenPair;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    proxy = await PostgresProxy.start(database.url);
+    service = await startService({ url: proxy.url }, { CORS_ORIGINS: 'https://app.example.com' });
+    account = await service.client.signUp();
+    await service.app.get(UsersService, { strict: false }).setRoles(account.id, ['admin', 'billing:read']);
+    pair = await service.client.signIn(account);
+  });
+
+  afterAll(async () => {
+    await service.stop();
+    await proxy.close();
+    await database.close();
+  });
+
+  const ask = (
+    { method = 'GET', path = '', body }: { method?: string; path?: string; body?: string | undefined },
+    headers: readonly string[] = [`Authorization: Bearer ${pair.access_token}`],
+  ): Promise<RawAnswer> => askVerify(service, method, path, headers, body);
+
+  function identity(): Record<string, string> {
+    const { sub, sid, jti, exp } = claimsOf(pair.access_token);
+    return {
+      'x-user-id': String(sub),
+      'x-user-roles': 'admin,billing:read',
+      'x-user-scope': 'admin billing:read',
+      'x-session-id': String(sid),
+      'x-token-id': String(jti),
+      'x-token-expires-at': String(exp),
+    };
+  }
+
+  it('answers a good token with 200, no body, and every identity header', async () => {
+    const answer = await ask({});
+    expect(answer).toMatchObject({ status: 200, text: '' });
+    expect(answer.headers).toMatchObject({ ...identity(), 'cache-control': 'no-store', 'content-length': '0' });
+    expect(answer.headers).not.toHaveProperty('content-type');
+  });
+
+  it('sends the headers of roles empty when there are none', async () => {
+    const plain = await service.client.signUpAndIn();
+    const { status, headers } = await ask({}, [`Authorization: Bearer ${plain.pair.access_token}`]);
+    expect(status).toBe(200);
+    expect(headers).toMatchObject({ 'x-user-id': plain.id, 'x-user-roles': '', 'x-user-scope': '' });
+  });
+
+  it.each([
+    ['no token', [], 401, 'access_token_missing'],
+    ['another scheme', ['Authorization: Basic dXNlcjpwYXNz'], 401, 'access_token_missing'],
+    ['rubbish', ['Authorization: Bearer rubbish'], 401, 'access_token_invalid'],
+    ['two tokens', ['Authorization: Bearer a', 'Authorization: Bearer b'], 401, 'access_token_invalid'],
+  ])('answers %s with an empty denial that names its reason in a header', async (_what, headers, status, code) => {
+    const answer = await ask({}, headers);
+    expect(answer).toMatchObject({ status, text: '' });
+    expect(answer.headers).toMatchObject({
+      'x-auth-error': code,
+      'cache-control': 'no-store',
+      'content-length': '0',
+      'www-authenticate': expect.stringMatching(/^Bearer /),
+    });
+    expect(Object.keys(answer.headers).filter((name) => name.startsWith('x-user'))).toEqual([]);
+  });
+
+  it('takes no refresh token for an access token', async () => {
+    const answer = await ask({}, [`Authorization: Bearer ${pair.refresh_token}`]);
+    expect([answer.status, answer.headers['x-auth-error']]).toEqual([401, 'access_token_invalid']);
+  });
+
+  it.each(ALL_METHODS)('decides alike for %s, with and without a token', async (method) => {
+    const statuses = [(await ask({ method })).status, (await ask({ method }, [])).status];
+    expect(statuses).toEqual([200, 401]);
+  });
+
+  it.each(HOSTILE_PATHS.map((path) => [path.slice(0, 60), path]))(
+    'decides alike below it: %j',
+    async (_shown, path) => {
+      const [granted, denied] = [await ask({ path }), await ask({ path }, [])];
+      expect([granted.status, denied.status]).toEqual([200, 401]);
+      expect(granted.headers).toMatchObject(identity());
+    },
+  );
+
+  it.each([
+    ['an empty JSON body', ['Content-Type: application/json'], ''],
+    ['broken JSON', ['Content-Type: application/json'], '{"a":'],
+    ['a form', ['Content-Type: application/x-www-form-urlencoded'], 'a=1&a=2'],
+    ['XML', ['Content-Type: text/xml'], '<a/>'],
+    ['multipart', ['Content-Type: multipart/form-data; boundary=x'], '--x--'],
+    ['a type of rubbish', ['Content-Type: ;;;'], 'x'],
+    ['a body of 1 MiB', ['Content-Type: application/json'], 'x'.repeat(1 << 20)],
+    ['a content coding', ['Content-Type: application/json', 'Content-Encoding: gzip'], 'x'],
+  ])('reads no body: %s', async (_what, headers, body) => {
+    const answer = await ask({ method: 'POST', body }, [`Authorization: Bearer ${pair.access_token}`, ...headers]);
+    expect(answer).toMatchObject({ status: 200, text: '' });
+    expect((await ask({ method: 'POST', body }, headers)).status).toBe(401);
+  });
+
+  it.each([
+    ['admin', 200],
+    ['admin, billing:read', 200],
+    ['owner|admin', 200],
+    ['owner', 403],
+    ['admin,owner', 403],
+    ['', 403],
+    ['Admin', 403],
+  ])('X-Require-Role: %j → %d', async (role, status) => {
+    const answer = await ask({}, [`Authorization: Bearer ${pair.access_token}`, `X-Require-Role: ${role}`]);
+    expect(answer).toMatchObject({ status, text: '' });
+    expect(answer.headers['x-auth-error']).toBe(status === 200 ? undefined : 'insufficient_role');
+  });
+
+  it('takes a client’s X-Require-Role in front of the gateway’s as one more demand', async () => {
+    const bearer = `Authorization: Bearer ${pair.access_token}`;
+    expect((await ask({}, [bearer, 'X-Require-Role: admin', 'X-Require-Role: owner'])).status).toBe(403);
+    expect((await ask({}, [bearer, 'X-Require-Role: owner', 'X-Require-Role: admin'])).status).toBe(403);
+    expect((await ask({}, [bearer, 'X-Require-Role: billing:read', 'X-Require-Role: admin'])).status).toBe(200);
+  });
+
+  it('is swayed by no forwarding header, and by no preflight of an allowed origin', async () => {
+    const forwarding = [
+      'X-Forwarded-Method: OPTIONS',
+      'X-Forwarded-Uri: /%zz',
+      'X-Forwarded-For: rubbish, ::::, 1.2.3.4',
+      'X-Forwarded-Host: ',
+      'X-Original-URL: http://[bad',
+      'X-Original-Method: \u00ff',
+      'Forwarded: for=""',
+    ];
+    expect((await ask({}, forwarding)).status).toBe(401);
+    expect((await ask({}, [`Authorization: Bearer ${pair.access_token}`, ...forwarding])).status).toBe(200);
+    const preflight = ['Origin: https://app.example.com', 'Access-Control-Request-Method: GET'];
+    expect((await ask({ method: 'OPTIONS' }, preflight)).status).toBe(401);
+  });
+
+  it('costs no query', async () => {
+    const statements = recordStatements(proxy);
+    await Promise.all([ask({}), ask({}, []), ask({}, ['Authorization: Bearer x'])]);
+    expect(statements).toEqual([]);
+  });
+
+  it('refuses the token of a session that has ended, at once', async () => {
+    const other = await service.client.signIn(account);
+    const headers = [`Authorization: Bearer ${other.access_token}`];
+    expect((await ask({}, headers)).status).toBe(200);
+    expect((await service.client.logout({ refreshToken: other.refresh_token })).status).toBe(204);
+    const answer = await ask({}, headers);
+    expect([answer.status, answer.headers['x-auth-error']]).toEqual([401, 'access_token_revoked']);
+  });
+
+  it('refuses the token of a disabled user', async () => {
+    const user = await service.client.signUpAndIn();
+    await service.app.get(AccountsService, { strict: false }).disable(user.id);
+    expect((await ask({}, [`Authorization: Bearer ${user.pair.access_token}`])).status).toBe(401);
+  });
+});
+
+describe('/auth/verify of an instance that cannot tell', () => {
+  it('answers 503 and when to come back, without a body', async () => {
+    const database = await createTestDatabase();
+    const proxy = await PostgresProxy.start(database.url);
+    const service = await startService({ url: proxy.url }, { REVOCATION_MAX_STALENESS_SECONDS: '1' });
+    try {
+      const { pair } = await service.client.signUpAndIn();
+      const headers = [`Authorization: Bearer ${pair.access_token}`];
+      proxy.refuse();
+      let answer = await askVerify(service, 'GET', '', headers);
+      const giveUpAtMs = performance.now() + 10_000;
+      while (answer.status === 200 && performance.now() < giveUpAtMs) {
+        answer = await askVerify(service, 'GET', '', headers);
+      }
+      expect(answer).toMatchObject({ status: 503, text: '' });
+      expect(answer.headers).toMatchObject({ 'x-auth-error': 'temporarily_unavailable', 'retry-after': '1' });
+      expect((await askVerify(service, 'GET', '', [])).status).toBe(401);
+    } finally {
+      await service.stop();
+      await proxy.close();
+      await database.close();
+    }
+  });
+});
