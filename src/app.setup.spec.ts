@@ -97,7 +97,9 @@ describe('the HTTP edge', () => {
         lines.push(JSON.parse(line) as Record<string, unknown>);
       },
     };
-    const config = { http: { host: '127.0.0.1', port: 0, trustedProxies: [], corsOrigins: [], ...http } };
+    const config = {
+      http: { host: '127.0.0.1', port: 0, trustedProxies: [], corsOrigins: [], hstsMaxAgeSeconds: 31_536_000, ...http },
+    };
     const logger = createLogger({ level: 'debug', destination });
     const app = await createApp(EdgeModule, config, logger, { ...DEFAULT_HTTP_LIMITS, ...limits });
     running.push(app);
@@ -238,6 +240,17 @@ describe('the HTTP edge', () => {
       expect(answer).toMatch(/^HTTP\/1\.1 413 /);
     });
 
+    it('cuts headers and bodies that trickle in, and serves others meanwhile', async () => {
+      const port = await start({}, { headersTimeoutMs: 300, requestTimeoutMs: 300, timeoutCheckIntervalMs: 20 });
+      const head =
+        'POST /auth/echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9000\r\n\r\n{"';
+      const startedAtMs = performance.now();
+      const slow = [trickle(port, 'GET /keys HTTP/1.1\r\nX-A: '), trickle(port, head)];
+      expect((await post(port, '{"text":"a"}')).status).toBe(200);
+      expect(await Promise.all(slow)).toEqual(['', '']);
+      expect(performance.now() - startedAtMs).toBeLessThan(10_000);
+    });
+
     it('cuts a body that comes too slowly, without an answer and without an error in the log', async () => {
       const port = await start({}, { headersTimeoutMs: 50, requestTimeoutMs: 50, timeoutCheckIntervalMs: 10 });
       const head =
@@ -327,9 +340,21 @@ describe('the HTTP edge', () => {
         type: 'urn:ratchet:problem:headers_too_large',
         title: 'Headers too large',
         status: 431,
-        detail: 'The header section of the request is larger than 16 KiB.',
+        detail: 'The header section of the request is larger than 16 KiB, or has more than 255 headers.',
         code: 'headers_too_large',
       });
+    });
+
+    it('refuses more headers than Node collects, because it cannot know what the dropped ones said', async () => {
+      const port = await start({}, { maxHeaderCount: 10 });
+      const withHeaders = (count: number): string =>
+        `GET /keys HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${'A:\r\n'.repeat(count - 2)}\r\n`;
+      expect(await exchange(port, withHeaders(9))).toMatch(/^HTTP\/1\.1 200 /);
+      for (const count of [10, 11, 3_000]) {
+        const answer = await exchange(port, withHeaders(count));
+        expect(answer).toMatch(/^HTTP\/1\.1 431 /);
+        expect(bodyOf(answer)).toMatchObject({ code: 'headers_too_large' });
+      }
     });
 
     it.each([
@@ -372,10 +397,35 @@ describe('the HTTP edge', () => {
         const { headers } = await fetch(`http://127.0.0.1:${port}${path}`);
         expect(headers.get('x-content-type-options')).toBe('nosniff');
         expect(headers.get('x-request-id')).toMatch(UUID);
+        expect(headers.get('strict-transport-security')).toBe('max-age=31536000');
         expect(headers.get('cache-control')).toBe('no-store');
         expect(headers.get('x-powered-by')).toBeNull();
         expect(headers.get('server')).toBeNull();
       }
+    });
+
+    it.each([
+      ['what the router cannot decode', 'GET /%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n', 400],
+      ['what is not HTTP', 'hello\r\n\r\n', 400],
+      ['a request without Host', 'GET /keys HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
+      ['a flood of headers', `GET /keys HTTP/1.1\r\nHost: a\r\nX-Flood: ${'a'.repeat(17 * 1024)}\r\n\r\n`, 431],
+    ])(
+      'asks for TLS, forbids sniffing and caching, and names no software in the answer to %s',
+      async (_, bytes, status) => {
+        const answer = await exchange(await start({ hstsMaxAgeSeconds: 86_400 }), bytes);
+        expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+        expect(answer).toMatch(/^strict-transport-security: max-age=86400\r$/im);
+        expect(answer).toMatch(/^x-content-type-options: nosniff\r$/im);
+        expect(answer).toMatch(/^cache-control: no-store\r$/im);
+        expect(answer).not.toMatch(/^(server|x-powered-by):/im);
+      },
+    );
+
+    it('says nothing of TLS where that is switched off', async () => {
+      const port = await start({ hstsMaxAgeSeconds: 0 });
+      const { headers } = await fetch(`http://127.0.0.1:${port}/things/1`);
+      expect(headers.get('strict-transport-security')).toBeNull();
+      expect(await exchange(port, 'hello\r\n\r\n')).not.toMatch(/strict-transport-security/i);
     });
 
     it('leaves a route its own cache policy', async () => {
@@ -462,6 +512,7 @@ describe('the HTTP edge', () => {
       expect(response.status).toBe(204);
       expect(response.headers.get('vary')).toBe('Origin');
       expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+      expect(response.headers.get('strict-transport-security')).toBe('max-age=31536000');
       expect(corsHeaders(response)).toEqual({
         'access-control-allow-origin': ORIGIN,
         'access-control-allow-methods': 'GET, HEAD, POST, DELETE',
@@ -634,6 +685,22 @@ async function exchange(port: number, bytes: string): Promise<string> {
     socket.on('data', (chunk: string) => (answer += chunk));
     socket.on('error', () => undefined);
     socket.on('close', () => {
+      resolve(answer);
+    });
+  });
+}
+
+/** Sends a beginning and then a byte every few milliseconds, and returns what comes back until the server cuts it. */
+async function trickle(port: number, beginning: string): Promise<string> {
+  return new Promise((resolve) => {
+    let answer = '';
+    const socket: Socket = connect(port, '127.0.0.1', () => socket.write(beginning));
+    const timer = setInterval(() => socket.write('a'), 5);
+    socket.setEncoding('utf8');
+    socket.on('data', (chunk: string) => (answer += chunk));
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      clearInterval(timer);
       resolve(answer);
     });
   });

@@ -10,6 +10,7 @@ import { enableCors } from './http/cors.js';
 import { routeForwardAuth } from './http/forward-auth.js';
 import { drainOnClose } from './http/drain.js';
 import { warnOfUntrustedForwarding } from './http/forwarded-for.warning.js';
+import { refuseUncollectedHeaders } from './http/header-count.js';
 import { DEFAULT_HTTP_LIMITS } from './http/http-limits.js';
 import type { HttpLimits } from './http/http-limits.js';
 import { BODY_LIMIT_BYTES, registerJsonBodyParser } from './http/json-body.parser.js';
@@ -18,7 +19,7 @@ import { takeOverNodeAnswers } from './http/node-answers.js';
 import { answerParserError } from './http/parser-errors.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { logRequest, logRequests } from './http/request-log.js';
-import { addResponseHeaders, requestIdFor } from './http/response-headers.js';
+import { addResponseHeaders, type EdgeHeaders, edgeHeadersOf, requestIdFor } from './http/response-headers.js';
 import { refuseUnmatchedRequests } from './http/route-table.js';
 import { BodyValidationPipe } from './http/validation.pipe.js';
 import { NestLogger } from './logging/nest.logger.js';
@@ -34,14 +35,16 @@ export async function createApp(
   logger: Logger,
   limits: HttpLimits = DEFAULT_HTTP_LIMITS,
 ): Promise<NestFastifyApplication> {
-  const filter = new ProblemFilter(logger);
-  const adapter = createAdapter(config, logger, limits, filter);
+  const edgeHeaders = edgeHeadersOf(config.http);
+  const filter = new ProblemFilter(logger, edgeHeaders);
+  const adapter = createAdapter(config, logger, limits, filter, edgeHeaders);
   // Before Nest: the hooks must see every route, and run in this order.
   const instance = adapter.getInstance();
-  addResponseHeaders(instance);
+  addResponseHeaders(instance, edgeHeaders);
   logRequests(instance, logger);
   warnOfUntrustedForwarding(instance, logger, new Clock());
   takeOverNodeAnswers(instance);
+  refuseUncollectedHeaders(instance, limits.maxHeaderCount);
   refuseUnmatchedRequests(instance);
   registerJsonBodyParser(instance);
   drainOnClose(instance, logger, limits.drainDeadlineMs);
@@ -64,6 +67,7 @@ function createAdapter(
   logger: Logger,
   limits: HttpLimits,
   filter: ProblemFilter,
+  edgeHeaders: EdgeHeaders,
 ): FastifyAdapter {
   const { trustedProxies } = config.http;
   return new FastifyAdapter({
@@ -81,7 +85,7 @@ function createAdapter(
       logRequest(logger, request, reply);
     },
     clientErrorHandler: (error, socket) => {
-      answerParserError(error, socket, logger);
+      answerParserError(error, socket, logger, edgeHeaders);
     },
     requestTimeout: limits.requestTimeoutMs,
     connectionTimeout: limits.connectionTimeoutMs,

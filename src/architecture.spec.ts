@@ -33,7 +33,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   auth: ['common', 'config', 'database', 'http', 'limits', 'users', 'tokens', 'keys'],
   gateway: ['common', 'config', 'http', 'tokens', 'auth'],
   health: ['common', 'config', 'database', 'http', 'tokens', 'keys'],
-  cli: [ROOT, 'common', 'config', 'logging', 'database', 'users', 'auth'],
+  cli: [ROOT, 'common', 'config', 'logging', 'database', 'users', 'keys', 'auth'],
   [ROOT]: ['common', 'config', 'logging', 'database', 'http', 'users', 'tokens', 'keys', 'auth', 'gateway', 'health'],
 };
 

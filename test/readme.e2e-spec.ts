@@ -69,9 +69,22 @@ describe('the README', () => {
     expect(await database.sql(`select 1 from users where email = 'admin@example.com'`)).toEqual([]);
   });
 
+  it('shows commands for the signing keys that work', async () => {
+    const [, keys = '', secret = ''] = shellBlocks('Operate it');
+    const lines = `${keys}\n${secret}`.split('\n').map((line) => line.trim());
+    expect(lines).toEqual(['list', 'plan', 'rotate', 'reencrypt'].map((name) => `npm run keys -- ${name}`));
+    for (const line of lines) {
+      const { exitCode } = await runCommand('bash', ['--norc', '-c', line], {
+        workingDirectory: CHECKOUT,
+        environment: { DATABASE_URL: database.url, AUTH_SECRET },
+      });
+      expect({ line, exitCode }).toEqual({ line, exitCode: 0 });
+    }
+  });
+
   function shellBlocks(section: string): string[] {
     const text = readme.split(/^## /m).find((part) => part.startsWith(section)) ?? '';
-    return [...text.matchAll(/^```sh\n([^]*?)^```$/gm)].map(([, block = '']) => block.trimEnd());
+    return [...text.matchAll(/^ *```sh\n([^]*?)^ *```$/gm)].map(([, block = '']) => block.trimEnd());
   }
 });
 

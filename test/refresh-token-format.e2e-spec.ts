@@ -4,7 +4,7 @@ import { expectProblem } from './support/problem.js';
 import { recordStatements } from './support/statement-log.js';
 import type { TokenPair } from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { serverKeyOf } from './support/test-family.js';
+import { readRefreshToken, serverKeyOf } from './support/test-family.js';
 import { AUTH_SECRET, startService, type TestService } from './support/test-service.js';
 
 const TOKEN_CHARACTERS = 96;
@@ -51,6 +51,26 @@ describe('the format of a refresh token', () => {
     expect(pair.refresh_token).toHaveLength(TOKEN_CHARACTERS);
     const [keyId] = Buffer.from(pair.refresh_token.slice('rt1.'.length), 'base64url');
     expect(keyId).toBe(serverKeyOf(AUTH_SECRET).id);
+  });
+
+  it('has 128 random bits that no other session has, none of which is the same in all', async () => {
+    const account = await service.client.signUp();
+    const secrets: Buffer[] = [];
+    for (let session = 0; session < 40; session++) {
+      secrets.push(readRefreshToken((await service.client.signIn(account)).refresh_token).familySecret);
+    }
+    expect(new Set(secrets.map((secret) => secret.toString('hex'))).size).toBe(secrets.length);
+    const [everSet, alwaysSet] = [Buffer.alloc(16), Buffer.alloc(16, 0xff)];
+    for (const secret of secrets) {
+      expect(secret).toHaveLength(16);
+      secret.forEach((byte, index) => {
+        everSet.writeUInt8(everSet.readUInt8(index) | byte, index);
+        alwaysSet.writeUInt8(alwaysSet.readUInt8(index) & byte, index);
+      });
+    }
+    // Once in 4 billion runs chance alone breaks this.
+    expect(everSet).toEqual(Buffer.alloc(16, 0xff));
+    expect(alwaysSet).toEqual(Buffer.alloc(16));
   });
 
   it('invariant 9: a token with one character changed, at any position, is refused without a query', async () => {

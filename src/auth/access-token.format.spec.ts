@@ -3,11 +3,15 @@ import { readAccessTokenHeader, readIdentity } from './access-token.format.js';
 
 const HEADER = { alg: 'ES256', typ: 'at+jwt', kid: 'key' };
 const UUID = '2ae1a4de-8d71-4f45-a7d2-9d9c578bf564';
-const CLAIMS = { sub: UUID, sid: UUID, jti: UUID, iat: 1_000, exp: 1_300, roles: ['admin'] };
+const CLAIMS = { aud: 'ratchet', sub: UUID, sid: UUID, jti: UUID, iat: 1_000, exp: 1_300, roles: ['admin'] };
+const NOW = new Date(1_100_000);
 
-function tokenWith(header: unknown): string {
-  const text = typeof header === 'string' ? header : JSON.stringify(header);
-  return `${Buffer.from(text).toString('base64url')}.e30.AA`;
+function tokenWith(header: unknown, claims: unknown = {}): string {
+  const [head, payload] = [header, claims].map((part) => {
+    const bytes = typeof part === 'string' || Buffer.isBuffer(part) ? part : JSON.stringify(part);
+    return Buffer.from(bytes as string).toString('base64url');
+  });
+  return `${head}.${payload}.AA`;
 }
 
 describe('readAccessTokenHeader', () => {
@@ -28,6 +32,28 @@ describe('readAccessTokenHeader', () => {
     ['no JSON', '{'],
   ])('refuses %s', (_kind, header) => {
     expect(readAccessTokenHeader(tokenWith(header))).toBeUndefined();
+  });
+
+  it.each<[string, string | Buffer]>([
+    ['a member twice', '{"alg":"none","alg":"ES256","typ":"at+jwt","kid":"key"}'],
+    ['a member twice, once escaped', '{"alg":"ES256","typ":"at+jwt","kid":"other","\\u006bid":"key"}'],
+    ['white space', '{"alg":"ES256","typ":"at+jwt","kid":"key" }'],
+    ['an escape that is not needed', '{"alg":"ES256","typ":"at\\u002bjwt","kid":"key"}'],
+    ['a byte order mark', '\ufeff{"alg":"ES256","typ":"at+jwt","kid":"key"}'],
+    ['bytes that are not UTF-8', Buffer.from('{"alg":"ES256","typ":"at+jwt","kid":"k\xff"}', 'latin1')],
+  ])('refuses JSON with %s', (_kind, header) => {
+    expect(readAccessTokenHeader(tokenWith(header))).toBeUndefined();
+  });
+
+  it.each<[string, string]>([
+    ['a member twice', '{"roles":["admin"],"roles":[]}'],
+    ['a member of a member twice', '{"a":{"b":1,"b":1}}'],
+    ['a number in another spelling', '{"exp":1.3e3}'],
+    ['a number beyond all numbers', '{"exp":1e999}'],
+    ['a list', '[]'],
+    ['no JSON', '{'],
+  ])('refuses claims with %s', (_kind, claims) => {
+    expect(readAccessTokenHeader(tokenWith(HEADER, claims))).toBeUndefined();
   });
 
   it('refuses what is not three segments of canonical base64url', () => {
@@ -53,8 +79,7 @@ describe('readAccessTokenHeader', () => {
   });
 
   it('does not even look into a token of more than 8192 characters', () => {
-    const [header = ''] = tokenWith(HEADER).split('.');
-    const longest = `${header}.${'A'.repeat(8_192 - header.length - 4)}.AA`;
+    const longest = tokenWith(HEADER, { a: 'a'.repeat(6_091) });
     expect(longest).toHaveLength(8_192);
     expect(readAccessTokenHeader(longest)).toBeDefined();
     expect(readAccessTokenHeader(`${longest}AA`)).toBeUndefined();
@@ -63,7 +88,7 @@ describe('readAccessTokenHeader', () => {
 
 describe('readIdentity', () => {
   it('takes what the claims say', () => {
-    expect(readIdentity({ ...CLAIMS, scope: 'admin', iss: 'x' })).toEqual({
+    expect(readIdentity({ ...CLAIMS, scope: 'admin', iss: 'x' }, NOW)).toEqual({
       userId: UUID,
       sessionId: UUID,
       tokenId: UUID,
@@ -73,15 +98,24 @@ describe('readIdentity', () => {
   });
 
   it('allows an hour of life and not a second more', () => {
-    expect(readIdentity({ ...CLAIMS, exp: 4_600 })).toBeDefined();
-    expect(readIdentity({ ...CLAIMS, exp: 4_601 })).toBeUndefined();
-    expect(readIdentity({ ...CLAIMS, exp: 1_000 })).toBeUndefined();
-    expect(readIdentity({ ...CLAIMS, exp: 999 })).toBeUndefined();
+    expect(readIdentity({ ...CLAIMS, exp: 4_600 }, NOW)).toBeDefined();
+    expect(readIdentity({ ...CLAIMS, exp: 4_601 }, NOW)).toBeUndefined();
+    expect(readIdentity({ ...CLAIMS, exp: 1_000 }, NOW)).toBeUndefined();
+    expect(readIdentity({ ...CLAIMS, exp: 999 }, NOW)).toBeUndefined();
+  });
+
+  it('allows no end of more than an hour from now, but for a minute in which clocks may differ', () => {
+    expect(readIdentity({ ...CLAIMS, iat: 4_700, exp: 4_760 }, NOW)).toBeDefined();
+    expect(readIdentity({ ...CLAIMS, iat: 4_700, exp: 4_761 }, NOW)).toBeUndefined();
+  });
+
+  it('takes one audience, not a list with it', () => {
+    expect(readIdentity({ ...CLAIMS, aud: ['ratchet'] }, NOW)).toBeUndefined();
   });
 
   it.each(['sub', 'sid', 'jti', 'iat', 'exp', 'roles'])('refuses a missing or a strange %s', (claim) => {
     for (const value of [undefined, null, '', {}, true, Number.POSITIVE_INFINITY, 1_200.5, UUID.toUpperCase()]) {
-      expect(readIdentity({ ...CLAIMS, [claim]: value })).toBeUndefined();
+      expect(readIdentity({ ...CLAIMS, [claim]: value }, NOW)).toBeUndefined();
     }
   });
 });

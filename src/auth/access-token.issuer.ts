@@ -16,6 +16,15 @@ export class AccessTokenIssuer {
   ) {}
 
   /**
+   * To be asked before a session is changed: afterwards it would be too late to say that nothing was done.
+   *
+   * @throws TemporarilyUnavailableError when this instance cannot sign
+   */
+  requireKey(): void {
+    this.keys.signingKey();
+  }
+
+  /**
    * `iat` and `exp` are the database's time, taken in the statement that made or rotated the family; `exp` never passes
    * the family's end. There is no e-mail and no secret in it: anyone can decode it.
    *

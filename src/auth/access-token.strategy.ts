@@ -4,6 +4,7 @@ import { PassportStrategy } from '@nestjs/passport';
 import type { FastifyRequest } from 'fastify';
 import passport from 'passport';
 import { Strategy } from 'passport-jwt';
+import { Clock } from '../common/clock.js';
 import { Config } from '../config/config.js';
 import { KeysService } from '../keys/keys.service.js';
 import { readAccessTokenHeader, readIdentity } from './access-token.format.js';
@@ -23,7 +24,11 @@ export class AccessTokenStrategy extends PassportStrategy(Strategy) implements O
   /** Passport keeps one registry per process: two applications in it must not find each other's strategy. */
   readonly registeredName = `access-token-${randomUUID()}`;
 
-  constructor(keys: KeysService, config: Config) {
+  constructor(
+    keys: KeysService,
+    config: Config,
+    private readonly clock: Clock,
+  ) {
     super({
       jwtFromRequest: (request: unknown) => {
         const bearer = readBearerToken((request as FastifyRequest).raw);
@@ -48,7 +53,7 @@ export class AccessTokenStrategy extends PassportStrategy(Strategy) implements O
 
   /** @throws AccessTokenInvalidError */
   validate(claims: object): Identity {
-    const identity = readIdentity(claims);
+    const identity = readIdentity(claims, this.clock.now());
     if (identity === undefined) {
       throw new AccessTokenInvalidError('claims');
     }

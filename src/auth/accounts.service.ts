@@ -5,6 +5,7 @@ import type { RevokeReason } from '../tokens/tokens.types.js';
 import { InvalidCredentialsError, UserNotFoundError } from '../users/users.errors.js';
 import { UsersService } from '../users/users.service.js';
 import type { LockedUser } from '../users/users.types.js';
+import { AccessTokenIssuer } from './access-token.issuer.js';
 import type { Client, TokenPair } from './auth.types.js';
 import { SessionsService } from './sessions.service.js';
 
@@ -18,6 +19,7 @@ export class AccountsService {
     private readonly users: UsersService,
     private readonly tokens: TokensService,
     private readonly sessions: SessionsService,
+    private readonly issuer: AccessTokenIssuer,
     private readonly database: Database,
   ) {}
 
@@ -32,6 +34,7 @@ export class AccountsService {
     newPassword: string,
     client: Client,
   ): Promise<TokenPair> {
+    this.issuer.requireKey();
     for (let attempt = 1; attempt <= PASSWORD_CHANGE_ATTEMPTS; attempt += 1) {
       const { verifiedHash, newHash } = await this.users.prepareNewPassword(
         userId,

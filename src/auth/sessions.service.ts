@@ -26,6 +26,7 @@ export class SessionsService {
    * @throws InvalidCredentialsError, AccountDisabledError, TooManyAttemptsError, OverloadedError
    */
   async login(email: string, password: string, client: Client): Promise<TokenPair> {
+    this.issuer.requireKey();
     const { user, credentialVersion } = await this.users.verifyCredentials(email, password, client.network);
     const family = this.tokens.newFamily();
     const opened = await this.database.settle(() =>
@@ -52,6 +53,7 @@ export class SessionsService {
 
   /** @throws TooManyAttemptsError, and whatever `TokensService.refresh` does */
   async refresh(request: RefreshRequest & { readonly client: Client }): Promise<TokenPair> {
+    this.issuer.requireKey();
     const grant = await this.refusedTokens.admit(request.client.network, () => this.tokens.refresh(request));
     return this.tokenPair(grant);
   }

@@ -1,7 +1,7 @@
 import { bootFailureText } from '../boot.report.js';
 import { OutcomeUnknownError, ValidationFailedError } from '../common/domain.errors.js';
 import { messageOf } from '../common/is-error.js';
-import { isDatabaseUnavailable } from '../database/database.errors.js';
+import { isDatabaseUnavailable, isPermissionDenied } from '../database/database.errors.js';
 import { EmailTakenError, UserNotFoundError } from '../users/users.errors.js';
 import { CommandFailedError } from './command.errors.js';
 
@@ -24,6 +24,9 @@ export function failureText(error: unknown): string {
   }
   if (isDatabaseUnavailable(error)) {
     return `The database cannot be used, nothing was done: ${messageOf(error)}`;
+  }
+  if (isPermissionDenied(error)) {
+    return "The role of DATABASE_URL may not do this; nothing was done. Connect as the operator's, see postgres/roles.sql.";
   }
   return bootFailureText(error);
 }

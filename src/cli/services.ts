@@ -5,6 +5,7 @@ import { Config } from '../config/config.js';
 import { loadConfig } from '../config/config.loader.js';
 import { joinOrStartEmbeddedPostgres } from '../database/embedded/embedded-postgres.js';
 import { openDatabase } from '../database/open-database.js';
+import { KeyLifeCycle } from '../keys/key-life-cycle.service.js';
 import { createLogger } from '../logging/logger.js';
 import { NestLogger } from '../logging/nest.logger.js';
 import { prettyDestination } from '../logging/pretty.destination.js';
@@ -14,6 +15,7 @@ import { writeNotice } from './terminal.js';
 export interface Services {
   readonly users: UsersService;
   readonly accounts: AccountsService;
+  readonly keys: KeyLifeCycle;
   readonly config: Config;
 }
 
@@ -37,6 +39,7 @@ export async function withServices<T>(interrupted: AbortSignal, work: (services:
       return await work({
         users: context.get(UsersService, { strict: false }),
         accounts: context.get(AccountsService, { strict: false }),
+        keys: context.get(KeyLifeCycle, { strict: false }),
         config,
       });
     } finally {

@@ -1,20 +1,11 @@
 import type { User } from '../users/users.types.js';
+import { textTable } from './text-table.js';
 
 const HEADINGS = ['EMAIL', 'ID', 'STATUS', 'ROLES', 'CREATED'];
-const GAP = '  ';
 
 /** For people: one line per user under headings, columns as wide as their widest cell. */
 export function usersTable(users: readonly User[]): string {
-  const rows = [HEADINGS, ...users.map(cellsOf)];
-  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join(GAP)
-        .trimEnd(),
-    )
-    .join('\n');
+  return textTable([HEADINGS, ...users.map(cellsOf)]);
 }
 
 /** For programs: members named and written as the HTTP interface does. */

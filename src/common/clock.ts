@@ -12,3 +12,8 @@ export class Clock {
     return performance.now();
   }
 }
+
+/** The instant so many seconds after another one, or before it when they are negative. */
+export function addSeconds(instant: Date, seconds: number): Date {
+  return new Date(instant.getTime() + seconds * 1_000);
+}

@@ -58,9 +58,10 @@ describe('the configuration', () => {
     expect(config).toEqual({
       environment: 'development',
       logLevel: 'info',
-      http: { host: '127.0.0.1', port: 3000, trustedProxies: [], corsOrigins: [] },
+      http: { host: '127.0.0.1', port: 3000, trustedProxies: [], corsOrigins: [], hstsMaxAgeSeconds: 31_536_000 },
       database: { poolSize: 10, dataDir: join(directory, '.ratchet') },
       accessTokens: { issuer: 'http://localhost:3000', audience: 'ratchet', algorithm: 'ES256', ttlSeconds: 300 },
+      signingKeys: { rotationDays: 90, publicationSeconds: 86_400 },
       refreshTokens: {
         idleTtlSeconds: 1_209_600,
         ttlSeconds: 2_592_000,
@@ -86,6 +87,8 @@ describe('the configuration', () => {
       PORT: '0',
       JWT_ALGORITHM: 'RS256',
       ACCESS_TOKEN_TTL_SECONDS: '60',
+      SIGNING_KEY_ROTATION_DAYS: '30',
+      SIGNING_KEY_PUBLICATION_SECONDS: '7800',
       REFRESH_TOKEN_IDLE_TTL_SECONDS: '3600',
       REFRESH_TOKEN_TTL_SECONDS: '7200',
       REFRESH_GRACE_SECONDS: '10',
@@ -97,6 +100,7 @@ describe('the configuration', () => {
       CORS_ORIGINS: 'https://app.example.com',
       RATE_LIMITS: 'off',
       REDIS_URL: 'rediss://:hidden@redis.example.com:6380/2',
+      HSTS_MAX_AGE_SECONDS: '0',
       LOG_LEVEL: 'warn',
     });
     expect(config).toEqual({
@@ -107,6 +111,7 @@ describe('the configuration', () => {
         port: 0,
         trustedProxies: ['10.0.0.0/8', '::1'],
         corsOrigins: ['https://app.example.com'],
+        hstsMaxAgeSeconds: 0,
       },
       database: {
         url: production.DATABASE_URL,
@@ -116,6 +121,7 @@ describe('the configuration', () => {
       },
       secrets: { current: Buffer.from(secret), accepted: [Buffer.from(formerSecret)] },
       accessTokens: { issuer: 'https://auth.example.com', audience: 'api', algorithm: 'RS256', ttlSeconds: 60 },
+      signingKeys: { rotationDays: 30, publicationSeconds: 7_800 },
       refreshTokens: {
         idleTtlSeconds: 3600,
         ttlSeconds: 7200,
@@ -269,6 +275,16 @@ describe('variables that belong together', () => {
     ],
   ])('a lifetime never passes the one that contains it: %j', (env, problem) => {
     expect(problemsOf(env)).toEqual([problem]);
+  });
+
+  it('a signing key signs for longer than it is published before, or until it is told to stop', () => {
+    const publication = { SIGNING_KEY_PUBLICATION_SECONDS: '86400' };
+    expect(problemsOf({ ...publication, SIGNING_KEY_ROTATION_DAYS: '1' })).toEqual([
+      'SIGNING_KEY_ROTATION_DAYS must be 0 or longer than SIGNING_KEY_PUBLICATION_SECONDS',
+    ]);
+    for (const SIGNING_KEY_ROTATION_DAYS of ['0', '2']) {
+      expect(problemsOf({ ...publication, SIGNING_KEY_ROTATION_DAYS })).toEqual([]);
+    }
   });
 
   it('lifetimes may be equal', () => {

@@ -2,6 +2,8 @@ import { howToMakeASecret } from './auth-secret.policy.js';
 import type { Settings } from './config.settings.js';
 import { type ConfigVariable, configVariables } from './config.variables.js';
 
+const DAY_SECONDS = 86_400;
+
 /** What two or more variables must fulfil together. */
 interface ConfigRule {
   /** The rule is left out while one of these is malformed: its own problem says enough. */
@@ -20,6 +22,8 @@ const {
   nodeEnv,
   refreshTokenIdleTtlSeconds,
   refreshTokenTtlSeconds,
+  signingKeyPublicationSeconds,
+  signingKeyRotationDays,
 } = configVariables;
 
 const rules: readonly ConfigRule[] = [
@@ -46,6 +50,15 @@ const rules: readonly ConfigRule[] = [
   },
   notGreater(refreshTokenIdleTtlSeconds, refreshTokenTtlSeconds),
   notGreater(accessTokenTtlSeconds, refreshTokenIdleTtlSeconds),
+  {
+    // Otherwise a key would have to be published before the one before it signs.
+    concerns: [signingKeyRotationDays, signingKeyPublicationSeconds],
+    problem: 'SIGNING_KEY_ROTATION_DAYS must be 0 or longer than SIGNING_KEY_PUBLICATION_SECONDS',
+    isBroken: (settings) => {
+      const rotationSeconds = settings.get(signingKeyRotationDays) * DAY_SECONDS;
+      return rotationSeconds > 0 && rotationSeconds <= settings.get(signingKeyPublicationSeconds);
+    },
+  },
 ];
 
 /** @returns one problem for each rule that the settings break */

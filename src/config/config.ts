@@ -12,6 +12,7 @@ export abstract class Config {
   abstract readonly database: DatabaseConfig;
   abstract readonly secrets: SecretsConfig;
   abstract readonly accessTokens: AccessTokenConfig;
+  abstract readonly signingKeys: SigningKeyConfig;
   abstract readonly refreshTokens: RefreshTokenConfig;
   abstract readonly revocation: RevocationConfig;
   abstract readonly passwords: PasswordConfig;
@@ -26,6 +27,8 @@ export interface HttpConfig {
   readonly trustedProxies: readonly string[];
   /** Exact origins, e.g. `https://app.example.com`. */
   readonly corsOrigins: readonly string[];
+  /** 0 sends no `Strict-Transport-Security`. */
+  readonly hstsMaxAgeSeconds: number;
 }
 
 export interface DatabaseConfig {
@@ -51,6 +54,13 @@ export interface AccessTokenConfig {
   /** What new signing keys are made for. */
   readonly algorithm: JwtAlgorithm;
   readonly ttlSeconds: number;
+}
+
+export interface SigningKeyConfig {
+  /** How long a key signs; 0: until an operator rotates. */
+  readonly rotationDays: number;
+  /** How long a key is published before it signs: the longest that anybody caches the JWK Set. */
+  readonly publicationSeconds: number;
 }
 
 export interface RefreshTokenConfig {

@@ -28,7 +28,8 @@ export interface ConfigVariable<T> {
   readonly parser: Parser<T>;
 }
 
-const YEAR_SECONDS = 365 * 86_400;
+const DAY_SECONDS = 86_400;
+const YEAR_SECONDS = 365 * DAY_SECONDS;
 
 /**
  * Every environment variable the service reads, and the only place that says so: the start-up check, the table in the
@@ -109,7 +110,8 @@ export const configVariables = {
     name: 'JWT_ALGORITHM',
     isSecret: false,
     default: 'ES256',
-    meaning: 'What new signing keys are made for.',
+    meaning:
+      'What new signing keys are made for; a change takes effect when a key of the other kind has been published.',
     parser: oneOf<JwtAlgorithm>('ES256', 'RS256'),
   },
   accessTokenTtlSeconds: {
@@ -118,6 +120,20 @@ export const configVariables = {
     default: '300',
     meaning: 'Lifetime of an access token.',
     parser: integerBetween(30, 3600),
+  },
+  signingKeyRotationDays: {
+    name: 'SIGNING_KEY_ROTATION_DAYS',
+    isSecret: false,
+    default: '90',
+    meaning: 'How long a signing key signs before the next one takes over; 0 is until `npm run keys -- rotate`.',
+    parser: integerBetween(0, 3650),
+  },
+  signingKeyPublicationSeconds: {
+    name: 'SIGNING_KEY_PUBLICATION_SECONDS',
+    isSecret: false,
+    default: '86400',
+    meaning: 'How long a key is published before it signs: the longest that a gateway or backend caches the JWK Set.',
+    parser: integerBetween(7_800, 30 * DAY_SECONDS),
   },
   refreshTokenIdleTtlSeconds: {
     name: 'REFRESH_TOKEN_IDLE_TTL_SECONDS',
@@ -196,6 +212,14 @@ export const configVariables = {
     whenUnset: 'the database',
     meaning: 'The Redis in which wrong passwords and registrations are counted, over all instances together.',
     parser: redisUrl,
+  },
+  hstsMaxAgeSeconds: {
+    name: 'HSTS_MAX_AGE_SECONDS',
+    isSecret: false,
+    default: '31536000',
+    meaning:
+      'For how long browsers insist on TLS once they have seen it (`Strict-Transport-Security`); 0 does not ask.',
+    parser: integerBetween(0, 2 * YEAR_SECONDS),
   },
   logLevel: {
     name: 'LOG_LEVEL',

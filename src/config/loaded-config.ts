@@ -10,6 +10,7 @@ export class LoadedConfig extends Config {
   readonly database;
   readonly secrets;
   readonly accessTokens;
+  readonly signingKeys;
   readonly refreshTokens;
   readonly revocation;
   readonly passwords;
@@ -26,6 +27,7 @@ export class LoadedConfig extends Config {
       port: settings.get(variables.port),
       trustedProxies: settings.get(variables.trustedProxies) ?? [],
       corsOrigins: settings.get(variables.corsOrigins) ?? [],
+      hstsMaxAgeSeconds: settings.get(variables.hstsMaxAgeSeconds),
     };
     this.database = {
       ...(url === undefined ? {} : { url }),
@@ -42,6 +44,10 @@ export class LoadedConfig extends Config {
       audience: settings.get(variables.jwtAudience),
       algorithm: settings.get(variables.jwtAlgorithm),
       ttlSeconds: settings.get(variables.accessTokenTtlSeconds),
+    };
+    this.signingKeys = {
+      rotationDays: settings.get(variables.signingKeyRotationDays),
+      publicationSeconds: settings.get(variables.signingKeyPublicationSeconds),
     };
     this.refreshTokens = {
       idleTtlSeconds: settings.get(variables.refreshTokenIdleTtlSeconds),

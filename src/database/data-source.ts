@@ -4,6 +4,8 @@ import { RefreshTokenFamilyEntity } from '../tokens/refresh-token-family.entity.
 import { UserEntity } from '../users/user.entity.js';
 import { CreateCoreTables1764000000000 } from './migrations/1764000000000-create-core-tables.js';
 import { CreateRateLimits1764100000000 } from './migrations/1764100000000-create-rate-limits.js';
+import { OneKeySigns1764200000000 } from './migrations/1764200000000-one-key-signs.js';
+import { SilentLogger } from './silent.logger.js';
 
 /** The server cancels a statement after this long, so that one whose client has given up cannot act late. */
 const STATEMENT_TIMEOUT_MS = 5_000;
@@ -38,10 +40,11 @@ export function createDataSource({ url, poolSize, use }: DataSourceSettings): Da
     applicationName: 'ratchet',
     connectTimeoutMS: CONNECT_TIMEOUT_MS,
     entities: [UserEntity, RefreshTokenFamilyEntity, SigningKeyEntity],
-    migrations: [CreateCoreTables1764000000000, CreateRateLimits1764100000000],
+    migrations: [CreateCoreTables1764000000000, CreateRateLimits1764100000000, OneKeySigns1764200000000],
     migrationsTableName: 'schema_migrations',
     installExtensions: false,
     logging: false,
+    logger: new SilentLogger(),
     // The pool replaces a lost idle connection by itself; whoever used a lost one gets the error.
     poolErrorHandler: () => undefined,
     extra: EXTRA_POOL_OPTIONS[use],

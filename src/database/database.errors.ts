@@ -60,8 +60,22 @@ export function isDatabaseUnavailable(error: unknown): boolean {
 
 /** Whether a unique constraint of this name refused the row. */
 export function isUniqueViolation(error: unknown, constraint: string): boolean {
-  const driverError = isError(error) && 'driverError' in error ? error.driverError : error;
+  const driverError = driverErrorOf(error);
   return driverError instanceof DatabaseError && driverError.code === '23505' && driverError.constraint === constraint;
+}
+
+/**
+ * Whether the role may not do what a statement asks: insufficient privilege, or, where it may use no schema at all, no
+ * schema to create in.
+ */
+export function isPermissionDenied(error: unknown): boolean {
+  const driverError = driverErrorOf(error);
+  return driverError instanceof DatabaseError && (driverError.code === '42501' || driverError.code === '3F000');
+}
+
+/** TypeORM wraps what the driver threw. */
+function driverErrorOf(error: unknown): unknown {
+  return isError(error) && 'driverError' in error ? error.driverError : error;
 }
 
 function codeOf(error: Error): string {

@@ -5,6 +5,7 @@ import type { DataSource, EntityTarget, ObjectLiteral, Repository } from 'typeor
 import { Clock } from '../common/clock.js';
 import { OutcomeUnknownError, TemporarilyUnavailableError } from '../common/domain.errors.js';
 import { ConnectionLostError, translateStatementError } from './database.errors.js';
+import { dueMigrations } from './due-migrations.js';
 
 /** What a repository may do inside a transaction. */
 export interface Transaction {
@@ -118,8 +119,11 @@ export class Database implements OnApplicationShutdown {
   /** Whether every migration this build knows has been applied. */
   async isSchemaCurrent(): Promise<boolean> {
     const applied = await this.query<{ name: string }>('select name from schema_migrations');
-    const names = new Set(applied.map((row) => row.name));
-    return this.dataSource.migrations.every((migration) => names.has(migration.name ?? migration.constructor.name));
+    const due = dueMigrations(
+      this.dataSource,
+      applied.map(({ name }) => name),
+    );
+    return due.length === 0;
   }
 
   async onApplicationShutdown(): Promise<void> {

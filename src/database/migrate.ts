@@ -3,7 +3,7 @@ import { type DataSource, MigrationExecutor } from 'typeorm';
 import { createDataSource } from './data-source.js';
 
 /** Any number that nothing else in this database locks. */
-const MIGRATION_LOCK_KEY = 7_246_824_001;
+export const MIGRATION_LOCK_KEY = 7_246_824_001;
 
 /**
  * Brings the schema up to date. Any number of instances may call it at the same time on one database: an advisory lock,

@@ -1,10 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
 import type { DatabaseConfig } from '../config/config.js';
-import { isDatabaseUnavailable } from './database.errors.js';
+import { isDatabaseUnavailable, isPermissionDenied } from './database.errors.js';
 import { DatabaseAddress } from './database.types.js';
+import { listDueMigrations } from './due-migrations.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded/embedded-postgres.js';
 import { migrateDatabase } from './migrate.js';
+import { listMissingPrivileges } from './service-privileges.js';
 
 /** How long a database may take to come up beside the service, as containers started together do. */
 const LONGEST_WAIT_MS = 60_000;
@@ -27,7 +29,8 @@ export interface OpenDatabase {
 }
 
 /**
- * Finds the configured database, or starts the embedded one by `startEmbedded`, and brings its schema up to date.
+ * Finds the configured database, or starts the embedded one by `startEmbedded`, and brings its schema up to date. Where
+ * the schema is up to date already, a role that may not change it will do.
  *
  * @throws DatabaseUnusableError, and the errors of the embedded server; nothing is left running then
  */
@@ -52,8 +55,51 @@ export async function openDatabase(
   }
   const address = { url: config.url, directUrl: config.directUrl ?? config.url };
   await requireUsableServer(address.directUrl, report, shutdown);
-  await migrateDatabase(address.directUrl);
+  await bringSchemaUpToDate(address.directUrl);
+  await requirePrivileges(address.url);
   return { address, close: () => Promise.resolve() };
+}
+
+/**
+ * Tries what is due with any role: one that may not migrate waits for the lock all the same, and so for a migrator that
+ * is at work, and finds nothing left to do then.
+ */
+async function bringSchemaUpToDate(directUrl: string): Promise<void> {
+  let due: readonly string[] = [];
+  try {
+    due = await listDueMigrations(directUrl);
+    if (due.length > 0) {
+      await migrateDatabase(directUrl);
+    }
+  } catch (error) {
+    if (!isPermissionDenied(error)) {
+      throw error;
+    }
+    if (due.length === 0) {
+      throw missingPrivilegesError(['select on schema_migrations'], { cause: error });
+    }
+    throw new DatabaseUnusableError(
+      `The role of DATABASE_URL may not change the schema, and the database lacks ${due.join(', ')}. Run "npm run ` +
+        'migration:run" (in the image: "node dist/cli/migration.js run") as the role that owns the schema, and ' +
+        'postgres/grants.sql after it.',
+      { cause: error },
+    );
+  }
+}
+
+async function requirePrivileges(url: string): Promise<void> {
+  const missing = await listMissingPrivileges(url);
+  if (missing.length > 0) {
+    throw missingPrivilegesError(missing);
+  }
+}
+
+function missingPrivilegesError(missing: readonly string[], options?: ErrorOptions): DatabaseUnusableError {
+  return new DatabaseUnusableError(
+    `The role of DATABASE_URL lacks privileges: ${missing.join(', ')}. Run postgres/grants.sql as the role that owns ` +
+      'the schema.',
+    options,
+  );
 }
 
 /**

@@ -1,6 +1,8 @@
 export interface HttpLimits {
   /** The header section, together with the request line. */
   readonly maxHeaderBytes: number;
+  /** Of one request; a request with as many is refused. */
+  readonly maxHeaderCount: number;
   readonly headersTimeoutMs: number;
   /** From the first byte of a request to the last of its body. */
   readonly requestTimeoutMs: number;
@@ -16,6 +18,7 @@ export interface HttpLimits {
 
 export const DEFAULT_HTTP_LIMITS: HttpLimits = {
   maxHeaderBytes: 16 * 1024,
+  maxHeaderCount: 256,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 15_000,
   timeoutCheckIntervalMs: 2_000,

@@ -4,12 +4,18 @@ import type { Logger } from 'pino';
 import { MalformedRequestError } from '../common/domain.errors.js';
 import { HeadersTooLargeError } from './http.errors.js';
 import { writeProblem } from './problem.js';
+import type { EdgeHeaders } from './response-headers.js';
 
 /**
  * Answers bytes that are not an HTTP request. A request that came too slowly is cut without an answer, which a client
  * treats as a lost connection and retries; the contract has no code for it.
  */
-export function answerParserError(error: NodeJS.ErrnoException, socket: Socket, logger: Logger): void {
+export function answerParserError(
+  error: NodeJS.ErrnoException,
+  socket: Socket,
+  logger: Logger,
+  edgeHeaders: EdgeHeaders,
+): void {
   if (error.code === 'ECONNRESET' || error.code === 'ERR_HTTP_REQUEST_TIMEOUT' || !socket.writable) {
     socket.destroy();
     return;
@@ -21,5 +27,5 @@ export function answerParserError(error: NodeJS.ErrnoException, socket: Socket, 
     { code: problem.code, reason: error.code, request_id: requestId, ip: socket.remoteAddress },
     'request refused',
   );
-  writeProblem(socket, problem, requestId);
+  writeProblem(socket, problem, requestId, edgeHeaders);
 }

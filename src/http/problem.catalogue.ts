@@ -97,7 +97,7 @@ export const PROBLEM_CATALOGUE: Readonly<Record<ProblemCode, ProblemDefinition>>
   headers_too_large: {
     status: 431,
     title: 'Headers too large',
-    detail: 'The header section of the request is larger than 16 KiB.',
+    detail: 'The header section of the request is larger than 16 KiB, or has more than 255 headers.',
   },
   email_taken: {
     status: 409,

@@ -7,6 +7,7 @@ import { toDomainError } from './error-translation.js';
 import { InternalError } from './http.errors.js';
 import { sendProblem } from './problem.js';
 import { PROBLEM_CATALOGUE } from './problem.catalogue.js';
+import type { EdgeHeaders } from './response-headers.js';
 
 /**
  * Turns everything that is thrown into one documented problem, and logs it once: our failures as errors, the client's
@@ -14,7 +15,10 @@ import { PROBLEM_CATALOGUE } from './problem.catalogue.js';
  */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
-  constructor(private readonly logger: Logger) {}
+  constructor(
+    private readonly logger: Logger,
+    private readonly edgeHeaders: EdgeHeaders,
+  ) {}
 
   catch(exception: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
@@ -30,7 +34,7 @@ export class ProblemFilter implements ExceptionFilter {
       reply.raw.destroy();
       return;
     }
-    sendProblem(reply, error);
+    sendProblem(reply, error, this.edgeHeaders);
   }
 
   private log(error: DomainError, requestId: string): void {

@@ -5,7 +5,7 @@ import type { DomainError, FieldError, ProblemCode } from '../common/domain.erro
 import { ValidationFailedError } from '../common/domain.errors.js';
 import { MethodNotAllowedError } from './http.errors.js';
 import { PROBLEM_CATALOGUE } from './problem.catalogue.js';
-import { edgeHeaders } from './response-headers.js';
+import type { EdgeHeaders } from './response-headers.js';
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 
@@ -59,7 +59,7 @@ export function toProblem(error: DomainError, requestId: string): Problem {
 }
 
 /** Answers a request that Fastify knows. The body is bytes because Fastify would add a `charset` to a string. */
-export function sendProblem(reply: FastifyReply, error: DomainError): void {
+export function sendProblem(reply: FastifyReply, error: DomainError, edgeHeaders: EdgeHeaders): void {
   const { status, headers, body } = toProblem(error, reply.request.id);
   void reply
     .code(status)
@@ -68,7 +68,7 @@ export function sendProblem(reply: FastifyReply, error: DomainError): void {
 }
 
 /** Answers on a connection whose bytes never became a request, and closes it. */
-export function writeProblem(socket: Duplex, error: DomainError, requestId: string): void {
+export function writeProblem(socket: Duplex, error: DomainError, requestId: string, edgeHeaders: EdgeHeaders): void {
   const { status, headers, body } = toProblem(error, requestId);
   const payload = JSON.stringify(body);
   const lines = Object.entries({

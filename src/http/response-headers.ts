@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import type { HttpConfig } from '../config/config.js';
 
 const ACCEPTABLE_REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
@@ -13,13 +14,23 @@ export function requestIdFor(request: Pick<IncomingMessage, 'headers'>): string 
   return typeof offered === 'string' && ACCEPTABLE_REQUEST_ID.test(offered) ? offered : randomUUID();
 }
 
-/** What every answer carries, problem or not. */
-export function edgeHeaders(requestId: string): Record<string, string> {
-  return { 'x-content-type-options': 'nosniff', 'x-request-id': requestId };
+/** The headers of an answer that has this request id. */
+export type EdgeHeaders = (requestId: string) => Readonly<Record<string, string>>;
+
+/**
+ * What every answer carries, problem or not. HSTS speaks for this host only, because its subdomains are not ours to
+ * decide about; over plain HTTP a browser ignores it (RFC 6797 section 8.1), so it needs no knowledge of who ends TLS.
+ */
+export function edgeHeadersOf({ hstsMaxAgeSeconds }: Pick<HttpConfig, 'hstsMaxAgeSeconds'>): EdgeHeaders {
+  const constant = {
+    'x-content-type-options': 'nosniff',
+    ...(hstsMaxAgeSeconds > 0 && { 'strict-transport-security': `max-age=${hstsMaxAgeSeconds}` }),
+  };
+  return (requestId) => ({ ...constant, 'x-request-id': requestId });
 }
 
 /** Nothing is cached unless its route says so: almost every answer carries or concerns a credential. */
-export function addResponseHeaders(instance: FastifyInstance): void {
+export function addResponseHeaders(instance: FastifyInstance, edgeHeaders: EdgeHeaders): void {
   instance.addHook('onSend', (request, reply, payload, done) => {
     reply.headers(edgeHeaders(request.id));
     if (!reply.hasHeader('cache-control')) {

@@ -43,6 +43,15 @@ describe('BodyValidationPipe', () => {
     );
   });
 
+  it.each(['toString', 'constructor', 'hasOwnProperty', '__proto__', 'prototype', '__defineGetter__'])(
+    'finds a member %s unknown, although objects or classes have something of that name',
+    async (name) => {
+      expect(await errorsOf(JSON.parse(`{"items":[],"${name}":1}`))).toEqual([
+        { field: name, message: 'is not a member of this request' },
+      ]);
+    },
+  );
+
   it('keeps the name of an unknown member short', async () => {
     expect(await errorsOf({ items: [], ['x'.repeat(5000)]: 1 })).toEqual([
       { field: 'x'.repeat(100), message: 'is not a member of this request' },

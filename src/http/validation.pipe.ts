@@ -4,6 +4,7 @@ import { ValidationFailedError } from '../common/domain.errors.js';
 import type { FieldError } from '../common/domain.errors.js';
 
 const MAX_FIELD_LENGTH = 100;
+const UNKNOWN_MEMBER = 'is not a member of this request';
 
 /**
  * Lets through what is exactly of the documented shape: no unknown members, no values of another type. One message
@@ -23,16 +24,30 @@ export class BodyValidationPipe extends ValidationPipe {
   }
 
   override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+    if (metadata.type !== 'body' || value === undefined) {
+      return super.transform(value, metadata);
+    }
     // Nest validates `null` as an empty object, which passes wherever every member is optional.
-    if (metadata.type === 'body' && value !== undefined && !isJsonObject(value)) {
+    if (!isJsonObject(value)) {
       throw new ValidationFailedError([{ field: 'body', message: 'must be a JSON object' }]);
     }
-    return super.transform(value, metadata);
+    const received = Object.keys(value);
+    const body: unknown = await super.transform(value, metadata);
+    refuseDroppedMembers(received, body);
+    return body;
   }
 }
 
-function isJsonObject(value: unknown): boolean {
+function isJsonObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Nest and class-transformer drop `constructor`, `toString` and the like before anybody could find them unknown. */
+function refuseDroppedMembers(received: readonly string[], body: unknown): void {
+  const dropped = received.filter((name) => !isJsonObject(body) || !Object.hasOwn(body, name));
+  if (dropped.length > 0) {
+    throw new ValidationFailedError(dropped.map((field) => ({ field, message: UNKNOWN_MEMBER })));
+  }
 }
 
 function fieldErrors(error: ValidationError, parentPath = ''): FieldError[] {
@@ -41,7 +56,7 @@ function fieldErrors(error: ValidationError, parentPath = ''): FieldError[] {
   const own = Object.entries(error.constraints ?? {}).map(([constraint, message]) => ({
     // The name of an unknown member is the client's, and may be of any length.
     field: path.slice(0, MAX_FIELD_LENGTH),
-    message: constraint === 'whitelistValidation' ? 'is not a member of this request' : message,
+    message: constraint === 'whitelistValidation' ? UNKNOWN_MEMBER : message,
   }));
   return [...own, ...(error.children ?? []).flatMap((child) => fieldErrors(child, path))];
 }

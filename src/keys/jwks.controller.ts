@@ -17,10 +17,14 @@ export class JwksController {
     summary: 'Public keys of access tokens',
     description:
       'A JWK Set (RFC 7517). Verify access tokens with the key that their `kid` names, and only with the `alg` that ' +
-      'stands beside it.',
+      'stands beside it. A key is published for a day before it signs unless configured otherwise, so a set may be cached ' +
+      'for that long.',
   })
   @ApiProduces('application/jwk-set+json')
-  @ApiOkResponse({ type: JwkSetDto, description: 'Every key that verifies a token that is still good.' })
+  @ApiOkResponse({
+    type: JwkSetDto,
+    description: 'Every key that verifies a good token, and the one that will sign next.',
+  })
   @ApiResponse({ status: 304, description: 'The set is still the one that `If-None-Match` names.' })
   jwks(@Headers('if-none-match') ifNoneMatch: string | undefined, @Res() reply: FastifyReply): void {
     const { body, entityTag } = this.keys.publishedKeys();

@@ -1,11 +1,34 @@
-/** Refuses the start: with an unreadable key, making a new one would sign every user out behind the operator's back. */
-export class SigningKeyUnreadableError extends Error {
+/** A stored key that this process may not trust. Refuses the start, and is left out by an instance that runs. */
+export abstract class UntrustedSigningKeyError extends Error {
+  constructor(
+    readonly kid: string,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** With an unreadable key, making a new one would sign every user out behind the operator's back. */
+export class SigningKeyUnreadableError extends UntrustedSigningKeyError {
   constructor(kid: string, options?: ErrorOptions) {
     super(
+      kid,
       `The signing key ${kid} in the database cannot be decrypted with AUTH_SECRET or any of AUTH_SECRET_ACCEPTED. ` +
         'Start with the secret it was encrypted under, listed in AUTH_SECRET_ACCEPTED if need be.',
       options,
     );
-    this.name = 'SigningKeyUnreadableError';
+  }
+}
+
+/** Somebody who can write to the database has put another public half in the place of this one. */
+export class SigningKeyAlteredError extends UntrustedSigningKeyError {
+  constructor(kid: string) {
+    super(
+      kid,
+      `The public half of the signing key ${kid} in the database is not the one that its id names: the row has been ` +
+        'altered. Find out by whom, then delete the row; the service makes a new key when none is left.',
+    );
   }
 }

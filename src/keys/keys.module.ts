@@ -1,12 +1,15 @@
 import { Module } from '@nestjs/common';
+import { KeyLifeCycle } from './key-life-cycle.service.js';
+import { KeyRotation } from './key-rotation.service.js';
 import { JwksController } from './jwks.controller.js';
 import { KeysRepository } from './keys.repository.js';
 import { KeysService } from './keys.service.js';
+import { SigningKeyVault } from './signing-key.vault.js';
 
-/** The signing keys of access tokens: stored encrypted, shared by all instances, published as a JWK Set. */
+/** The signing keys of access tokens: stored encrypted, shared by all instances, published as a JWK Set, rotated. */
 @Module({
   controllers: [JwksController],
-  providers: [KeysRepository, KeysService],
-  exports: [KeysService],
+  providers: [KeysRepository, SigningKeyVault, KeyLifeCycle, KeysService, KeyRotation],
+  exports: [KeysService, KeyLifeCycle],
 })
 export class KeysModule {}

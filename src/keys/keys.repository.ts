@@ -1,22 +1,35 @@
 import { Injectable } from '@nestjs/common';
-import type { JwtAlgorithm } from '../config/config.js';
 import { Database, type Transaction } from '../database/database.service.js';
-import type { PublicJwk } from './keys.types.js';
-import { SigningKeyEntity } from './signing-key.entity.js';
+import type { StoredKey, StoredKeys } from './keys.types.js';
 
 /** Any number that nothing else in this database locks. */
 const KEYS_LOCK_KEY = 7_246_824_003;
 
-/** The only place with SQL on `signing_keys`. */
+/** Joined to the clock, which is there without any key too, so that one look tells both. */
+const READ_KEYS = `
+  select clock.read_at as "readAt", kid, algorithm, status, public_jwk as "publicJwk",
+    private_key_encrypted as "privateKeyEncrypted", encryption_key_id as "encryptionKeyId",
+    created_at as "createdAt", activated_at as "activatedAt", retiring_at as "retiringAt"
+  from (select clock_timestamp() as read_at) as clock left join signing_keys on true
+  order by created_at, kid`;
+
+type KeyOrNone = StoredKey | { readonly kid: null };
+
+/** The only place with SQL on `signing_keys`. Every change is made under one lock, at one instant of the database's. */
 @Injectable()
 export class KeysRepository {
   constructor(private readonly database: Database) {}
 
-  listKeys(): Promise<SigningKeyEntity[]> {
-    return this.database.repository(SigningKeyEntity).find({ order: { createdAt: 'ASC', kid: 'ASC' } });
+  async readKeys(from: Transaction = this.database): Promise<StoredKeys> {
+    const rows = await from.query<KeyOrNone & { readonly readAt: Date }>(READ_KEYS);
+    const [first] = rows;
+    if (first === undefined) {
+      throw new Error('the database did not tell its time');
+    }
+    return { keys: rows.filter((row) => row.kid !== null), readAt: first.readAt };
   }
 
-  /** Runs `work` while no other instance can change the set of keys. */
+  /** Runs `work` while no other instance can change the set of keys; waits for one that does. */
   withKeysLocked<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
     return this.database.transaction(async (transaction) => {
       await transaction.query('select pg_advisory_xact_lock($1)', [KEYS_LOCK_KEY]);
@@ -24,28 +37,58 @@ export class KeysRepository {
     });
   }
 
-  async hasActiveKey(transaction: Transaction, algorithm: JwtAlgorithm): Promise<boolean> {
-    const rows = await transaction.query(`select 1 from signing_keys where algorithm = $1 and status = 'active'`, [
-      algorithm,
-    ]);
-    return rows.length > 0;
+  /**
+   * As `withKeysLocked`, for what another instance does as well: does not wait for it. The lock is of the transaction,
+   * so it works behind a pooler and dies with its holder.
+   *
+   * @returns undefined when another instance holds the lock
+   */
+  tryWithKeysLocked<T>(work: (transaction: Transaction) => Promise<T>): Promise<T | undefined> {
+    return this.database.transaction(async (transaction) => {
+      const [lock] = await transaction.query<{ is_ours: boolean }>('select pg_try_advisory_xact_lock($1) as is_ours', [
+        KEYS_LOCK_KEY,
+      ]);
+      return lock?.is_ours === true ? work(transaction) : undefined;
+    });
   }
 
-  async insertActiveKey(
+  async insertNextKey(
     transaction: Transaction,
-    key: {
-      readonly kid: string;
-      readonly algorithm: JwtAlgorithm;
-      readonly publicJwk: PublicJwk;
-      readonly privateKeyEncrypted: Buffer;
-      readonly encryptionKeyId: number;
-    },
+    key: Pick<StoredKey, 'kid' | 'algorithm' | 'publicJwk' | 'privateKeyEncrypted' | 'encryptionKeyId'>,
+    at: Date,
   ): Promise<void> {
     await transaction.query(
       `insert into signing_keys
-         (kid, algorithm, status, public_jwk, private_key_encrypted, encryption_key_id, activated_at)
-       values ($1, $2, 'active', $3, $4, $5, now())`,
-      [key.kid, key.algorithm, JSON.stringify(key.publicJwk), key.privateKeyEncrypted, key.encryptionKeyId],
+         (kid, algorithm, status, public_jwk, private_key_encrypted, encryption_key_id, created_at)
+       values ($1, $2, 'next', $3, $4, $5, $6)`,
+      [key.kid, key.algorithm, JSON.stringify(key.publicJwk), key.privateKeyEncrypted, key.encryptionKeyId, at],
+    );
+  }
+
+  /** The key that has signed so far retires first, because one key signs and no two do. */
+  async activateKey(transaction: Transaction, kid: string, at: Date): Promise<void> {
+    await transaction.query(`update signing_keys set status = 'retiring', retiring_at = $1 where status = 'active'`, [
+      at,
+    ]);
+    await transaction.query(`update signing_keys set status = 'active', activated_at = $2 where kid = $1`, [kid, at]);
+  }
+
+  async withdrawKey(transaction: Transaction, kid: string, at: Date): Promise<void> {
+    await transaction.query(`update signing_keys set status = 'retiring', retiring_at = $2 where kid = $1`, [kid, at]);
+  }
+
+  async deleteKey(transaction: Transaction, kid: string): Promise<void> {
+    await transaction.query('delete from signing_keys where kid = $1', [kid]);
+  }
+
+  async replacePrivateKey(
+    transaction: Transaction,
+    kid: string,
+    sealed: Pick<StoredKey, 'privateKeyEncrypted' | 'encryptionKeyId'>,
+  ): Promise<void> {
+    await transaction.query(
+      'update signing_keys set private_key_encrypted = $2, encryption_key_id = $3 where kid = $1',
+      [kid, sealed.privateKeyEncrypted, sealed.encryptionKeyId],
     );
   }
 }

@@ -1,16 +1,16 @@
 import { createHash, createPublicKey } from 'node:crypto';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { TemporarilyUnavailableError } from '../common/domain.errors.js';
 import { messageOf } from '../common/is-error.js';
-import { ServerKeys } from '../common/server-keys.js';
 import { Config } from '../config/config.js';
-import { SigningKeyUnreadableError } from './keys.errors.js';
+import { KeyLifeCycle } from './key-life-cycle.service.js';
+import { type KeySettings, keySettingsOf, standsInUntil } from './key-rotation.policy.js';
+import { UntrustedSigningKeyError } from './keys.errors.js';
 import { KeysRepository } from './keys.repository.js';
-import type { JwkSet, SigningKey, VerificationKey } from './keys.types.js';
-import { decryptPrivateKey, encryptPrivateKey } from './signing-key.cipher.js';
-import type { SigningKeyEntity } from './signing-key.entity.js';
-import { generateSigningKey } from './signing-key.generator.js';
+import type { JwkSet, SigningKey, StoredKey, StoredKeys, VerificationKey } from './keys.types.js';
+import { SigningKeyVault } from './signing-key.vault.js';
 
-/** How soon an instance learns of a key that another one made. */
+/** How soon an instance learns of a key that another one made; the policy gives it time for two attempts. */
 const RELOAD_INTERVAL_MS = 10_000;
 
 /**
@@ -20,32 +20,32 @@ const RELOAD_INTERVAL_MS = 10_000;
 @Injectable()
 export class KeysService implements OnModuleInit, OnApplicationShutdown {
   private readonly logger = new Logger(KeysService.name);
+  private readonly settings: KeySettings;
   private keys: ReadonlyMap<string, SigningKey> = new Map();
   private signer: SigningKey | undefined;
   private published: PublishedKeys = publish([]);
+  private untrusted: ReadonlySet<string> = new Set();
+  private loading: Promise<unknown> = Promise.resolve();
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly repository: KeysRepository,
-    private readonly serverKeys: ServerKeys,
-    private readonly config: Config,
-  ) {}
+    private readonly lifeCycle: KeyLifeCycle,
+    private readonly vault: SigningKeyVault,
+    config: Config,
+  ) {
+    this.settings = keySettingsOf(config);
+  }
 
-  /** @throws SigningKeyUnreadableError when a stored key cannot be decrypted: the service does not start without it */
+  /** @throws UntrustedSigningKeyError when a stored key cannot be decrypted or has been altered: the service does not start with it */
   async onModuleInit(): Promise<void> {
-    await this.load();
+    await this.loadWhole();
     if (this.signer === undefined) {
-      await this.createFirstKey();
-      await this.load();
+      await this.lifeCycle.ensureActiveKey();
+      await this.loadWhole();
     }
     this.timer = setInterval(() => {
-      this.load().catch((error: unknown) => {
-        this.logger.warn({
-          event: 'keys_not_reloaded',
-          msg: 'the signing keys could not be reloaded',
-          reason: messageOf(error),
-        });
-      });
+      void this.reloadQuietly();
     }, RELOAD_INTERVAL_MS).unref();
   }
 
@@ -53,10 +53,14 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
     clearInterval(this.timer);
   }
 
-  /** The active key of the configured algorithm. */
+  /**
+   * The active key, whatever its algorithm. Where this instance cannot decrypt that one, the key before it for a while.
+   *
+   * @throws TemporarilyUnavailableError when there is none that this instance can sign with
+   */
   signingKey(): SigningKey {
     if (this.signer === undefined) {
-      throw new Error('no signing key has been loaded');
+      throw new TemporarilyUnavailableError('no signing key can be used');
     }
     return this.signer;
   }
@@ -75,50 +79,87 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
     return this.published;
   }
 
-  private async load(): Promise<void> {
-    const rows = await this.repository.listKeys();
-    const known = this.keys;
-    const keys = new Map(rows.map((row) => [row.kid, known.get(row.kid) ?? this.decrypt(row)]));
-    const active = rows.find((row) => row.status === 'active' && row.algorithm === this.config.accessTokens.algorithm);
-    this.keys = keys;
-    this.signer = active === undefined ? undefined : keys.get(active.kid);
-    this.published = publish(rows);
-  }
-
-  /** Instances that start together on an empty database end up with one key: the lock lets the first one make it. */
-  private async createFirstKey(): Promise<void> {
-    const { algorithm } = this.config.accessTokens;
-    const { kid, privateKey, publicJwk } = await generateSigningKey(algorithm);
-    await this.repository.withKeysLocked(async (transaction) => {
-      if (!(await this.repository.hasActiveKey(transaction, algorithm))) {
-        const { id, signingKeyEncryptionKey } = this.serverKeys.current;
-        await this.repository.insertActiveKey(transaction, {
-          kid,
-          algorithm,
-          publicJwk,
-          privateKeyEncrypted: encryptPrivateKey(privateKey, kid, signingKeyEncryptionKey),
-          encryptionKeyId: id,
-        });
-        this.logger.log({ event: 'signing_key_created', msg: 'created the first signing key', kid, algorithm });
-      }
-    });
-  }
-
-  private decrypt(row: SigningKeyEntity): SigningKey {
-    const serverKey = this.serverKeys.find(row.encryptionKeyId);
-    if (serverKey === undefined) {
-      throw new SigningKeyUnreadableError(row.kid);
+  /**
+   * Takes over the keys as they are in the database. A new one that cannot be trusted is logged, and neither verifies nor
+   * is published; one that this instance knows already stays as it is.
+   */
+  async reload(): Promise<void> {
+    for (const error of await this.load()) {
+      this.logger.error({ event: 'signing_key_untrusted', msg: error.message, kid: error.kid });
     }
+  }
+
+  private async reloadQuietly(): Promise<void> {
     try {
-      return {
-        kid: row.kid,
-        algorithm: row.algorithm,
-        publicKey: createPublicKey({ key: { ...row.publicJwk }, format: 'jwk' }),
-        privateKey: decryptPrivateKey(row.privateKeyEncrypted, row.kid, serverKey.signingKeyEncryptionKey),
-      };
+      await this.reload();
     } catch (error) {
-      throw new SigningKeyUnreadableError(row.kid, { cause: error });
+      this.logger.warn({
+        event: 'keys_not_reloaded',
+        msg: 'the signing keys could not be reloaded',
+        reason: messageOf(error),
+      });
     }
+  }
+
+  private async loadWhole(): Promise<void> {
+    const [error] = await this.load();
+    if (error !== undefined) {
+      throw error;
+    }
+  }
+
+  /**
+   * One at a time, so that an older view of the keys never takes the place of a newer one.
+   *
+   * @returns what has become unreadable since the last time
+   */
+  private load(): Promise<readonly UntrustedSigningKeyError[]> {
+    const loaded = this.loading.then(async () => this.take(await this.repository.readKeys()));
+    this.loading = loaded.catch(() => undefined);
+    return loaded;
+  }
+
+  private take(stored: StoredKeys): readonly UntrustedSigningKeyError[] {
+    const trusted: SigningKey[] = [];
+    const errors: UntrustedSigningKeyError[] = [];
+    for (const row of stored.keys) {
+      try {
+        trusted.push(this.keys.get(row.kid) ?? this.open(row));
+      } catch (error) {
+        if (!(error instanceof UntrustedSigningKeyError)) {
+          throw error;
+        }
+        errors.push(error);
+      }
+    }
+    const fresh = errors.filter(({ kid }) => !this.untrusted.has(kid));
+    this.keys = new Map(trusted.map((key) => [key.kid, key]));
+    this.signer = this.chooseSigner(stored);
+    this.published = publish(trusted);
+    this.untrusted = new Set(errors.map(({ kid }) => kid));
+    return fresh;
+  }
+
+  private open(row: StoredKey): SigningKey {
+    const privateKey = this.vault.open(row);
+    const { kid, algorithm, publicJwk } = row;
+    return {
+      kid,
+      algorithm,
+      publicJwk,
+      publicKey: createPublicKey({ key: { ...publicJwk }, format: 'jwk' }),
+      privateKey,
+    };
+  }
+
+  private chooseSigner({ keys, readAt }: StoredKeys): SigningKey | undefined {
+    const active = keys.find(({ status }) => status === 'active');
+    const loaded = active === undefined ? undefined : this.keys.get(active.kid);
+    if (loaded !== undefined) {
+      return loaded;
+    }
+    const before = keys.find(({ kid }) => kid === this.signer?.kid);
+    return before !== undefined && readAt < standsInUntil(before, this.settings) ? this.signer : undefined;
   }
 }
 
@@ -129,9 +170,9 @@ export interface PublishedKeys {
   readonly entityTag: string;
 }
 
-function publish(rows: readonly SigningKeyEntity[]): PublishedKeys {
+function publish(trusted: readonly VerificationKey[]): PublishedKeys {
   const set: JwkSet = {
-    keys: rows.map((row) => ({ ...row.publicJwk, kid: row.kid, alg: row.algorithm, use: 'sig' })),
+    keys: trusted.map(({ publicJwk, kid, algorithm }) => ({ ...publicJwk, kid, alg: algorithm, use: 'sig' })),
   };
   const body = JSON.stringify(set);
   return { body, entityTag: `"${createHash('sha256').update(body).digest('base64url')}"` };

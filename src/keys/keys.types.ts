@@ -4,6 +4,36 @@ import type { JwtAlgorithm } from '../config/config.js';
 /** `next` is published but does not sign yet, `active` signs, `retiring` only verifies. */
 export type SigningKeyStatus = 'next' | 'active' | 'retiring';
 
+export interface NamedKey {
+  /** RFC 7638 thumbprint of the public key. */
+  readonly kid: string;
+  readonly algorithm: JwtAlgorithm;
+}
+
+/** What decides about the life of a key. */
+export interface KeyRecord extends NamedKey {
+  readonly status: SigningKeyStatus;
+  /** Published since then. */
+  readonly createdAt: Date;
+  /** Null of a key that has never signed. */
+  readonly activatedAt: Date | null;
+  readonly retiringAt: Date | null;
+}
+
+export interface StoredKey extends KeyRecord {
+  readonly publicJwk: PublicJwk;
+  readonly privateKeyEncrypted: Buffer;
+  /** Which `AUTH_SECRET` the private key is encrypted under. */
+  readonly encryptionKeyId: number;
+}
+
+/** All keys there are, the oldest first. */
+export interface StoredKeys {
+  readonly keys: readonly StoredKey[];
+  /** The database's clock. */
+  readonly readAt: Date;
+}
+
 /** The public half as RFC 7517 has it, without private members. */
 export type PublicJwk =
   | { readonly kty: 'EC'; readonly crv: string; readonly x: string; readonly y: string }
@@ -21,12 +51,58 @@ export interface JwkSet {
 }
 
 /** A key serves one algorithm only (RFC 8725 section 3.1). */
-export interface VerificationKey {
-  readonly kid: string;
-  readonly algorithm: JwtAlgorithm;
+export interface VerificationKey extends NamedKey {
+  readonly publicJwk: PublicJwk;
   readonly publicKey: KeyObject;
 }
 
 export interface SigningKey extends VerificationKey {
   readonly privateKey: KeyObject;
+}
+
+/** One step of a key's life; `withdraw` lets a `next` key that is not wanted any more retire without having signed. */
+export type Deed =
+  | { readonly kind: 'publish'; readonly algorithm: JwtAlgorithm }
+  | { readonly kind: 'activate' | 'withdraw' | 'remove'; readonly kid: string };
+
+/** Of a key that is yet to be made, `kid` is a name for it. */
+export interface ForeseenDeed extends NamedKey {
+  readonly at: Date;
+  readonly kind: Deed['kind'];
+}
+
+/** A key that was published, activated, withdrawn or removed; for the log. */
+export interface KeyChange extends NamedKey {
+  readonly event: 'signing_key_published' | 'signing_key_activated' | 'signing_key_withdrawn' | 'signing_key_removed';
+}
+
+/** A key as an operator sees it. */
+export interface KeyOverview extends KeyRecord {
+  /** Of a `next` key. */
+  readonly signsFrom?: Date;
+  /** Of a `retiring` key. */
+  readonly removedFrom?: Date;
+  /** Which `AUTH_SECRET` its private half is encrypted under. */
+  readonly secret: 'current' | 'accepted';
+}
+
+/** `too_early`: a key waits already, and caches may not have it yet. `full`: no more keys may be published until then. */
+export type Rotation =
+  | { readonly kind: 'published' | 'too_early'; readonly key: NamedKey; readonly signsFrom: Date }
+  | { readonly kind: 'activated'; readonly key: NamedKey }
+  | { readonly kind: 'full'; readonly roomFrom: Date };
+
+/** `gone`: the key is not there any more, or retires. */
+export type EarlyActivation =
+  { readonly kind: 'activated' | 'gone' } | { readonly kind: 'too_early'; readonly possibleFrom: Date };
+
+/** `tokensEndAt` tells when the last token of the key would have expired. */
+export type Retirement =
+  | { readonly kind: 'removed'; readonly tokensEndAt?: Date }
+  | { readonly kind: 'tokens_alive'; readonly tokensEndAt: Date }
+  | { readonly kind: 'unknown' | 'active' };
+
+export interface Reencryption {
+  readonly changedCount: number;
+  readonly totalCount: number;
 }

@@ -6,7 +6,7 @@ import type { PublicJwk, SigningKeyStatus } from './keys.types.js';
 @Entity('signing_keys')
 @Check('signing_keys_algorithm_check', "algorithm in ('ES256', 'RS256')")
 @Check('signing_keys_status_check', "status in ('next', 'active', 'retiring')")
-@Index('signing_keys_active_algorithm_key', ['algorithm'], { unique: true, where: "status = 'active'" })
+@Index('signing_keys_one_active_one_next_key', ['status'], { unique: true, where: "status <> 'retiring'" })
 export class SigningKeyEntity {
   /** RFC 7638 thumbprint of the public key. */
   @PrimaryColumn('text', { primaryKeyConstraintName: 'signing_keys_pkey' })

@@ -14,8 +14,20 @@ export interface GeneratedKey {
   readonly publicJwk: PublicJwk;
 }
 
-/** Makes a key pair named by the RFC 7638 thumbprint of its public half. */
+/**
+ * Makes a key pair named by the RFC 7638 thumbprint of its public half. The name never begins with a dash, which one in
+ * 64 thumbprints does: a command line would take it for an option.
+ */
 export async function generateSigningKey(algorithm: JwtAlgorithm): Promise<GeneratedKey> {
+  for (;;) {
+    const key = await generateKey(algorithm);
+    if (!key.kid.startsWith('-')) {
+      return key;
+    }
+  }
+}
+
+async function generateKey(algorithm: JwtAlgorithm): Promise<GeneratedKey> {
   const { privateKey, publicKey } =
     algorithm === 'ES256'
       ? await generate('ec', { namedCurve: 'P-256' })

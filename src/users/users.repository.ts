@@ -63,19 +63,21 @@ export class UsersRepository {
 
   /**
    * Run twice with one id it makes one row: the arbiter is the primary key alone, so a repetition finds its own row
-   * (waiting for a first attempt that is still committing) and writes its id over itself to return it, whereas another
-   * row's e-mail still violates `users_email_key`.
+   * (waiting for a first attempt that is still committing) and writes its hash over itself to return it, whereas another
+   * row's e-mail still violates `users_email_key`. A user without roles is inserted without naming the column: the role
+   * that serves may not write it.
    *
    * @throws EmailTakenError
    */
   async insertUser(user: NewUser): Promise<User | undefined> {
     try {
+      const hasRoles = user.roles.length > 0;
       const [inserted] = await this.database.query<User>(
-        `insert into users (id, email, password_hash, roles)
-         values ($1, $2, $3, $4)
-         on conflict (id) do update set id = excluded.id
+        `insert into users (id, email, password_hash${hasRoles ? ', roles' : ''})
+         values ($1, $2, $3${hasRoles ? ', $4' : ''})
+         on conflict (id) do update set password_hash = users.password_hash
          returning ${USER_COLUMNS}`,
-        [user.id, user.email, user.passwordHash, user.roles],
+        [user.id, user.email, user.passwordHash, ...(hasRoles ? [user.roles] : [])],
       );
       return inserted;
     } catch (error) {

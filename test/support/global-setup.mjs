@@ -33,8 +33,18 @@ export default async function globalSetup() {
   templateUrl.pathname = `/${prefix}`;
   await migrateDatabase(templateUrl.href);
 
+  const adminUrl = new URL(server.url);
+  if (given === undefined) {
+    // The embedded server's superuser, which has the password of the service's role.
+    adminUrl.username = 'postgres';
+  }
   // The environment is what jest hands on to its workers.
-  process.env['RATCHET_TEST_RUN'] = JSON.stringify({ serverUrl: server.url, template: prefix, runDir });
+  process.env['RATCHET_TEST_RUN'] = JSON.stringify({
+    serverUrl: server.url,
+    adminUrl: adminUrl.href,
+    template: prefix,
+    runDir,
+  });
   globalThis.ratchetTestRun = {
     runDir,
     serverUrl: server.url,

@@ -1,6 +1,8 @@
 /** What the global set-up leaves for the workers. */
 export interface TestRun {
   readonly serverUrl: string;
+  /** The same server, as a role that may make roles. */
+  readonly adminUrl: string;
   /** Name of the migrated template, and prefix of every database of this run. */
   readonly template: string;
   readonly runDir: string;

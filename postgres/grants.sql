@@ -1,0 +1,41 @@
+-- What the roles of roles.sql may do with the tables. Run this as ratchet_migrator after every migration, before the new
+-- version starts; run again it changes nothing. What stands here is all there is: whatever was granted before goes. It
+-- is one transaction, so that instances which are serving see the old privileges or the new ones and never a gap.
+--
+-- A privilege that a version no longer needs stays for one more version, as the instances before it are still serving.
+
+begin;
+set local search_path = public;
+
+revoke all on schema_migrations, users, refresh_token_families, signing_keys, rate_limits
+  from public, ratchet_service, ratchet_operator;
+
+-- The service asks at its start, and when it is probed, whether the schema is current.
+grant select on schema_migrations to ratchet_service;
+
+-- Who somebody is and what they may do (id, email, roles, status) is not the service's to change, and a registration
+-- gives no roles. Both roles write passwords: one when a user changes it or its parameters are raised, one for a user.
+grant select, insert (id, email, password_hash), update (password_hash, credential_version) on users to ratchet_service;
+grant insert (roles), update (status, roles), delete on users to ratchet_operator;
+grant execute on function are_role_names(text[]) to ratchet_service;
+
+-- Whose session it is, its secret and its absolute end never change (invariant 7). Rows long past it are deleted.
+grant
+  select,
+  insert,
+  update (
+    generation, key_id, rotated_at, retry_key_hash, retry_key_from_client, user_agent, ip_address,
+    revoked_at, revoked_xid, revoke_reason
+  ),
+  delete
+  on refresh_token_families to ratchet_service;
+
+-- The service makes keys and takes them through their life. A key pair itself never changes; only an operator
+-- encrypts it anew, after a change of AUTH_SECRET.
+grant select, insert, update (status, activated_at, retiring_at), delete on signing_keys to ratchet_service;
+grant update (private_key_encrypted, encryption_key_id) on signing_keys to ratchet_operator;
+
+-- Counters of attempts, which the service makes and forgets.
+grant select, insert, update (points, expire), delete on rate_limits to ratchet_service;
+
+commit;

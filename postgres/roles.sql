@@ -1,0 +1,55 @@
+-- The roles of a Ratchet database. Run this once, in that database, as a superuser or as the administrator of a managed
+-- PostgreSQL; run again it changes nothing. Nobody can sign in as a new role until you have given it a password.
+-- What each role may do with the tables stands in grants.sql.
+--
+--   ratchet_migrator   owns the schema: applies migrations, and runs grants.sql after them
+--   ratchet_service    serves: what the instances connect as
+--   ratchet_operator   the command line: what the service may do, and what only an operator decides
+
+begin;
+set local search_path = public;
+
+do $$
+declare
+  role_name text;
+begin
+  foreach role_name in array array['ratchet_migrator', 'ratchet_service', 'ratchet_operator'] loop
+    if to_regrole(role_name) is null then
+      execute format('create role %I login', role_name);
+    end if;
+    -- Names in statements mean tables of this schema, and never a temporary one that hides them.
+    execute format('alter role %I in database %I set search_path = public, pg_temp', role_name, current_database());
+  end loop;
+end $$;
+
+grant ratchet_service to ratchet_operator;
+
+-- Everybody is in PUBLIC: the roles of other applications on this server, and whatever is created later.
+do $$
+begin
+  execute format('revoke connect, temporary on database %I from public', current_database());
+  execute format('grant connect on database %I to ratchet_migrator, ratchet_service', current_database());
+end $$;
+revoke create on schema public from public;
+grant usage on schema public to ratchet_service;
+grant usage, create on schema public to ratchet_migrator;
+
+-- A database that one role has migrated and served so far: what it made is the migrator's now. Instances that still
+-- connect as that role (and it is no superuser) need "grant ratchet_migrator to <role>" until they are gone.
+do $$
+declare
+  made regclass;
+begin
+  for made in
+    select oid::regclass from pg_class
+    where relnamespace = 'public'::regnamespace and relkind = 'r' and relowner <> to_regrole('ratchet_migrator')
+      and relname in ('schema_migrations', 'users', 'refresh_token_families', 'signing_keys', 'rate_limits')
+  loop
+    execute format('alter table %s owner to ratchet_migrator', made);
+  end loop;
+  if to_regprocedure('are_role_names(text[])') is not null then
+    alter function are_role_names(text[]) owner to ratchet_migrator;
+  end if;
+end $$;
+
+commit;

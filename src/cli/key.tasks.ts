@@ -1,0 +1,129 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { CommandFailedError } from './command.errors.js';
+import { keysTable, nameOf, planTable } from './keys.table.js';
+import type { Services } from './services.js';
+import { writeAnswer, writeNotice } from './terminal.js';
+
+/** A whole rotation and what it leaves behind. */
+const PLANNED_DEEDS = 6;
+
+const RETRY_PAUSE_MS = 500;
+
+/** One method per command: each does it, says what it did, and leaves nothing open. */
+export class KeyTasks {
+  constructor(private readonly interrupted: AbortSignal) {}
+
+  async list(): Promise<void> {
+    await this.withKeys(async ({ keys }) => {
+      writeAnswer(keysTable(await keys.overview()));
+    });
+  }
+
+  async plan(): Promise<void> {
+    await this.withKeys(async ({ keys }) => {
+      const deeds = await keys.plan(PLANNED_DEEDS);
+      writeAnswer(deeds.length > 0 ? planTable(deeds) : 'Nothing: the active key signs until you rotate it.');
+    });
+  }
+
+  async rotate(): Promise<void> {
+    await this.withKeys(async ({ keys }) => {
+      const rotation = await keys.rotate();
+      switch (rotation.kind) {
+        case 'published':
+          writeAnswer(`Published ${nameOf(rotation.key)}. It signs from ${rotation.signsFrom.toISOString()} on.`);
+          return;
+        case 'activated':
+          writeAnswer(`${nameOf(rotation.key)} signs from now on.`);
+          return;
+        case 'too_early':
+          throw new CommandFailedError(
+            `Refused: whoever caches the keys may not know ${nameOf(rotation.key)} before ` +
+              `${rotation.signsFrom.toISOString()}, and the service lets it sign then. --force does not wait.`,
+          );
+        case 'full':
+          throw tooManyKeys(rotation.roomFrom);
+      }
+    });
+  }
+
+  async rotateByForce(): Promise<void> {
+    await this.withKeys(async ({ keys }) => {
+      const rotation = await keys.rotate();
+      if (rotation.kind === 'full') {
+        throw tooManyKeys(rotation.roomFrom);
+      }
+      if (rotation.kind !== 'activated') {
+        writeNotice(
+          `${nameOf(rotation.key)} is published. Waiting 20 s from then, until every instance has loaded it…`,
+        );
+        await this.activateEarly(keys, rotation.key.kid);
+      }
+      writeAnswer(`${nameOf(rotation.key)} signs from now on.`);
+      if (rotation.kind !== 'activated') {
+        writeNotice(
+          `Whoever caches the keys may refuse new tokens until ${rotation.signsFrom.toISOString()} at the latest.`,
+        );
+      }
+    });
+  }
+
+  async retire(kid: string, { mayEndTokens }: { readonly mayEndTokens: boolean }): Promise<void> {
+    await this.withKeys(async ({ keys }) => {
+      const retirement = await keys.retire(kid, mayEndTokens);
+      switch (retirement.kind) {
+        case 'removed':
+          writeAnswer(`Removed ${kid}; instances refuse what it has signed as soon as they have reloaded the keys.`);
+          if (retirement.tokensEndAt !== undefined) {
+            writeNotice('Access tokens that it has signed are refused from now on; their clients have to refresh.');
+          }
+          writeNotice('Whoever caches the keys believes it until the cache ends.');
+          return;
+        case 'tokens_alive':
+          throw new CommandFailedError(
+            `Refused: tokens that ${kid} has signed may be good until ${retirement.tokensEndAt.toISOString()}. ` +
+              '--force ends them: their clients have to refresh.',
+          );
+        case 'active':
+          throw new CommandFailedError(`Refused: ${kid} is the key that signs. Replace it first: rotate --force.`);
+        case 'unknown':
+          throw new CommandFailedError(`There is no key ${kid}.`);
+      }
+    });
+  }
+
+  async reencrypt(): Promise<void> {
+    await this.withKeys(async ({ keys }) => {
+      const { changedCount, totalCount } = await keys.reencrypt();
+      writeAnswer(`Re-encrypted ${changedCount} of ${totalCount} keys; all are under AUTH_SECRET now.`);
+    });
+  }
+
+  private async activateEarly(keys: Services['keys'], kid: string): Promise<void> {
+    for (;;) {
+      const activation = await keys.activateEarly(kid);
+      if (activation.kind === 'activated') {
+        return;
+      }
+      if (activation.kind === 'gone') {
+        throw new CommandFailedError(`${kid} has been withdrawn or removed meanwhile. See list.`);
+      }
+      if (this.interrupted.aborted) {
+        throw new CommandFailedError(`Interrupted. ${kid} stays published; rotate --force goes on where this stopped.`);
+      }
+      await pause(RETRY_PAUSE_MS);
+    }
+  }
+
+  /** The product takes most of a second to load: help and usage errors do not wait for it. */
+  private async withKeys(work: (services: Services) => Promise<void>): Promise<void> {
+    const { withServices } = await import('./services.js');
+    await withServices(this.interrupted, work);
+  }
+}
+
+function tooManyKeys(roomFrom: Date): CommandFailedError {
+  return new CommandFailedError(
+    `Refused: as many keys are published as verifiers read. The first is removed at ${roomFrom.toISOString()}.`,
+  );
+}

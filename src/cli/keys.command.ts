@@ -1,0 +1,63 @@
+import { Command } from 'commander';
+import { KeyTasks } from './key.tasks.js';
+import { EXIT_CODES_HELP } from './run-command.js';
+
+const CALLING_HELP = `
+From a checkout: npm run keys -- <command>, or npm run -s keys -- <command> for its output alone.
+In the container image: node dist/cli/keys.js <command>.
+Settings are the service's own, from the environment and, in development, .env.`;
+
+const LIFE_HELP = `
+A key is published (next), then signs (active), then only verifies (retiring), then is removed. The service does all of
+it by itself; see plan.`;
+
+const ROTATE_HELP = `
+Publishes the next key, or lets a waiting one sign if SIGNING_KEY_PUBLICATION_SECONDS have passed since its publication.
+Before that, gateways and backends that cache the keys would refuse good tokens until they fetch them again. --force
+accepts that, and waits only until the instances of the service themselves know the key.`;
+
+const RETIRE_HELP = `
+For a key that somebody may have stolen; the active one has to be replaced by rotate --force before. --force removes it
+although tokens that it has signed may still be good. Whoever has the key in a cache believes it until the cache ends.`;
+
+/** What an operator does to the signing keys. Only reads the command line; `KeyTasks` does the work. */
+export function keysCommand(interrupted: AbortSignal): Command {
+  const tasks = new KeyTasks(interrupted);
+  const program = new Command('keys')
+    .description('Looks after the signing keys of the configured database, beside a running service or without one.')
+    .exitOverride()
+    .showHelpAfterError('Add --help to see how it is called.')
+    .addHelpText('after', LIFE_HELP + CALLING_HELP + EXIT_CODES_HELP);
+
+  program
+    .command('list')
+    .description('Show the keys, the oldest first.')
+    .action(() => tasks.list());
+
+  program
+    .command('plan')
+    .description('Show what a service with these settings will do by itself, and when.')
+    .action(() => tasks.plan());
+
+  program
+    .command('rotate')
+    .description('Start or complete a rotation now.')
+    .option('--force', 'complete it in seconds, whoever caches the keys')
+    .addHelpText('after', ROTATE_HELP)
+    .action(({ force }: { force?: true }) => (force === true ? tasks.rotateByForce() : tasks.rotate()));
+
+  program
+    .command('retire')
+    .description('Remove a key before its time.')
+    .argument('<kid>', 'as list shows it; behind -- if it begins with a dash')
+    .option('--force', 'even if tokens that it has signed may still be good')
+    .addHelpText('after', RETIRE_HELP)
+    .action((kid: string, { force }: { force?: true }) => tasks.retire(kid, { mayEndTokens: force === true }));
+
+  program
+    .command('reencrypt')
+    .description('Encrypt every private key under AUTH_SECRET, so that none needs AUTH_SECRET_ACCEPTED any more.')
+    .action(() => tasks.reencrypt());
+
+  return program;
+}

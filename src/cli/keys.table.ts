@@ -1,0 +1,39 @@
+import type { ForeseenDeed, KeyOverview, NamedKey } from '../keys/keys.types.js';
+import { textTable } from './text-table.js';
+
+const KEY_HEADINGS = ['KID', 'ALGORITHM', 'STATUS', 'SINCE', 'THEN', 'SECRET'];
+const PLAN_HEADINGS = ['FROM', 'KEY', 'IS'];
+
+const WHAT: Readonly<Record<ForeseenDeed['kind'], string>> = {
+  publish: 'published, does not sign yet',
+  activate: 'the one that signs',
+  withdraw: 'withdrawn, verifies only',
+  remove: 'removed',
+};
+
+/** For people: one line per key, with when its life goes on and which secret protects it. */
+export function keysTable(keys: readonly KeyOverview[]): string {
+  return textTable([KEY_HEADINGS, ...keys.map(cellsOf)]);
+}
+
+/** For people: one line per deed, in order. */
+export function planTable(deeds: readonly ForeseenDeed[]): string {
+  return textTable([PLAN_HEADINGS, ...deeds.map((deed) => [deed.at.toISOString(), nameOf(deed), WHAT[deed.kind]])]);
+}
+
+export function nameOf({ kid, algorithm }: NamedKey): string {
+  return `${kid} (${algorithm})`;
+}
+
+function cellsOf(key: KeyOverview): string[] {
+  const { kid, algorithm, status, createdAt, activatedAt, retiringAt, secret } = key;
+  const since = retiringAt ?? activatedAt ?? createdAt;
+  return [kid, algorithm, status, since.toISOString(), futureOf(key), secret];
+}
+
+function futureOf({ signsFrom, removedFrom }: KeyOverview): string {
+  if (signsFrom !== undefined) {
+    return `signs from ${signsFrom.toISOString()}`;
+  }
+  return removedFrom === undefined ? '-' : `removed at ${removedFrom.toISOString()}`;
+}

@@ -1,0 +1,4 @@
+import { keysCommand } from './keys.command.js';
+import { runCommand } from './run-command.js';
+
+await runCommand(keysCommand);

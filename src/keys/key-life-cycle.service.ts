@@ -1,0 +1,244 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { Config } from '../config/config.js';
+import type { Transaction } from '../database/database.service.js';
+import { forecast } from './key-forecast.js';
+import {
+  type KeySettings,
+  keySettingsOf,
+  nextStep,
+  publicationPossibleFrom,
+  removableFrom,
+  signsFrom,
+  signsFromIfForced,
+  tokensEndAt,
+} from './key-rotation.policy.js';
+import { KeysRepository } from './keys.repository.js';
+import type {
+  Deed,
+  EarlyActivation,
+  ForeseenDeed,
+  KeyChange,
+  KeyOverview,
+  KeyRecord,
+  NamedKey,
+  Reencryption,
+  Retirement,
+  Rotation,
+  StoredKey,
+  StoredKeys,
+} from './keys.types.js';
+import { generateSigningKey } from './signing-key.generator.js';
+import { SigningKeyVault } from './signing-key.vault.js';
+
+const CHANGE_SENTENCES: Readonly<Record<KeyChange['event'], string>> = {
+  signing_key_published: 'published a signing key that does not sign yet',
+  signing_key_activated: 'a signing key signs from now on',
+  signing_key_withdrawn: 'a signing key retires without having signed',
+  signing_key_removed: 'removed a signing key',
+};
+
+/** Changes the set of signing keys, by the policy or at an operator's word; what has changed is logged after the commit. */
+@Injectable()
+export class KeyLifeCycle {
+  private readonly logger = new Logger(KeyLifeCycle.name);
+  private readonly settings: KeySettings;
+
+  constructor(
+    private readonly repository: KeysRepository,
+    private readonly vault: SigningKeyVault,
+    config: Config,
+  ) {
+    this.settings = keySettingsOf(config);
+  }
+
+  /** Instances that start together on an empty database end up with one key: the lock lets the first one make it. */
+  async ensureActiveKey(): Promise<void> {
+    const changes = await this.repository.withKeysLocked(async (transaction) => {
+      const { keys } = await this.repository.readKeys(transaction);
+      return keys.some(({ status }) => status === 'active') ? [] : this.doWhatIsDue(transaction, kidsOf(keys));
+    });
+    this.report(changes);
+  }
+
+  /**
+   * Carries out in one transaction all that is due by the policy.
+   *
+   * @param kidsAtStart the keys that were there when this instance was started
+   * @returns whether anything has changed; false also when another instance is at it
+   */
+  async advance(kidsAtStart: ReadonlySet<string>): Promise<boolean> {
+    const changes = await this.repository.tryWithKeysLocked((transaction) =>
+      this.doWhatIsDue(transaction, kidsAtStart),
+    );
+    this.report(changes ?? []);
+    return changes !== undefined && changes.length > 0;
+  }
+
+  async kids(): Promise<ReadonlySet<string>> {
+    return kidsOf((await this.repository.readKeys()).keys);
+  }
+
+  async overview(): Promise<readonly KeyOverview[]> {
+    const { keys } = await this.repository.readKeys();
+    return keys.map((key) => ({
+      ...recordOf(key),
+      ...(key.status === 'next' ? { signsFrom: signsFrom(key, this.settings) } : {}),
+      ...(key.status === 'retiring' ? { removedFrom: removableFrom(key, this.settings) } : {}),
+      secret: this.vault.isCurrent(key) ? 'current' : 'accepted',
+    }));
+  }
+
+  /** What a service with this configuration will do by itself. */
+  async plan(most: number): Promise<readonly ForeseenDeed[]> {
+    const { keys, readAt } = await this.repository.readKeys();
+    return forecast(keys, readAt, this.settings, most);
+  }
+
+  /** Publishes the next key now; or lets the waiting one sign, if everybody can know it. */
+  rotate(): Promise<Rotation> {
+    const { settings } = this;
+    return this.change<Rotation>(async ({ keys, readAt }, perform) => {
+      const next = keys.find(({ status }) => status === 'next');
+      if (next === undefined) {
+        const roomFrom = publicationPossibleFrom(keys, settings);
+        if (roomFrom !== undefined) {
+          return { kind: 'full', roomFrom };
+        }
+        const key = await perform({ kind: 'publish', algorithm: settings.algorithm });
+        return { kind: 'published', key, signsFrom: signsFrom({ createdAt: readAt }, settings) };
+      }
+      const possibleFrom = signsFrom(next, settings);
+      return readAt < possibleFrom
+        ? { kind: 'too_early', key: next, signsFrom: possibleFrom }
+        : { kind: 'activated', key: await perform({ kind: 'activate', kid: next.kid }) };
+    });
+  }
+
+  /**
+   * Lets a waiting key sign as soon as every instance must have loaded it, whoever else has not. Changes nothing when
+   * it is too early even for that, or when the key does not wait any more.
+   */
+  activateEarly(kid: string): Promise<EarlyActivation> {
+    return this.change<EarlyActivation>(async ({ keys, readAt }, perform) => {
+      const key = keys.find((each) => each.kid === kid);
+      if (key?.status !== 'next') {
+        return { kind: key?.status === 'active' ? 'activated' : 'gone' };
+      }
+      const possibleFrom = signsFromIfForced(key);
+      if (readAt < possibleFrom) {
+        return { kind: 'too_early', possibleFrom };
+      }
+      await perform({ kind: 'activate', kid });
+      return { kind: 'activated' };
+    });
+  }
+
+  /**
+   * Removes a key before its time; the active one never, because nothing could be signed then.
+   *
+   * @param mayEndTokens removes it even if tokens that it has signed may still be good
+   */
+  retire(kid: string, mayEndTokens: boolean): Promise<Retirement> {
+    return this.change<Retirement>(async ({ keys, readAt }, perform) => {
+      const key = keys.find((each) => each.kid === kid);
+      if (key === undefined || key.status === 'active') {
+        return { kind: key === undefined ? 'unknown' : 'active' };
+      }
+      const endAt = tokensEndAt(key);
+      const endsTokens = readAt < endAt;
+      if (endsTokens && !mayEndTokens) {
+        return { kind: 'tokens_alive', tokensEndAt: endAt };
+      }
+      await perform({ kind: 'remove', kid });
+      return endsTokens ? { kind: 'removed', tokensEndAt: endAt } : { kind: 'removed' };
+    });
+  }
+
+  /**
+   * Encrypts under the current `AUTH_SECRET` whatever is encrypted under another one: all or nothing.
+   *
+   * @throws SigningKeyUnreadableError when one is encrypted under none of the configured secrets
+   */
+  reencrypt(): Promise<Reencryption> {
+    return this.repository.withKeysLocked(async (transaction) => {
+      const { keys } = await this.repository.readKeys(transaction);
+      const others = keys.filter((key) => !this.vault.isCurrent(key));
+      for (const key of others) {
+        const sealed = this.vault.seal(this.vault.open(key), key.kid);
+        await this.repository.replacePrivateKey(transaction, key.kid, sealed);
+      }
+      return { changedCount: others.length, totalCount: keys.length };
+    });
+  }
+
+  /** Decides by the keys under the lock, and reports after the commit what was performed. */
+  private async change<T>(
+    decide: (stored: StoredKeys, perform: (deed: Deed) => Promise<NamedKey>) => Promise<T>,
+  ): Promise<T> {
+    const { result, changes } = await this.repository.withKeysLocked(async (transaction) => {
+      const stored = await this.repository.readKeys(transaction);
+      const changes: KeyChange[] = [];
+      const result = await decide(stored, async (deed) => {
+        const change = await this.perform(transaction, deed, stored);
+        changes.push(change);
+        return change;
+      });
+      return { result, changes };
+    });
+    this.report(changes);
+    return result;
+  }
+
+  private async doWhatIsDue(transaction: Transaction, kidsAtStart: ReadonlySet<string>): Promise<readonly KeyChange[]> {
+    const changes: KeyChange[] = [];
+    for (;;) {
+      const stored = await this.repository.readKeys(transaction);
+      const step = nextStep(stored.keys, stored.readAt, this.settings, kidsAtStart);
+      if (step.kind === 'wait') {
+        return changes;
+      }
+      changes.push(await this.perform(transaction, step, stored));
+    }
+  }
+
+  private async perform(transaction: Transaction, deed: Deed, { keys, readAt }: StoredKeys): Promise<KeyChange> {
+    if (deed.kind === 'publish') {
+      const { kid, privateKey, publicJwk } = await generateSigningKey(deed.algorithm);
+      const sealed = this.vault.seal(privateKey, kid);
+      const key = { kid, algorithm: deed.algorithm, publicJwk, ...sealed };
+      await this.repository.insertNextKey(transaction, key, readAt);
+      return { event: 'signing_key_published', kid, algorithm: deed.algorithm };
+    }
+    const key = keys.find(({ kid }) => kid === deed.kid);
+    if (key === undefined) {
+      throw new Error('a signing key vanished while the keys were locked');
+    }
+    const { kid, algorithm } = key;
+    switch (deed.kind) {
+      case 'activate':
+        await this.repository.activateKey(transaction, kid, readAt);
+        return { event: 'signing_key_activated', kid, algorithm };
+      case 'withdraw':
+        await this.repository.withdrawKey(transaction, kid, readAt);
+        return { event: 'signing_key_withdrawn', kid, algorithm };
+      case 'remove':
+        await this.repository.deleteKey(transaction, kid);
+        return { event: 'signing_key_removed', kid, algorithm };
+    }
+  }
+
+  private report(changes: readonly KeyChange[]): void {
+    for (const { event, kid, algorithm } of changes) {
+      this.logger.log({ event, msg: CHANGE_SENTENCES[event], kid, algorithm });
+    }
+  }
+}
+
+function kidsOf(keys: readonly NamedKey[]): ReadonlySet<string> {
+  return new Set(keys.map(({ kid }) => kid));
+}
+
+/** Without what only the vault needs. */
+function recordOf({ kid, algorithm, status, createdAt, activatedAt, retiringAt }: StoredKey): KeyRecord {
+  return { kid, algorithm, status, createdAt, activatedAt, retiringAt };
+}

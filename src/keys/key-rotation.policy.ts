@@ -1,0 +1,143 @@
+import { addSeconds } from '../common/clock.js';
+import type { Config, JwtAlgorithm } from '../config/config.js';
+import type { Deed, KeyRecord } from './keys.types.js';
+
+const DAY_SECONDS = 86_400;
+
+/** No access token may live longer; how long it does live is configured and may change while tokens are out. */
+const LONGEST_TOKEN_SECONDS = 3_600;
+
+/**
+ * By then every instance that reaches the database knows of a change: it reloads the keys every 10 s, and a statement
+ * takes 5 s at most.
+ */
+const SPREAD_SECONDS = 20;
+
+/** What AWS and others read of a JWK Set. */
+const MOST_PUBLISHED_KEYS = 10;
+
+export interface KeySettings {
+  /** What new keys are made for. */
+  readonly algorithm: JwtAlgorithm;
+  /** How long a key signs; undefined: until an operator rotates. */
+  readonly rotationSeconds: number | undefined;
+  /** The longest that anybody caches the JWK Set. */
+  readonly publicationSeconds: number;
+}
+
+/** `wait` means that nothing is due until then; for ever when it says nothing. */
+export type KeyStep = Deed | { readonly kind: 'wait'; readonly until: Date | undefined };
+
+export function keySettingsOf({ accessTokens, signingKeys }: Config): KeySettings {
+  const { rotationDays, publicationSeconds } = signingKeys;
+  return {
+    algorithm: accessTokens.algorithm,
+    rotationSeconds: rotationDays === 0 ? undefined : rotationDays * DAY_SECONDS,
+    publicationSeconds,
+  };
+}
+
+/**
+ * What has to be done first with the keys as they are; asked again after each step until it says `wait`. No step makes
+ * anybody refuse a good token: not an instance, and not a verifier that caches the JWK Set for as long as the settings
+ * say.
+ *
+ * @param now the database's clock
+ * @param kidsAtStart the keys that were there when the instance that asks was started. Instances that want different
+ *   algorithms do not fight, since only one that knows no younger key may have its way: the one that was started last
+ */
+export function nextStep(
+  keys: readonly KeyRecord[],
+  now: Date,
+  settings: KeySettings,
+  kidsAtStart: ReadonlySet<string>,
+): KeyStep {
+  const active = keys.find(({ status }) => status === 'active');
+  const next = keys.find(({ status }) => status === 'next');
+  const expired = keys.find((key) => key.status === 'retiring' && removableFrom(key, settings) <= now);
+  if (expired !== undefined) {
+    return { kind: 'remove', kid: expired.kid };
+  }
+  const canPublish = keys.length < MOST_PUBLISHED_KEYS;
+  const hasLastWord = keys.every(({ kid }) => kidsAtStart.has(kid));
+
+  if (active === undefined) {
+    // Nothing can be signed: nobody gains by waiting.
+    if (next !== undefined) {
+      return { kind: 'activate', kid: next.kid };
+    }
+    return canPublish ? { kind: 'publish', algorithm: settings.algorithm } : waitFor(keys, settings);
+  }
+  if (next !== undefined) {
+    if (hasLastWord && next.algorithm !== settings.algorithm) {
+      return { kind: 'withdraw', kid: next.kid };
+    }
+    return signsFrom(next, settings) <= now
+      ? { kind: 'activate', kid: next.kid }
+      : waitFor(keys, settings, signsFrom(next, settings));
+  }
+  if (hasLastWord && active.algorithm !== settings.algorithm) {
+    return canPublish ? { kind: 'publish', algorithm: settings.algorithm } : waitFor(keys, settings);
+  }
+  const publishAt = publicationDueAt(active, settings);
+  if (publishAt === undefined || publishAt > now) {
+    return waitFor(keys, settings, publishAt);
+  }
+  const algorithm = hasLastWord ? settings.algorithm : active.algorithm;
+  return canPublish ? { kind: 'publish', algorithm } : waitFor(keys, settings);
+}
+
+/** From then on a `next` key may sign: whoever cached the set before has fetched it again. */
+export function signsFrom({ createdAt }: Pick<KeyRecord, 'createdAt'>, { publicationSeconds }: KeySettings): Date {
+  return addSeconds(createdAt, SPREAD_SECONDS + publicationSeconds);
+}
+
+/** From then on every instance knows a `next` key, whatever gateways know. */
+export function signsFromIfForced({ createdAt }: KeyRecord): Date {
+  return addSeconds(createdAt, SPREAD_SECONDS);
+}
+
+/** From then on no token that a `retiring` key has signed is good any more. */
+export function tokensEndAt({ activatedAt, retiringAt, createdAt }: KeyRecord): Date {
+  const hasSigned = activatedAt !== null && retiringAt !== null;
+  return hasSigned ? addSeconds(retiringAt, SPREAD_SECONDS + LONGEST_TOKEN_SECONDS) : createdAt;
+}
+
+/** From then on a `retiring` key is of no use to anybody. */
+export function removableFrom({ retiringAt, createdAt }: KeyRecord, { publicationSeconds }: KeySettings): Date {
+  return addSeconds(retiringAt ?? createdAt, SPREAD_SECONDS + LONGEST_TOKEN_SECONDS + publicationSeconds);
+}
+
+/**
+ * Until then an instance that cannot read the active key may go on signing with the one before it: what it signs has
+ * expired before that key is removed.
+ */
+export function standsInUntil({ retiringAt, createdAt }: KeyRecord, { publicationSeconds }: KeySettings): Date {
+  return addSeconds(retiringAt ?? createdAt, publicationSeconds);
+}
+
+/** When the first removal makes room for another key; undefined when there is room. */
+export function publicationPossibleFrom(keys: readonly KeyRecord[], settings: KeySettings): Date | undefined {
+  return keys.length < MOST_PUBLISHED_KEYS ? undefined : firstRemoval(keys, settings);
+}
+
+/** Early enough for the next key to sign when the active one has reached its age. */
+function publicationDueAt({ activatedAt, createdAt }: KeyRecord, settings: KeySettings): Date | undefined {
+  const { rotationSeconds, publicationSeconds } = settings;
+  return rotationSeconds === undefined
+    ? undefined
+    : addSeconds(activatedAt ?? createdAt, rotationSeconds - publicationSeconds - SPREAD_SECONDS);
+}
+
+/** Until the first removal, or until `also` if that is earlier. */
+function waitFor(keys: readonly KeyRecord[], settings: KeySettings, also?: Date): KeyStep {
+  const removal = firstRemoval(keys, settings);
+  return { kind: 'wait', until: also === undefined || (removal !== undefined && removal < also) ? removal : also };
+}
+
+function firstRemoval(keys: readonly KeyRecord[], settings: KeySettings): Date | undefined {
+  return keys
+    .filter(({ status }) => status === 'retiring')
+    .map((key) => removableFrom(key, settings))
+    .sort((a, b) => a.getTime() - b.getTime())[0];
+}

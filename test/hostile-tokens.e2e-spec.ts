@@ -1,0 +1,47 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describeHostileAccessTokens } from './support/hostile-access-tokens.suite.js';
+import { expectProblem } from './support/problem.js';
+import { type Account, type TokenPair } from './support/test-client.js';
+import { createTestDatabase, type TestDatabase } from './support/test-database.js';
+import { startService, type TestService } from './support/test-service.js';
+import { segmentsOf } from './support/token-forge.js';
+
+describeHostileAccessTokens({ method: 'GET', path: '/auth/me', expectDenied: expectProblem });
+
+describe('two good tokens', () => {
+  let database: TestDatabase;
+  let service: TestService;
+  let ada: Account & { readonly pair: TokenPair };
+  let bob: Account & { readonly pair: TokenPair };
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    service = await startService(database);
+    ada = await service.client.signUpAndIn();
+    bob = await service.client.signUpAndIn();
+  });
+
+  afterAll(async () => {
+    await service.stop();
+    await database.close();
+  });
+
+  it('are never taken for each other, however often and however close together both are seen', async () => {
+    const asked = Array.from({ length: 100 }, (_, index) => (index % 3 === 0 ? ada : bob));
+    const answers = await Promise.all(asked.map(({ pair }) => service.client.me(pair.access_token)));
+    expect(answers.map(({ body }) => (body as Account).id)).toEqual(asked.map(({ id }) => id));
+  });
+
+  it('lend each other no segment, although each has just been accepted', async () => {
+    const [of, and] = [segmentsOf(ada.pair.access_token), segmentsOf(bob.pair.access_token)];
+    for (const token of [
+      `${of.header}.${of.payload}.${and.signature}`,
+      `${of.header}.${and.payload}.${of.signature}`,
+      `${and.header}.${and.payload}.${of.signature}`,
+    ]) {
+      expect((await service.client.me(ada.pair.access_token)).status).toBe(200);
+      expect((await service.client.me(bob.pair.access_token)).status).toBe(200);
+      expectProblem(await service.client.me(token), 'access_token_invalid');
+    }
+  });
+});

@@ -1,0 +1,51 @@
+import { availableParallelism } from 'node:os';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { PasswordHasher } from '../src/users/password-hasher.service.js';
+import { expectProblem } from './support/problem.js';
+import { newEmail, newPassword } from './support/test-client.js';
+import { createTestDatabase, type TestDatabase } from './support/test-database.js';
+import { startService, type TestService } from './support/test-service.js';
+
+/** More than the hasher runs and queues, which grows with the machine up to four cores. */
+const HASHES = Math.min(availableParallelism(), 4) * 150;
+
+/** More than are hashed while they arrive. */
+const LOGINS = 100;
+
+describe('more logins at once than can be hashed', () => {
+  let database: TestDatabase;
+  let service: TestService;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    service = await startService(database, { RATE_LIMITS: 'off' });
+  });
+
+  afterAll(async () => {
+    await service.stop();
+    await database.close();
+  });
+
+  it('are answered with 503 and a time to come back beyond a bounded queue, and the service goes on', async () => {
+    const account = await service.client.signUp();
+    const hasher = service.app.get(PasswordHasher);
+    const hashes = Array.from({ length: HASHES }, () => hasher.hash(Buffer.from(newPassword())));
+    const settled = Promise.allSettled(hashes);
+    const answers = await Promise.all(
+      Array.from({ length: LOGINS }, () => service.client.login({ email: newEmail(), password: newPassword() })),
+    );
+    expect((await settled).some(({ status }) => status === 'rejected')).toBe(true);
+    const refused = answers.filter(({ status }) => status === 503);
+    const judged = answers.filter(({ status }) => status !== 503);
+    expect(refused.length).toBeGreaterThan(0);
+    expect(judged.length).toBeGreaterThan(0);
+    for (const answer of refused) {
+      expectProblem(answer, 'overloaded');
+      expect(answer.headers['retry-after']).toBe('1');
+    }
+    for (const answer of judged) {
+      expectProblem(answer, 'invalid_credentials');
+    }
+    expect((await service.client.signIn(account)).token_type).toBe('Bearer');
+  });
+});

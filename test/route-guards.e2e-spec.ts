@@ -1,0 +1,118 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Controller, Get } from '@nestjs/common';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import request, { type Response } from 'supertest';
+import { AppModule } from '../src/app.module.js';
+import { createApp } from '../src/app.setup.js';
+import { Roles } from '../src/auth/roles.decorator.js';
+import { Public } from '../src/common/public.decorator.js';
+import { createLogger } from '../src/logging/logger.js';
+import { UsersService } from '../src/users/users.service.js';
+import { expectProblem } from './support/problem.js';
+import { createTestDatabase, type TestDatabase } from './support/test-database.js';
+import { startService, type TestService } from './support/test-service.js';
+
+@Controller('probe')
+class ProbeController {
+  @Get('plain')
+  plain(): string {
+    return 'plain';
+  }
+
+  @Get('open')
+  @Public()
+  open(): string {
+    return 'open';
+  }
+
+  @Get('admin')
+  @Roles('admin')
+  admin(): string {
+    return 'admin';
+  }
+
+  @Get('staff')
+  @Roles('support', 'admin')
+  staff(): string {
+    return 'staff';
+  }
+}
+
+@Controller('admin-probe')
+@Roles('admin')
+class AdminProbeController {
+  @Get('plain')
+  plain(): string {
+    return 'plain';
+  }
+
+  @Get('support')
+  @Roles('support')
+  support(): string {
+    return 'support';
+  }
+}
+
+class ProbeModule {}
+
+describe('the guards on routes of another module', () => {
+  let database: TestDatabase;
+  let service: TestService;
+  let app: NestFastifyApplication;
+  let url: string;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    service = await startService(database);
+    const module = {
+      module: ProbeModule,
+      imports: [AppModule.forRoot(service.config, { url: database.url, directUrl: database.url })],
+      controllers: [ProbeController, AdminProbeController],
+    };
+    app = await createApp(module, service.config, createLogger({ level: 'silent' }));
+    await app.listen(0, '127.0.0.1');
+    url = await app.getUrl();
+  });
+
+  afterAll(async () => {
+    await app.close();
+    await service.stop();
+    await database.close();
+  });
+
+  async function accessTokenWith(...roles: string[]): Promise<string> {
+    const account = await service.client.signUp();
+    await service.app.get(UsersService).setRoles(account.id, roles);
+    return (await service.client.signIn(account)).access_token;
+  }
+
+  async function get(path: string, accessToken?: string): Promise<Response> {
+    const call = request(url).get(path);
+    return accessToken === undefined ? call : call.set('authorization', `Bearer ${accessToken}`);
+  }
+
+  it('ask for a token where a route says nothing, and only there where it does not say @Public()', async () => {
+    expectProblem(await get('/probe/plain'), 'access_token_missing');
+    expect((await get('/probe/plain', await accessTokenWith())).status).toBe(200);
+    expect((await get('/probe/open')).status).toBe(200);
+    // A bad token is no better than none there: nobody reads it.
+    expect((await get('/probe/open', 'x')).status).toBe(200);
+  });
+
+  it('ask for one of the roles of a route', async () => {
+    expectProblem(await get('/probe/admin'), 'access_token_missing');
+    expectProblem(await get('/probe/admin', await accessTokenWith()), 'insufficient_role');
+    expectProblem(await get('/probe/admin', await accessTokenWith('admins', 'support')), 'insufficient_role');
+    expect((await get('/probe/admin', await accessTokenWith('admin', 'support'))).status).toBe(200);
+    expect((await get('/probe/staff', await accessTokenWith('support'))).status).toBe(200);
+    expectProblem(await get('/probe/staff', await accessTokenWith('billing')), 'insufficient_role');
+  });
+
+  it("let a route's own roles stand in for those of its controller", async () => {
+    const [admin, support] = [await accessTokenWith('admin'), await accessTokenWith('support')];
+    expect((await get('/admin-probe/plain', admin)).status).toBe(200);
+    expectProblem(await get('/admin-probe/plain', support), 'insufficient_role');
+    expect((await get('/admin-probe/support', support)).status).toBe(200);
+    expectProblem(await get('/admin-probe/support', admin), 'insufficient_role');
+  });
+});
