@@ -241,7 +241,7 @@ describe('the HTTP edge', () => {
     });
 
     it('cuts headers and bodies that trickle in, and serves others meanwhile', async () => {
-      const port = await start({}, { headersTimeoutMs: 300, requestTimeoutMs: 300, timeoutCheckIntervalMs: 20 });
+      const port = await start({}, { headersTimeoutMs: 1_000, requestTimeoutMs: 1_000, timeoutCheckIntervalMs: 20 });
       const head =
         'POST /auth/echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9000\r\n\r\n{"';
       const startedAtMs = performance.now();

@@ -267,6 +267,7 @@ describe('the OpenAPI document', () => {
         newPassword(),
       ),
       'GET /.well-known/jwks.json': await service.client.get('/.well-known/jwks.json'),
+      'GET /auth/revocations': await service.client.get('/auth/revocations'),
       'GET /health/live': await service.client.get('/health/live'),
       'GET /health/ready': await service.client.get('/health/ready'),
     };
