@@ -694,8 +694,11 @@ async function exchange(port: number, bytes: string): Promise<string> {
 async function trickle(port: number, beginning: string): Promise<string> {
   return new Promise((resolve) => {
     let answer = '';
-    const socket: Socket = connect(port, '127.0.0.1', () => socket.write(beginning));
-    const timer = setInterval(() => socket.write('a'), 5);
+    let timer: NodeJS.Timeout | undefined;
+    const socket: Socket = connect(port, '127.0.0.1', () => {
+      socket.write(beginning);
+      timer = setInterval(() => socket.write('a'), 5);
+    });
     socket.setEncoding('utf8');
     socket.on('data', (chunk: string) => (answer += chunk));
     socket.on('error', () => undefined);
