@@ -64,7 +64,7 @@ export function toOAuthAnswer(error: DomainError, requestId: string): OAuthAnswe
       'content-type': 'application/json',
       'cache-control': 'no-store',
       pragma: 'no-cache',
-      // Never `Basic`, which makes browsers ask their user for a password: docs/adr/0018.
+      // RFC 6749 wants the scheme that was tried; `Basic` would make browsers ask their user for a password.
       ...(isChallenged && { 'www-authenticate': 'Bearer realm="ratchet"' }),
       ...(retryAfter !== undefined && { 'retry-after': retryAfter }),
     },
