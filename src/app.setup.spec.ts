@@ -241,7 +241,7 @@ describe('the HTTP edge', () => {
     });
 
     it('cuts headers and bodies that trickle in, and serves others meanwhile', async () => {
-      const port = await start({}, { headersTimeoutMs: 300, requestTimeoutMs: 300, timeoutCheckIntervalMs: 20 });
+      const port = await start({}, { headersTimeoutMs: 1_000, requestTimeoutMs: 1_000, timeoutCheckIntervalMs: 20 });
       const head =
         'POST /auth/echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9000\r\n\r\n{"';
       const startedAtMs = performance.now();
@@ -694,8 +694,11 @@ async function exchange(port: number, bytes: string): Promise<string> {
 async function trickle(port: number, beginning: string): Promise<string> {
   return new Promise((resolve) => {
     let answer = '';
-    const socket: Socket = connect(port, '127.0.0.1', () => socket.write(beginning));
-    const timer = setInterval(() => socket.write('a'), 5);
+    let timer: NodeJS.Timeout | undefined;
+    const socket: Socket = connect(port, '127.0.0.1', () => {
+      socket.write(beginning);
+      timer = setInterval(() => socket.write('a'), 5);
+    });
     socket.setEncoding('utf8');
     socket.on('data', (chunk: string) => (answer += chunk));
     socket.on('error', () => undefined);

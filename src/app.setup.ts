@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import { Clock } from './common/clock.js';
 import type { Config } from './config/config.js';
 import { enableCors } from './http/cors.js';
+import { registerFormBodyParser } from './http/form-body.parser.js';
 import { routeForwardAuth } from './http/forward-auth.js';
 import { drainOnClose } from './http/drain.js';
 import { warnOfUntrustedForwarding } from './http/forwarded-for.warning.js';
@@ -47,6 +48,7 @@ export async function createApp(
   refuseUncollectedHeaders(instance, limits.maxHeaderCount);
   refuseUnmatchedRequests(instance);
   registerJsonBodyParser(instance);
+  registerFormBodyParser(instance);
   drainOnClose(instance, logger, limits.drainDeadlineMs);
 
   const options: Readonly<NestApplicationOptions> = {

@@ -32,9 +32,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   keys: ['common', 'config', 'database', 'http'],
   auth: ['common', 'config', 'database', 'http', 'limits', 'users', 'tokens', 'keys'],
   gateway: ['common', 'config', 'http', 'tokens', 'auth'],
+  oauth: ['common', 'config', 'http', 'tokens', 'auth'],
   health: ['common', 'config', 'database', 'http', 'tokens', 'keys'],
   cli: [ROOT, 'common', 'config', 'logging', 'database', 'users', 'keys', 'auth'],
-  [ROOT]: ['common', 'config', 'logging', 'database', 'http', 'users', 'tokens', 'keys', 'auth', 'gateway', 'health'],
+  [ROOT]: [
+    ...['common', 'config', 'logging', 'database', 'http', 'users', 'tokens', 'keys', 'auth', 'gateway', 'oauth'],
+    'health',
+  ],
 };
 
 /** What one folder shows to the others; a folder that is not here is shared as a whole. */
@@ -45,11 +49,13 @@ const FACES: Readonly<Record<string, RegExp>> = {
   keys: /\.(module|service|types|errors)\.js$/,
   auth: /\.(module|service|types|errors|guard|decorator|decorators)\.js$/,
   gateway: /\.(module|service|types|errors)\.js$/,
+  oauth: /\.module\.js$/,
   health: /\.module\.js$/,
 };
 
-/** Of the edge, features see what documents their routes, and the gateway what an error means. */
-const HTTP_FACE_OF_FEATURES = /^http\/(api-problems\.decorator|openapi|forward-auth|error-translation|problem)\.js$/;
+/** Of the edge, features see what describes and documents their routes, and what an error means. */
+const HTTP_FACE_OF_FEATURES =
+  /^http\/(api-problems\.decorator|form-route\.decorator|openapi|forward-auth|error-translation|problem|published-document)\.js$/;
 
 /** Of the database, the edge sees which errors mean that it is away. */
 const DATABASE_FACE_OF_HTTP = 'database/database.errors.js';

@@ -8,6 +8,18 @@ import { segmentsOf } from './support/token-forge.js';
 
 describeHostileAccessTokens({ method: 'GET', path: '/auth/me', expectDenied: expectProblem });
 
+describeHostileAccessTokens({
+  method: 'GET',
+  path: '/auth/verify/orders/1',
+  expectDenied: ({ status, headers, text }, code) => {
+    expect({ status, text, reason: headers['x-auth-error'] }).toEqual({ status: 401, text: '', reason: code });
+    expect(headers).toMatchObject({
+      'cache-control': 'no-store',
+      'www-authenticate': expect.stringMatching(/^Bearer /),
+    });
+  },
+});
+
 describe('two good tokens', () => {
   let database: TestDatabase;
   let service: TestService;

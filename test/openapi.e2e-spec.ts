@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import 'reflect-metadata';
 import { RequestMethod } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
+import request from 'supertest';
 import { PROBLEM_CATALOGUE } from '../src/http/problem.catalogue.js';
 import { newEmail, newPassword } from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
@@ -48,8 +49,14 @@ interface Document {
   };
 }
 
-/** A gateway's question is answered by status and headers; `test/verify` holds what they say. */
-const EMPTY_ANSWERS: readonly string[] = ['GET /auth/verify'];
+/** Answered by status and headers; `test/verify` and `test/oauth` hold what they say. */
+const EMPTY_ANSWERS: readonly string[] = ['GET /auth/verify', 'POST /oauth/revoke'];
+
+/** Forms in, RFC 6749 errors out; `test/oauth` holds what they say. */
+const OAUTH_ROUTES: readonly string[] = ['POST /oauth/token', 'POST /oauth/revoke'];
+
+/** The metadata's address with the path of the issuer behind it, which the document of the address itself explains. */
+const UNDOCUMENTED: readonly string[] = ['GET /.well-known/oauth-authorization-server/*'];
 
 describe('the OpenAPI document', () => {
   let database: TestDatabase;
@@ -123,10 +130,12 @@ describe('the OpenAPI document', () => {
     expect(document.info).toMatchObject({ title: 'Ratchet', version: expect.stringMatching(/^\d+\.\d+/) });
     const implemented = implementedOperations(service);
     expect(implemented.length).toBeGreaterThanOrEqual(12);
-    expect(operations.map(([name]) => name).sort()).toEqual(implemented);
+    const documented = operations.map(([name]) => name);
+    expect([...documented, ...UNDOCUMENTED].sort()).toEqual(implemented);
   });
 
   const hasEmptyAnswers = (name: string): boolean => EMPTY_ANSWERS.includes(name);
+  const isOAuth = (name: string): boolean => OAUTH_ROUTES.includes(name);
 
   it('gives every operation an id of its own, a listed tag, a summary and one kind of success', () => {
     const listedTags = document.tags.map(({ name }) => name);
@@ -155,7 +164,9 @@ describe('the OpenAPI document', () => {
   it('shows every problem as the client will see it, under its own status', () => {
     let count = 0;
     for (const [name, { responses }] of operations) {
-      const problems = Object.entries(responses).filter(([each]) => each >= '400' && !hasEmptyAnswers(name));
+      const problems = Object.entries(responses).filter(
+        ([each]) => each >= '400' && !hasEmptyAnswers(name) && !isOAuth(name),
+      );
       for (const [status, { content }] of problems) {
         const problem = content?.['application/problem+json'];
         expect(problem?.schema).toEqual({ $ref: '#/components/schemas/ProblemDto' });
@@ -179,6 +190,18 @@ describe('the OpenAPI document', () => {
       }
     }
     expect(count).toBeGreaterThan(30);
+  });
+
+  it('shows the errors of the OAuth routes as OAuth clients read them', () => {
+    for (const name of OAUTH_ROUTES) {
+      const [, operation] = operations.find(([each]) => each === name)!;
+      const errors = Object.entries(operation.responses).filter(([status]) => status >= '400');
+      expect(errors.map(([status]) => status)).toEqual(['400', '401', '413', '415', '429', '500', '503']);
+      for (const [, { content, description }] of errors) {
+        expect(content).toEqual({ 'application/json': { schema: { $ref: '#/components/schemas/OAuthErrorDto' } } });
+        expect(description).toMatch(/^`[a-z_]+`: /);
+      }
+    }
   });
 
   it('says where a token is needed, and what happens with a bad one', async () => {
@@ -211,8 +234,9 @@ describe('the OpenAPI document', () => {
       expect(declared.map((parameter) => parameter.name)).toEqual(inPath);
       expect(declared.every(({ required }) => required)).toBe(true);
       if (requestBody !== undefined) {
-        expect(Object.keys(requestBody.content)).toEqual(['application/json']);
-        expect(resolve(schemaOf(requestBody, 'application/json')).type).toBe('object');
+        const mediaType = isOAuth(name) ? 'application/x-www-form-urlencoded' : 'application/json';
+        expect(Object.keys(requestBody.content)).toEqual([mediaType]);
+        expect(resolve(schemaOf(requestBody, mediaType)).type).toBe('object');
       }
     }
     const withBody = operations.filter(([, { requestBody }]) => requestBody !== undefined);
@@ -222,8 +246,10 @@ describe('the OpenAPI document', () => {
       'POST /auth/refresh': true,
       'POST /auth/logout': false,
       'POST /auth/password': true,
+      'POST /oauth/token': true,
+      'POST /oauth/revoke': true,
     });
-    for (const [, { responses }] of withBody) {
+    for (const [, { responses }] of withBody.filter(([name]) => !isOAuth(name))) {
       const codes = Object.keys(responses['400']?.content?.['application/problem+json']?.examples ?? {});
       expect(codes).toEqual(expect.arrayContaining(['validation_failed', 'malformed_request']));
     }
@@ -267,6 +293,19 @@ describe('the OpenAPI document', () => {
         newPassword(),
       ),
       'GET /.well-known/jwks.json': await service.client.get('/.well-known/jwks.json'),
+      'GET /auth/revocations': await service.client.get('/auth/revocations'),
+      'GET /.well-known/oauth-authorization-server': await service.client.get(
+        '/.well-known/oauth-authorization-server',
+      ),
+      'GET /.well-known/openid-configuration': await service.client.get('/.well-known/openid-configuration'),
+      'POST /oauth/token': await request(service.url)
+        .post('/oauth/token')
+        .type('form')
+        .send({
+          grant_type: 'refresh_token',
+          client_id: 'ratchet',
+          refresh_token: (await service.client.signUpAndIn()).pair.refresh_token,
+        }),
       'GET /health/live': await service.client.get('/health/live'),
       'GET /health/ready': await service.client.get('/health/ready'),
     };

@@ -5,9 +5,6 @@ import type { Identity } from './auth.types.js';
 /** RFC 9068 section 2.1: no token of another purpose is taken for an access token, nor this one for another. */
 export const ACCESS_TOKEN_TYPE = 'at+jwt';
 
-/** Until there are OAuth clients, every token is issued to this one (RFC 9068 section 2.2). */
-export const CLIENT_ID = 'ratchet';
-
 /** No access token lives longer, whatever it says and whoever signed it; the revocation window is built on this. */
 export const LONGEST_LIFETIME_SECONDS = 3_600;
 

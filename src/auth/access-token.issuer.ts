@@ -4,7 +4,8 @@ import { JwtService } from '@nestjs/jwt';
 import { Config } from '../config/config.js';
 import { KeysService } from '../keys/keys.service.js';
 import type { SessionGrant } from '../tokens/tokens.types.js';
-import { ACCESS_TOKEN_TYPE, CLIENT_ID } from './access-token.format.js';
+import { ACCESS_TOKEN_TYPE } from './access-token.format.js';
+import { CLIENT_ID } from './auth.types.js';
 
 /** Signs access tokens (RFC 9068). */
 @Injectable()

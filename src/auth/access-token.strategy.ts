@@ -4,10 +4,7 @@ import { PassportStrategy } from '@nestjs/passport';
 import type { FastifyRequest } from 'fastify';
 import passport from 'passport';
 import { Strategy } from 'passport-jwt';
-import { Clock } from '../common/clock.js';
-import { Config } from '../config/config.js';
-import { KeysService } from '../keys/keys.service.js';
-import { readAccessTokenHeader, readIdentity } from './access-token.format.js';
+import { AccessTokensService } from './access-tokens.service.js';
 import { AccessTokenInvalidError } from './auth.errors.js';
 import type { Identity } from './auth.types.js';
 import { readBearerToken } from './bearer-token.js';
@@ -24,11 +21,7 @@ export class AccessTokenStrategy extends PassportStrategy(Strategy) implements O
   /** Passport keeps one registry per process: two applications in it must not find each other's strategy. */
   readonly registeredName = `access-token-${randomUUID()}`;
 
-  constructor(
-    keys: KeysService,
-    config: Config,
-    private readonly clock: Clock,
-  ) {
+  constructor(private readonly accessTokens: AccessTokensService) {
     super({
       jwtFromRequest: (request: unknown) => {
         const bearer = readBearerToken((request as FastifyRequest).raw);
@@ -36,24 +29,21 @@ export class AccessTokenStrategy extends PassportStrategy(Strategy) implements O
       },
       // A throw in here would end in a 500; passport-jwt turns what `done` is given into a failed authentication.
       secretOrKeyProvider: (_request: unknown, token: string, done: KeyCallback) => {
-        const header = readAccessTokenHeader(token);
-        const key = header === undefined ? undefined : keys.verificationKey(header.kid);
-        if (header === undefined || key?.algorithm !== header.algorithm) {
+        const publicKey = accessTokens.keyFor(token);
+        if (publicKey === undefined) {
           done(new AccessTokenInvalidError('header or key id'));
         } else {
-          done(null, key.publicKey as never);
+          done(null, publicKey as never);
         }
       },
-      algorithms: ['ES256', 'RS256'],
-      issuer: config.accessTokens.issuer,
-      audience: config.accessTokens.audience,
+      ...accessTokens.rules,
     });
     passport.use(this.registeredName, this);
   }
 
   /** @throws AccessTokenInvalidError */
   validate(claims: object): Identity {
-    const identity = readIdentity(claims, this.clock.now());
+    const identity = this.accessTokens.identityOf(claims);
     if (identity === undefined) {
       throw new AccessTokenInvalidError('claims');
     }

@@ -9,6 +9,7 @@ import { UsersModule } from '../users/users.module.js';
 import { AccessTokenGuard } from './access-token.guard.js';
 import { AccessTokenIssuer } from './access-token.issuer.js';
 import { AccessTokenStrategy } from './access-token.strategy.js';
+import { AccessTokensService } from './access-tokens.service.js';
 import { AccountsService } from './accounts.service.js';
 import { AuthController } from './auth.controller.js';
 import { RolesGuard } from './roles.guard.js';
@@ -22,6 +23,7 @@ import { SessionsService } from './sessions.service.js';
   providers: [
     AccessTokenIssuer,
     AccessTokenStrategy,
+    AccessTokensService,
     AccountsService,
     SessionsService,
     {
@@ -35,6 +37,6 @@ import { SessionsService } from './sessions.service.js';
     { provide: APP_GUARD, useClass: AccessTokenGuard },
     { provide: APP_GUARD, useClass: RolesGuard },
   ],
-  exports: [AccountsService],
+  exports: [AccessTokensService, AccountsService, SessionsService],
 })
 export class AuthModule {}

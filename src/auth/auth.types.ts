@@ -1,6 +1,9 @@
 import type { FastifyRequest } from 'fastify';
 import type { ClientInfo } from '../tokens/tokens.types.js';
 
+/** The one OAuth client, a public one: every token is issued to it (RFC 9068 section 2.2). */
+export const CLIENT_ID = 'ratchet';
+
 /** Who a verified access token speaks for. */
 export interface Identity {
   readonly userId: string;
@@ -28,4 +31,6 @@ export interface TokenPair {
   readonly expiresInSeconds: number;
   readonly refreshToken: string;
   readonly refreshExpiresInSeconds: number;
+  /** The user's roles, which are the scope of the access token. */
+  readonly roles: readonly string[];
 }

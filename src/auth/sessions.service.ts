@@ -103,6 +103,7 @@ export class SessionsService {
       ...this.issuer.issue(grant),
       refreshToken: grant.refreshToken,
       refreshExpiresInSeconds: grant.refreshExpiresInSeconds,
+      roles: grant.roles,
     };
   }
 }

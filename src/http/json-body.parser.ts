@@ -1,18 +1,19 @@
 import { isUtf8 } from 'node:buffer';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import secureJson from 'secure-json-parse';
 import { DomainError, MalformedRequestError } from '../common/domain.errors.js';
+import { refuseOtherEncodings } from './body-encoding.js';
 import { UnsupportedMediaTypeError } from './http.errors.js';
+import { readsForm } from './route-contract.js';
 
 export const BODY_LIMIT_BYTES = 16 * 1024;
 const MAX_NESTING_DEPTH = 32;
 
 const LONE_SURROGATE = /\p{Surrogate}/u;
-const CHARSET_PARAMETER = /;\s*charset\s*=\s*"?([^\s";]*)/i;
 
 /**
- * Makes JSON the only content type that is read at all. Fastify answers everything else with 415 before a handler
- * runs, so no route can be reached with a body that was not validated.
+ * Makes JSON the only content type that is read at all, until another parser is registered. Fastify answers everything
+ * else with 415 before a handler runs, so no route can be reached with a body that was not validated.
  */
 export function registerJsonBodyParser(instance: FastifyInstance): void {
   instance.removeAllContentTypeParsers();
@@ -21,6 +22,9 @@ export function registerJsonBodyParser(instance: FastifyInstance): void {
     { parseAs: 'buffer', bodyLimit: BODY_LIMIT_BYTES },
     (request, body, done) => {
       try {
+        if (readsForm(request)) {
+          throw new UnsupportedMediaTypeError('JSON where a form is read');
+        }
         refuseOtherEncodings(request);
         done(null, parseJsonBody(body));
       } catch (error) {
@@ -52,17 +56,6 @@ export function parseJsonBody(body: Buffer): unknown {
   } catch (error) {
     // The parser's message quotes the body, which may hold a password.
     throw error instanceof MalformedRequestError ? error : new MalformedRequestError('the body is not acceptable JSON');
-  }
-}
-
-function refuseOtherEncodings({ headers }: FastifyRequest): void {
-  const charset = CHARSET_PARAMETER.exec(headers['content-type'] ?? '')?.[1];
-  if (charset !== undefined && charset.toLowerCase() !== 'utf-8') {
-    throw new UnsupportedMediaTypeError('charset');
-  }
-  const contentCoding = headers['content-encoding'];
-  if (contentCoding !== undefined && contentCoding.toLowerCase() !== 'identity') {
-    throw new UnsupportedMediaTypeError('content coding');
   }
 }
 

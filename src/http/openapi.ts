@@ -21,6 +21,7 @@ export function setupOpenApi(app: NestFastifyApplication): void {
     .setVersion('1.0')
     .addTag('auth', 'Sign up, sign in, refresh, sign out')
     .addTag('sessions', "The user's own sessions")
+    .addTag('oauth', 'The same for standard OAuth clients')
     .addTag('gateway', 'What API gateways ask')
     .addTag('keys', 'Public keys for verifiers')
     .addTag('health', 'Probes for operators')

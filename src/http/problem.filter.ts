@@ -8,10 +8,12 @@ import { InternalError } from './http.errors.js';
 import { sendProblem } from './problem.js';
 import { PROBLEM_CATALOGUE } from './problem.catalogue.js';
 import type { EdgeHeaders } from './response-headers.js';
+import { errorWriterOf } from './route-contract.js';
 
 /**
- * Turns everything that is thrown into one documented problem, and logs it once: our failures as errors, the client's
- * at debug. The log gets the details, the client the constant sentence of the code.
+ * Turns everything that is thrown into one documented problem, or into what the route's own protocol says instead, and
+ * logs it once: our failures as errors, the client's at debug. The log gets the details, the client the constant
+ * sentence of the code.
  */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
@@ -34,7 +36,12 @@ export class ProblemFilter implements ExceptionFilter {
       reply.raw.destroy();
       return;
     }
-    sendProblem(reply, error, this.edgeHeaders);
+    const write = errorWriterOf(request);
+    if (write === undefined) {
+      sendProblem(reply, error, this.edgeHeaders);
+    } else {
+      write(reply, error);
+    }
   }
 
   private log(error: DomainError, requestId: string): void {

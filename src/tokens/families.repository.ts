@@ -83,6 +83,29 @@ export class FamiliesRepository {
   }
 
   /**
+   * The roles behind the one token of a family that is good now. A look and no more: it locks nothing, and whether the
+   * token is exchanged is for `rotateFamily` to decide.
+   *
+   * @returns undefined for any other token, and for one whose session or user is not active
+   */
+  async findRolesByCurrentToken(
+    familyId: string,
+    secretHash: Buffer,
+    generation: number,
+  ): Promise<readonly string[] | undefined> {
+    const [row] = await this.database.query<{ roles: string[] }>(
+      `select users.roles
+       from refresh_token_families as family join users on users.id = family.user_id
+       where family.id = $1 and family.secret_hash = $2 and family.generation = $3 and family.revoked_at is null
+         and family.expires_at > clock_timestamp()
+         and family.rotated_at > clock_timestamp() - make_interval(secs => $4)
+         and users.status = 'active'`,
+      [familyId, secretHash, generation, this.config.refreshTokens.idleTtlSeconds],
+    );
+    return row?.roles;
+  }
+
+  /**
    * Makes a family unless it exists already, which it does when this runs a second time because the first outcome was
    * unknown. The caller holds the lock on the user's row, so the number of live families cannot change in between.
    *

@@ -25,6 +25,11 @@ export class IdempotencyKeyReusedError extends DomainError {
   readonly code = 'idempotency_key_reused';
 }
 
+/** The client asks for roles that its user does not have. Nothing was done. */
+export class RolesNotGrantedError extends DomainError {
+  readonly code = 'validation_failed';
+}
+
 /** No session of this user has this id. */
 export class SessionNotFoundError extends DomainError {
   readonly code = 'not_found';

@@ -25,6 +25,7 @@ import {
   IdempotencyKeyReusedError,
   RefreshTokenInvalidError,
   RefreshTokenReusedError,
+  RolesNotGrantedError,
   SessionExpiredError,
   SessionNotFoundError,
   SessionRevokedError,
@@ -89,13 +90,14 @@ export class TokensService {
    * rotation that did commit is a replay.
    *
    * @throws RefreshTokenInvalidError, RefreshTokenReusedError, SessionRevokedError, SessionExpiredError,
-   *   AccountDisabledError, IdempotencyKeyReusedError
+   *   AccountDisabledError, IdempotencyKeyReusedError, RolesNotGrantedError
    * @throws OverloadedError, TemporarilyUnavailableError nothing was done
    * @throws OutcomeUnknownError the database did not come back in time
    */
   async refresh(request: RefreshRequest): Promise<SessionGrant> {
     const receivedAtMs = this.clock.monotonicMs();
     const presented = this.identify(request.refreshToken);
+    await this.refuseExcess(presented, request.requestedRoles);
     const retryKey = request.idempotencyKey ?? randomBytes(INTERNAL_RETRY_KEY_BYTES).toString('base64url');
     const presentation = {
       familyId: presented.familyId,
@@ -194,6 +196,22 @@ export class TokensService {
 
   listSessions(userId: string): Promise<readonly Session[]> {
     return this.families.listLiveSessions(userId);
+  }
+
+  /**
+   * Looks first, because after the rotation it would be too late to refuse. Only a token that is about to be exchanged
+   * is looked at: a dead one goes on to be judged as reuse and learns nothing of the roles, and a repetition gets the
+   * successor whatever has become of them.
+   */
+  private async refuseExcess(presented: RefreshTokenParts, requested: readonly string[] | undefined): Promise<void> {
+    if (requested === undefined) {
+      return;
+    }
+    const { familyId, familySecret, generation } = presented;
+    const roles = await this.families.findRolesByCurrentToken(familyId, hashFamilySecret(familySecret), generation);
+    if (roles !== undefined && !requested.every((role) => roles.includes(role))) {
+      throw new RolesNotGrantedError();
+    }
   }
 
   private concludeRefresh(outcome: RotationOutcome, presented: RefreshTokenParts, client: ClientInfo): SessionGrant {

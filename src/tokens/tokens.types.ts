@@ -59,6 +59,8 @@ export interface RefreshRequest {
   readonly refreshToken: string;
   /** The client's `Idempotency-Key`, already of the documented shape. */
   readonly idempotencyKey: string | undefined;
+  /** What the client asks for; every refresh grants all the user's roles, and is refused if this is more. */
+  readonly requestedRoles?: readonly string[] | undefined;
   readonly client: ClientInfo;
   /** Asked right before the statement is sent: nobody waits for the answer any more. */
   readonly isAbandoned: () => boolean;

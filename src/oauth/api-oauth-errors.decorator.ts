@@ -1,0 +1,41 @@
+import { applyDecorators } from '@nestjs/common';
+import { ApiExtraModels, ApiResponse, getSchemaPath } from '@nestjs/swagger';
+import type { OAuthErrorCode } from './oauth-error.js';
+import { OAuthErrorDto } from './oauth.dto.js';
+
+const OF_EVERY_ROUTE: readonly (readonly [status: number, error: OAuthErrorCode, when: string])[] = [
+  [400, 'invalid_request', 'A parameter or header is missing, there twice, or not of the documented shape.'],
+  [400, 'invalid_client', 'The `client_id` is missing or another one, or a secret came along.'],
+  [401, 'invalid_client', 'Client credentials came in the `Authorization` header; the client is public and has none.'],
+  [413, 'invalid_request', 'The body is larger than 16 KiB.'],
+  [415, 'invalid_request', 'The body is not a form in UTF-8.'],
+  [429, 'temporarily_unavailable', 'Too many refused tokens of late; wait for as long as `Retry-After` says.'],
+  [500, 'server_error', 'A defect; quote the `X-Request-Id` of the answer when you report it.'],
+  [503, 'temporarily_unavailable', 'Wait for as long as `Retry-After` says, repeat with the same `Idempotency-Key`.'],
+];
+
+const OF_SOME_ROUTES: Readonly<Partial<Record<OAuthErrorCode, string>>> = {
+  invalid_grant: 'The refresh token is good for nothing any more: sign in again.',
+  unsupported_grant_type: 'Another `grant_type` than `refresh_token`.',
+  invalid_scope: 'The `scope` asks for more than the roles of the user. Nothing was done.',
+};
+
+/** Documents the errors that every route for OAuth clients answers with, and those of this one. */
+export function ApiOAuthErrors(
+  ...codes: readonly ('invalid_grant' | 'unsupported_grant_type' | 'invalid_scope')[]
+): MethodDecorator & ClassDecorator {
+  const errors = [...OF_EVERY_ROUTE, ...codes.map((code) => [400, code, OF_SOME_ROUTES[code] ?? ''] as const)];
+  return applyDecorators(
+    ApiExtraModels(OAuthErrorDto),
+    ...[...new Set(errors.map(([status]) => status))].map((status) =>
+      ApiResponse({
+        status,
+        description: errors
+          .filter(([ofStatus]) => ofStatus === status)
+          .map(([, error, when]) => `\`${error}\`: ${when}`)
+          .join('\n\n'),
+        content: { 'application/json': { schema: { $ref: getSchemaPath(OAuthErrorDto) } } },
+      }),
+    ),
+  );
+}

@@ -1,0 +1,67 @@
+import { Controller, Get, Header, Headers, Param, Res } from '@nestjs/common';
+import { ApiExcludeEndpoint, ApiOkResponse, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
+import { NotFoundError } from '../common/domain.errors.js';
+import { Public } from '../common/public.decorator.js';
+import { Config } from '../config/config.js';
+import { publish, type PublishedDocument, sendPublished } from '../http/published-document.js';
+import { ServerMetadataDto } from './server-metadata.dto.js';
+import { issuerPath, serverMetadata } from './server-metadata.js';
+
+const CACHING = ['Cache-Control', 'public, max-age=300'] as const;
+
+@ApiTags('oauth')
+@Controller('.well-known')
+export class MetadataController {
+  private readonly document: PublishedDocument;
+  private readonly issuerPath: string;
+
+  constructor({ accessTokens: { issuer } }: Config) {
+    this.document = publish('application/json', JSON.stringify(serverMetadata(issuer)));
+    this.issuerPath = issuerPath(issuer);
+  }
+
+  @Get('oauth-authorization-server')
+  @Public()
+  @Header(...CACHING)
+  @ApiOperation({
+    summary: 'What OAuth clients can do here',
+    description:
+      'RFC 8414 metadata. All addresses begin with `JWT_ISSUER`. Where that has a path, the document is also at this ' +
+      'address with the path behind it.',
+  })
+  @ApiOkResponse({ type: ServerMetadataDto, description: 'The metadata.' })
+  @ApiResponse({ status: 304, description: 'The document is still the one that `If-None-Match` names.' })
+  authorizationServer(@Headers('if-none-match') ifNoneMatch: string | undefined, @Res() reply: FastifyReply): void {
+    sendPublished(reply, this.document, ifNoneMatch);
+  }
+
+  @Get('openid-configuration')
+  @Public()
+  @Header(...CACHING)
+  @ApiOperation({
+    summary: 'The same for clients that look for it here',
+    description: 'The same document. There are no ID tokens: this is not an OpenID provider.',
+  })
+  @ApiOkResponse({ type: ServerMetadataDto, description: 'The metadata.' })
+  @ApiResponse({ status: 304, description: 'The document is still the one that `If-None-Match` names.' })
+  openidConfiguration(@Headers('if-none-match') ifNoneMatch: string | undefined, @Res() reply: FastifyReply): void {
+    sendPublished(reply, this.document, ifNoneMatch);
+  }
+
+  /** @throws NotFoundError unless the rest of the path is that of the issuer */
+  @Get('oauth-authorization-server/*')
+  @Public()
+  @Header(...CACHING)
+  @ApiExcludeEndpoint()
+  authorizationServerAtPath(
+    @Param('*') path: string,
+    @Headers('if-none-match') ifNoneMatch: string | undefined,
+    @Res() reply: FastifyReply,
+  ): void {
+    if (path === '' || path !== this.issuerPath) {
+      throw new NotFoundError();
+    }
+    sendPublished(reply, this.document, ifNoneMatch);
+  }
+}

@@ -1,0 +1,109 @@
+import { Controller, Header, HttpCode, Post, Req } from '@nestjs/common';
+import { ApiBody, ApiConsumes, ApiHeader, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { FastifyRequest } from 'fastify';
+import { AccessTokensService } from '../auth/access-tokens.service.js';
+import type { Client } from '../auth/auth.types.js';
+import { IdempotencyKey } from '../auth/idempotency-key.decorator.js';
+import { CurrentClient } from '../auth/request.decorators.js';
+import { SessionsService } from '../auth/sessions.service.js';
+import { ValidationFailedError } from '../common/domain.errors.js';
+import { Public } from '../common/public.decorator.js';
+import { type Form, FormBody, FormRoute } from '../http/form-route.decorator.js';
+import { RefreshTokenInvalidError } from '../tokens/tokens.errors.js';
+import { ApiOAuthErrors } from './api-oauth-errors.decorator.js';
+import { requireKnownClient } from './client-identification.js';
+import { sendOAuthError } from './oauth-error.js';
+import { OAuthRevocationRequestDto, OAuthTokenDto, OAuthTokenRequestDto, toOAuthTokenDto } from './oauth.dto.js';
+import { UnsupportedGrantTypeError } from './oauth.errors.js';
+import { parseScope } from './scope.js';
+
+const FORM_MEDIA_TYPE = 'application/x-www-form-urlencoded';
+
+@ApiTags('oauth')
+@Controller('oauth')
+export class OAuthController {
+  constructor(
+    private readonly sessions: SessionsService,
+    private readonly accessTokens: AccessTokensService,
+  ) {}
+
+  @Post('token')
+  @Public()
+  @FormRoute(sendOAuthError)
+  @HttpCode(200)
+  // Beside `Cache-Control: no-store`, for caches of HTTP/1.0 (RFC 6749 section 5.1).
+  @Header('Pragma', 'no-cache')
+  @ApiOperation({
+    summary: 'Exchange a refresh token, as RFC 6749 section 6 has it',
+    description:
+      'The same exchange as `POST /auth/refresh`, under the same rules, with the same `Idempotency-Key`, for the public ' +
+      'client `ratchet`. Only `invalid_grant` means that the token is lost.',
+  })
+  @ApiConsumes(FORM_MEDIA_TYPE)
+  @ApiBody({ type: OAuthTokenRequestDto })
+  @ApiHeader({
+    name: 'Idempotency-Key',
+    required: false,
+    description: '22 to 128 visible ASCII characters, fresh and random for this one refresh, e.g. a UUID.',
+    schema: { type: 'string', minLength: 22, maxLength: 128 },
+  })
+  @ApiOkResponse({ type: OAuthTokenDto, description: 'The next pair of the session; the presented token is dead.' })
+  @ApiOAuthErrors('invalid_grant', 'unsupported_grant_type', 'invalid_scope')
+  async token(
+    @FormBody() form: Form,
+    @IdempotencyKey() idempotencyKey: string | undefined,
+    @CurrentClient() client: Client,
+    @Req() request: FastifyRequest,
+  ): Promise<OAuthTokenDto> {
+    requireKnownClient(form, request);
+    if (required(form, 'grant_type') !== 'refresh_token') {
+      throw new UnsupportedGrantTypeError();
+    }
+    const pair = await this.sessions.refresh({
+      refreshToken: required(form, 'refresh_token'),
+      idempotencyKey,
+      requestedRoles: parseScope(form.get('scope')),
+      client,
+      isAbandoned: () => request.raw.socket.destroyed,
+    });
+    return toOAuthTokenDto(pair);
+  }
+
+  @Post('revoke')
+  @Public()
+  @FormRoute(sendOAuthError)
+  @HttpCode(200)
+  @ApiOperation({
+    summary: 'End the session of a token, as RFC 7009 has it',
+    description:
+      'The same as `POST /auth/logout`, by refresh token or access token. What is no token of ours, or has expired, needs ' +
+      'no revoking: that is a success too. The session’s access tokens are refused at once.',
+  })
+  @ApiConsumes(FORM_MEDIA_TYPE)
+  @ApiBody({ type: OAuthRevocationRequestDto })
+  @ApiOkResponse({ description: 'The token is good for nothing.' })
+  @ApiOAuthErrors()
+  async revoke(@FormBody() form: Form, @CurrentClient() client: Client, @Req() request: FastifyRequest): Promise<void> {
+    requireKnownClient(form, request);
+    const token = required(form, 'token');
+    // `token_type_hint` may be wrong or unknown, and then decides nothing (RFC 7009 section 2.1): so it never does.
+    const identity = this.accessTokens.identify(token);
+    try {
+      await this.sessions.logout(identity === undefined ? token : undefined, identity, client);
+    } catch (error) {
+      // Section 2.2: the client could do nothing about it, and the token is as dead as it wants it.
+      if (!(error instanceof RefreshTokenInvalidError)) {
+        throw error;
+      }
+    }
+  }
+}
+
+/** @throws ValidationFailedError */
+function required(form: Form, name: string): string {
+  const value = form.get(name);
+  if (value === undefined) {
+    throw new ValidationFailedError([{ field: name, message: 'must be sent' }]);
+  }
+  return value;
+}
