@@ -1,0 +1,115 @@
+import { HttpConnection } from './http-connection.mjs';
+import { Latencies } from './latencies.mjs';
+
+/** Arrivals do not wait for connections until so many are open: beyond that a server is far past its limit anyway. */
+const MOST_CONNECTIONS = 512;
+
+/** How long answers are waited for after the last arrival; what is missing then counts with the time it has waited. */
+const PATIENCE_MS = 10_000;
+
+/**
+ * Requests arrive at random (Poisson) at a given rate, whatever the server does, as those of many independent clients do.
+ * A latency counts from the instant at which the request was to arrive, so that neither a slow server nor a late generator
+ * hides waiting (no coordinated omission). The sequence of arrivals is the same for every server.
+ *
+ * @param rate arrivals per second
+ * @param ignoreSeconds at the start, not counted
+ * @returns {Promise<object>} rate in good answers per second, latencies in ms, `latenessMs`: how late the generator itself
+ *   was, which is part of the latencies
+ */
+export async function runOpenLoop({ operation, port, rate, seconds, ignoreSeconds = 0, seed = 1 }) {
+  const random = randomOf(seed);
+  const latencies = new Latencies();
+  const lateness = new Latencies();
+  const errors = {};
+  const idle = [];
+  const due = [];
+  const startedAt = performance.now();
+  const countsFrom = startedAt + ignoreSeconds * 1_000;
+  const endsAt = countsFrom + seconds * 1_000;
+  const waitingSince = new Set();
+  let opened = 0;
+  let nextArrival = startedAt + gapMs();
+
+  function gapMs() {
+    return (-Math.log(1 - random()) * 1_000) / rate;
+  }
+
+  async function send(connection, client, arrival) {
+    if (arrival.at >= countsFrom) {
+      lateness.add(performance.now() - arrival.at);
+    }
+    const answer = await connection.request(operation.requestOf(client));
+    const isGood = operation.accept(client, answer);
+    operation.returnClient(client);
+    idle.push(connection);
+    waitingSince.delete(arrival);
+    if (arrival.at >= countsFrom) {
+      if (isGood) {
+        latencies.add(performance.now() - arrival.at);
+      } else {
+        errors[answer.status] = (errors[answer.status] ?? 0) + 1;
+      }
+    }
+    dispatch();
+  }
+
+  function dispatch() {
+    while (due.length > 0 && (idle.length > 0 || opened < MOST_CONNECTIONS)) {
+      const client = operation.takeClient();
+      if (client === undefined) {
+        return;
+      }
+      let connection = idle.pop();
+      if (connection === undefined) {
+        opened += 1;
+        connection = new HttpConnection(port);
+      }
+      void send(connection, client, due.shift());
+    }
+  }
+
+  await new Promise((resolve) => {
+    const tick = () => {
+      const now = performance.now();
+      for (; nextArrival <= now && nextArrival < endsAt; nextArrival += gapMs()) {
+        const arrival = { at: nextArrival };
+        due.push(arrival);
+        waitingSince.add(arrival);
+      }
+      dispatch();
+      if (nextArrival >= endsAt && (waitingSince.size === 0 || now > endsAt + PATIENCE_MS)) {
+        resolve();
+      } else {
+        setTimeout(tick, 1);
+      }
+    };
+    tick();
+  });
+
+  for (const { at } of waitingSince) {
+    latencies.add(performance.now() - at);
+  }
+  const unanswered = waitingSince.size;
+  idle.forEach((connection) => connection.close());
+  return {
+    offeredRate: rate,
+    rate: (latencies.count - unanswered) / seconds,
+    count: latencies.count,
+    unanswered,
+    latencyMs: latencies.summary(),
+    latenessMs: lateness.summary(),
+    errors,
+  };
+}
+
+/** Mulberry32: small, fast and the same everywhere. Nothing secret comes from it. */
+function randomOf(seed) {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}

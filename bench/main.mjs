@@ -1,0 +1,101 @@
+// Measures Ratchet, what a user might pick instead, and what the machine could do at best. See README.md.
+// Usage: npm run bench -- [--quick] [--only throughput,storm,growth,soak] [--targets ratchet,oidc-provider]
+//   [--repetitions 3] [--minutes 10] [--ratchet-env NAME=VALUE]... [--profile folder] [--out name]
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { BENCH, Bench, ROOT } from './run/bench.mjs';
+import { drawChart } from './run/chart.mjs';
+import { measureGrowth } from './run/growth.mjs';
+import { describeMachine, describeSources } from './run/machine.mjs';
+import { renderReport } from './run/report.mjs';
+import { SCALES } from './run/scale.mjs';
+import { ServerProcess } from './run/server-process.mjs';
+import { measureSoak } from './run/soak.mjs';
+import { measureStorm } from './run/storm.mjs';
+import { measureThroughput } from './run/throughput.mjs';
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string', default: 'throughput,storm,growth' },
+    targets: { type: 'string' },
+    repetitions: { type: 'string' },
+    minutes: { type: 'string', default: '10' },
+    'ratchet-env': { type: 'string', multiple: true, default: [] },
+    profile: { type: 'string' },
+    out: { type: 'string' },
+  },
+});
+const parts = values.only.split(',');
+const scale = { ...SCALES[values.quick ? 'quick' : 'full'] };
+if (values.repetitions !== undefined) {
+  scale.repetitions = Number(values.repetitions);
+}
+
+/** The peer written in TypeScript; the others are what they are. */
+function compilePeers() {
+  const args = [join(BENCH, 'node_modules/typescript/bin/tsc'), '-p', join(BENCH, 'peers/nest-typeorm')];
+  const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
+  if (status !== 0) {
+    throw new Error('the Nest peer does not compile');
+  }
+}
+
+compilePeers();
+const startedAt = performance.now();
+const seconds = () => Math.round((performance.now() - startedAt) / 1_000);
+const bench = await Bench.open({
+  scale,
+  ratchetEnv: Object.fromEntries(values['ratchet-env'].map((pair) => pair.split(/=(.*)/s, 2))),
+  nodeArgs: values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(values.profile)}`],
+  report: (line) => console.error(`[${String(seconds()).padStart(4)} s] ${line}`),
+});
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, () => {
+    console.error('stopping what was started…');
+    ServerProcess.stopAll()
+      .then(() => bench.close())
+      .finally(() => process.exit(1));
+  });
+}
+const results = {
+  command: ['npm run bench --', ...process.argv.slice(2)].join(' '),
+  startedAt: new Date().toISOString(),
+  machine: describeMachine(bench.dataDir),
+  sources: describeSources(ROOT),
+  postgres: { version: await bench.server.version(), settings: await bench.server.settings() },
+  scale,
+  ratchetEnvironment: bench.ratchetEnv,
+};
+try {
+  if (parts.includes('throughput')) {
+    results.throughput = await measureThroughput(bench, values.targets?.split(','));
+  }
+  if (parts.includes('storm')) {
+    results.storm = await measureStorm(bench);
+  }
+  if (parts.includes('growth')) {
+    results.growth = await measureGrowth(bench);
+  }
+  if (parts.includes('soak')) {
+    results.soak = await measureSoak(bench, Number(values.minutes));
+  }
+} finally {
+  await bench.close();
+}
+results.tookSeconds = seconds();
+
+const isWhole = !values.quick && values.targets === undefined && values.only === 'throughput,storm,growth';
+const name = values.out ?? (isWhole ? 'latest' : 'partial');
+const folder = join(BENCH, 'results');
+mkdirSync(folder, { recursive: true });
+const report = renderReport(results);
+writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(results, undefined, 2)}\n`);
+writeFileSync(join(folder, `${name}.md`), report);
+if (results.throughput !== undefined) {
+  writeFileSync(join(folder, `${name}.svg`), drawChart(results));
+}
+console.log(report);
+console.error(`written to bench/results/${name}.*`);

@@ -1,0 +1,17 @@
+// One run of the product's clean-up, as another instance of the service would do it. Prints what it took as JSON.
+import { Clock } from '../../dist/common/clock.js';
+import { ServerKeys } from '../../dist/common/server-keys.js';
+import { loadConfig } from '../../dist/config/config.loader.js';
+import { createDataSource } from '../../dist/database/data-source.js';
+import { Database } from '../../dist/database/database.service.js';
+import { FamiliesRepository } from '../../dist/tokens/families.repository.js';
+import { TombstoneCleaner } from '../../dist/tokens/tombstone-cleaner.service.js';
+
+const config = loadConfig();
+const dataSource = await createDataSource({ url: config.database.url, poolSize: 1, use: 'service' }).initialize();
+const database = new Database(dataSource, dataSource.driver.master, new Clock(), { canPrepare: true });
+const cleaner = new TombstoneCleaner(database, new FamiliesRepository(database, new ServerKeys(config), config));
+const startedAt = performance.now();
+const deleted = await cleaner.clean();
+console.log(JSON.stringify({ deleted, seconds: (performance.now() - startedAt) / 1_000 }));
+await dataSource.destroy();

@@ -1,0 +1,1 @@
+export const range = (length) => Array.from({ length }, (_, index) => index);

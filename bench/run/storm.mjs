@@ -1,0 +1,55 @@
+import { range } from './range.mjs';
+import { Ratchet } from './ratchet.mjs';
+
+const VERIFY_RATE = 500;
+const REFRESH_RATE = 100;
+
+/**
+ * 300 people sign in at once and come back as `Retry-After` tells them, while others are verified and refreshed at a steady
+ * rate: what those notice of it.
+ *
+ * @returns one measurement per repetition
+ */
+export async function measureStorm(bench) {
+  const { rows, storm, repetitions } = bench.scale;
+  bench.report('preparing the login storm');
+  const url = await Ratchet.createDatabase(bench, 'bench_storm', { users: rows, families: rows });
+  const ratchet = await Ratchet.create(bench, 'ratchet-storm', url);
+  let server = await ratchet.start();
+  const pairs = await ratchet.mintPairs(range(rows)).finally(() => server.stop());
+  const { generator } = bench;
+  await generator.define('storm verify', ratchet.verify(pairs.map(({ accessToken }) => accessToken)));
+  await generator.define('storm refresh', ratchet.refresh(pairs.map(({ refreshToken }) => refreshToken)));
+  await generator.define('storm login', ratchet.login(rows));
+
+  const measurements = [];
+  for (let repetition = 0; repetition < repetitions; repetition += 1) {
+    bench.report(`login storm ${repetition + 1}`);
+    server = await ratchet.start();
+    try {
+      const { port } = ratchet;
+      const { calmSeconds, ignoreSeconds, seconds, clients } = storm;
+      const others = (options) => [
+        { kind: 'open', operation: 'storm verify', port, rate: VERIFY_RATE, seed: repetition + 1, ...options },
+        { kind: 'open', operation: 'storm refresh', port, rate: REFRESH_RATE, seed: repetition + 101, ...options },
+      ];
+      const calm = await generator.run(others({ ignoreSeconds: 1, seconds: calmSeconds }));
+      const stormy = await generator.run([
+        ...others({ ignoreSeconds, seconds }),
+        { kind: 'storm', operation: 'storm login', port, clients, ignoreSeconds, seconds },
+      ]);
+      measurements.push({
+        repetition,
+        calm: { verify: calm.results[0], refresh: calm.results[1] },
+        verify: stormy.results[0],
+        refresh: stormy.results[1],
+        login: stormy.results[2],
+        generatorCores: stormy.generatorCores,
+      });
+    } finally {
+      await server.stop();
+    }
+  }
+  await generator.forget(['storm verify', 'storm refresh', 'storm login']);
+  return measurements;
+}
