@@ -5,7 +5,6 @@ const CONTENT_LENGTH = /\r\ncontent-length: *(\d+)/i;
 const CHUNKED = /\r\ntransfer-encoding: *chunked/i;
 const CLOSES = /\r\nconnection: *close/i;
 const RETRY_AFTER = /\r\nretry-after: *(\d+)/i;
-const LAST_CHUNK = Buffer.from('0\r\n\r\n');
 
 /** No server measured here is so slow that an answer after this would still be of use. */
 const LONGEST_ANSWER_MS = 30_000;
@@ -71,7 +70,7 @@ export class HttpConnection {
     }
     const head = bytes.latin1Slice(0, headEnd);
     const status = Number(head.slice(9, 12));
-    const body = bodyOf(status, head, bytes.subarray(headEnd + HEAD_END.length));
+    const body = bodyOf(head, bytes.subarray(headEnd + HEAD_END.length));
     if (body === undefined) {
       return;
     }
@@ -92,14 +91,32 @@ export class HttpConnection {
   }
 }
 
-/** @returns undefined until all of it is there; a chunked one as it was sent, which is good enough to look things up in */
-function bodyOf(status, head, rest) {
+/** @returns undefined until all of it is there */
+function bodyOf(head, rest) {
   const length = CONTENT_LENGTH.exec(head)?.[1];
   if (length !== undefined) {
     return rest.length < Number(length) ? undefined : rest;
   }
-  if (CHUNKED.test(head)) {
-    return rest.length >= LAST_CHUNK.length && rest.subarray(-LAST_CHUNK.length).equals(LAST_CHUNK) ? rest : undefined;
+  return CHUNKED.test(head) ? joinChunks(rest) : rest;
+}
+
+/** RFC 9112 section 7.1, without extensions and trailers, which nobody here sends. */
+function joinChunks(bytes) {
+  const chunks = [];
+  for (let at = 0; ; ) {
+    const lineEnd = bytes.indexOf('\r\n', at);
+    if (lineEnd === -1) {
+      return undefined;
+    }
+    const length = Number.parseInt(bytes.latin1Slice(at, lineEnd), 16);
+    const [start, end] = [lineEnd + 2, lineEnd + 2 + length];
+    if (bytes.length < end + 2) {
+      return undefined;
+    }
+    if (length === 0) {
+      return Buffer.concat(chunks);
+    }
+    chunks.push(bytes.subarray(start, end));
+    at = end + 2;
   }
-  return rest;
 }

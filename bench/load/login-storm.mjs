@@ -37,7 +37,11 @@ export async function runLoginStorm({ operation, port, clients, seconds, ignoreS
         if (isCounted) {
           rejected.add(now - sentAt);
         }
-        await pause(Math.min((answer.retryAfterSeconds ?? 1) * 1_000, Math.max(0, endsAt - performance.now())));
+        const returnsInMs = (answer.retryAfterSeconds ?? 1) * 1_000;
+        if (now + returnsInMs >= endsAt) {
+          break;
+        }
+        await pause(returnsInMs);
       } else {
         errors[answer.status] = (errors[answer.status] ?? 0) + 1;
         await pause(50);
