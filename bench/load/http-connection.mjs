@@ -103,7 +103,7 @@ function bodyOf(head, rest) {
 /** RFC 9112 section 7.1, without extensions and trailers, which nobody here sends. */
 function joinChunks(bytes) {
   const chunks = [];
-  for (let at = 0; ; ) {
+  for (let at = 0; ;) {
     const lineEnd = bytes.indexOf('\r\n', at);
     if (lineEnd === -1) {
       return undefined;

@@ -27,13 +27,30 @@ test('a server that stands still for a moment makes every request that was due m
   const result = await withServer(
     (_request, response) => setTimeout(() => response.end(), Math.max(0, stallUntil - performance.now())),
     (port) => {
-      setTimeout(() => (stallUntil = performance.now() + 500), 250);
+      setTimeout(() => (stallUntil = performance.now() + 500), 350);
       return runOpenLoop({ operation: get(Array(512).fill('')), port, rate: 200, seconds: 1 });
     },
   );
   // Half of the requests were due in the half second, so half of them waited for a quarter of a second on average.
   assert.ok(result.latencyMs.p90 > 300, `p90 ${result.latencyMs.p90}`);
   assert.ok(result.count > 150 && result.count < 250, `${result.count} arrivals`);
+});
+
+test('connections are made before the first arrival, unless each is to bring its own', async () => {
+  const count = async (freshConnections) => {
+    const connections = new Set();
+    const result = await withServer(
+      (request, response) => {
+        connections.add(request.socket);
+        response.end();
+      },
+      (port) => runOpenLoop({ operation: get(), port, rate: 100, seconds: 0.5, freshConnections }),
+    );
+    return { connections: connections.size, arrivals: result.count };
+  };
+  assert.equal((await count(false)).connections, 8);
+  const fresh = await count(true);
+  assert.equal(fresh.connections, fresh.arrivals);
 });
 
 test('requests that find no free client wait, and the waiting counts', async () => {
@@ -115,7 +132,7 @@ test('a stormer waits as long as Retry-After says', async () => {
       requests += 1;
       response.writeHead(503, { 'retry-after': '1' }).end();
     },
-    (port) => runLoginStorm({ operation: get(), port, clients: 4, ignoreSeconds: 0, seconds: 2.5 }),
+    (port) => runLoginStorm({ operation: get(), port, clients: 4, afterSeconds: 0, ignoreSeconds: 0, seconds: 2.5 }),
   );
   assert.equal(requests, 12);
   assert.equal(result.acceptedRate, 0);

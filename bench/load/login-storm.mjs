@@ -6,10 +6,12 @@ import { Latencies } from './latencies.mjs';
  * People who want to sign in, each on a connection of its own: a refused one comes back after as long as `Retry-After`
  * says, one who got in starts again at once.
  *
- * @param ignoreSeconds at the start: what is answered in them is not counted
+ * @param afterSeconds when it begins
+ * @param ignoreSeconds at its start: what is answered in them is not counted
  * @returns {Promise<object>} latencies in ms of the accepted and of the rejected (503), errors by status
  */
-export async function runLoginStorm({ operation, port, clients, seconds, ignoreSeconds }) {
+export async function runLoginStorm({ operation, port, clients, seconds, afterSeconds, ignoreSeconds }) {
+  await pause(afterSeconds * 1_000);
   const accepted = new Latencies();
   const rejected = new Latencies();
   const errors = {};

@@ -1,8 +1,11 @@
 import { HttpConnection } from './http-connection.mjs';
 import { Latencies } from './latencies.mjs';
 
-/** Arrivals do not wait for connections until so many are open: beyond that a server is far past its limit anyway. */
-const MOST_CONNECTIONS = 512;
+/** Kept alive like those of a gateway; an arrival that finds none free waits for one, and the waiting counts. */
+const CONNECTIONS = 64;
+
+/** Where every arrival brings its own connection: beyond that a server is far past its limit anyway. */
+const MOST_FRESH_CONNECTIONS = 512;
 
 /** How long answers are waited for after the last arrival; what is missing then counts with the time it has waited. */
 const PATIENCE_MS = 10_000;
@@ -12,23 +15,36 @@ const PATIENCE_MS = 10_000;
  * A latency counts from the instant at which the request was to arrive, so that neither a slow server nor a late generator
  * hides waiting (no coordinated omission). The sequence of arrivals is the same for every server.
  *
+ * The connections are made, and have had an answer each, before the first arrival: a server accepts new ones the more
+ * slowly the more it has to do, which is measured by `freshConnections` only.
+ *
  * @param rate arrivals per second
  * @param ignoreSeconds at the start, not counted
+ * @param freshConnections one for each request instead, whose making counts
  * @returns {Promise<object>} rate in good answers per second, latencies in ms, `latenessMs`: how late the generator itself
  *   was, which is part of the latencies
  */
-export async function runOpenLoop({ operation, port, rate, seconds, ignoreSeconds = 0, seed = 1 }) {
+export async function runOpenLoop({
+  operation,
+  port,
+  rate,
+  seconds,
+  ignoreSeconds = 0,
+  freshConnections = false,
+  seed = 1,
+}) {
   const random = randomOf(seed);
   const latencies = new Latencies();
   const lateness = new Latencies();
   const errors = {};
-  const idle = [];
+  const idle = freshConnections ? [] : await openConnections(operation, port);
+  const mostOpen = freshConnections ? MOST_FRESH_CONNECTIONS : idle.length;
   const due = [];
   const startedAt = performance.now();
   const countsFrom = startedAt + ignoreSeconds * 1_000;
   const endsAt = countsFrom + seconds * 1_000;
   const waitingSince = new Set();
-  let opened = 0;
+  let opened = idle.length;
   let nextArrival = startedAt + gapMs();
 
   function gapMs() {
@@ -42,7 +58,12 @@ export async function runOpenLoop({ operation, port, rate, seconds, ignoreSecond
     const answer = await connection.request(operation.requestOf(client));
     const isGood = operation.accept(client, answer);
     operation.returnClient(client);
-    idle.push(connection);
+    if (freshConnections) {
+      connection.close();
+      opened -= 1;
+    } else {
+      idle.push(connection);
+    }
     waitingSince.delete(arrival);
     if (arrival.at >= countsFrom) {
       if (isGood) {
@@ -55,7 +76,7 @@ export async function runOpenLoop({ operation, port, rate, seconds, ignoreSecond
   }
 
   function dispatch() {
-    while (due.length > 0 && (idle.length > 0 || opened < MOST_CONNECTIONS)) {
+    while (due.length > 0 && (idle.length > 0 || opened < mostOpen)) {
       const client = operation.takeClient();
       if (client === undefined) {
         return;
@@ -101,6 +122,21 @@ export async function runOpenLoop({ operation, port, rate, seconds, ignoreSecond
     latenessMs: lateness.summary(),
     errors,
   };
+}
+
+/** As many as there are clients for, each with one answer behind it. */
+async function openConnections(operation, port) {
+  const clients = Array.from({ length: CONNECTIONS }, () => operation.takeClient()).filter(
+    (client) => client !== undefined,
+  );
+  return Promise.all(
+    clients.map(async (client) => {
+      const connection = new HttpConnection(port);
+      operation.accept(client, await connection.request(operation.requestOf(client)));
+      operation.returnClient(client);
+      return connection;
+    }),
+  );
 }
 
 /** Mulberry32: small, fast and the same everywhere. Nothing secret comes from it. */

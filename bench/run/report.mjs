@@ -142,6 +142,16 @@ function renderStorm(storm) {
           ({ refresh }) => refresh.errors,
         ),
         row(
+          'verify, new connections, before',
+          ({ calm }) => calm.fresh.latencyMs,
+          ({ calm }) => calm.fresh.errors,
+        ),
+        row(
+          'verify, new connections, during',
+          ({ fresh }) => fresh.latencyMs,
+          ({ fresh }) => fresh.errors,
+        ),
+        row(
           'accepted logins',
           ({ login }) => login.acceptedMs,
           ({ login }) => login.errors,

@@ -3,10 +3,14 @@ import { Ratchet } from './ratchet.mjs';
 
 const VERIFY_RATE = 500;
 const REFRESH_RATE = 100;
+const FRESH_CONNECTION_RATE = 20;
+
+/** The others are under way by then, on connections of their own. */
+const BEGINS_AFTER_SECONDS = 1;
 
 /**
  * 300 people sign in at once and come back as `Retry-After` tells them, while others are verified and refreshed at a steady
- * rate: what those notice of it.
+ * rate, on connections they have had before, as through a gateway; and what those notice who come on new ones.
  *
  * @returns one measurement per repetition
  */
@@ -32,18 +36,36 @@ export async function measureStorm(bench) {
       const others = (options) => [
         { kind: 'open', operation: 'storm verify', port, rate: VERIFY_RATE, seed: repetition + 1, ...options },
         { kind: 'open', operation: 'storm refresh', port, rate: REFRESH_RATE, seed: repetition + 101, ...options },
+        {
+          kind: 'open',
+          operation: 'storm verify',
+          port,
+          rate: FRESH_CONNECTION_RATE,
+          freshConnections: true,
+          seed: repetition + 201,
+          ...options,
+        },
       ];
       const calm = await generator.run(others({ ignoreSeconds: 1, seconds: calmSeconds }));
       const stormy = await generator.run([
-        ...others({ ignoreSeconds, seconds }),
-        { kind: 'storm', operation: 'storm login', port, clients, ignoreSeconds, seconds },
+        ...others({ ignoreSeconds: BEGINS_AFTER_SECONDS + ignoreSeconds, seconds }),
+        {
+          kind: 'storm',
+          operation: 'storm login',
+          port,
+          clients,
+          afterSeconds: BEGINS_AFTER_SECONDS,
+          ignoreSeconds,
+          seconds,
+        },
       ]);
       measurements.push({
         repetition,
-        calm: { verify: calm.results[0], refresh: calm.results[1] },
+        calm: { verify: calm.results[0], refresh: calm.results[1], fresh: calm.results[2] },
         verify: stormy.results[0],
         refresh: stormy.results[1],
-        login: stormy.results[2],
+        fresh: stormy.results[2],
+        login: stormy.results[3],
         generatorCores: stormy.generatorCores,
       });
     } finally {
