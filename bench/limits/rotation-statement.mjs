@@ -7,6 +7,7 @@ import { ServerKeys } from '../../dist/common/server-keys.js';
 import { loadConfig } from '../../dist/config/config.loader.js';
 import { FamiliesRepository } from '../../dist/tokens/families.repository.js';
 import { hashFamilySecret } from '../../dist/tokens/refresh-token.codec.js';
+import { shuffled } from '../load/random.mjs';
 import { SeededSessions } from '../ratchet/seeded-session.mjs';
 
 const { MODE, IN_FLIGHT, SECONDS, FAMILIES } = process.env;
@@ -77,7 +78,7 @@ function requireRotated(kind) {
 }
 
 const connections = await Promise.all(Array.from({ length: MODE === 'single' ? inFlight : 1 }, connect));
-const families = await readFamilies(connections[0].client);
+const families = shuffled(await readFamilies(connections[0].client));
 const share = Math.floor(families.length / connections.length);
 const rotate = MODE === 'single' ? rotateOneByOne : rotateInSets;
 const run = async (seconds) => {

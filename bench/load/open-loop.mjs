@@ -1,5 +1,6 @@
 import { HttpConnection } from './http-connection.mjs';
 import { Latencies } from './latencies.mjs';
+import { randomOf } from './random.mjs';
 
 /** Kept alive like those of a gateway; an arrival that finds none free waits for one, and the waiting counts. */
 const CONNECTIONS = 64;
@@ -137,15 +138,4 @@ async function openConnections(operation, port) {
       return connection;
     }),
   );
-}
-
-/** Mulberry32: small, fast and the same everywhere. Nothing secret comes from it. */
-function randomOf(seed) {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

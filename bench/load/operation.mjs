@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
+import { shuffled } from './random.mjs';
 
 /**
  * What is asked over and over, described by plain data that can be sent to the generator's process:
  *
  * - `method`, `path`, `status` (the only good one)
- * - `credentials`: one string per client, at least as many as connections; they take turns
+ * - `credentials`: one string per client, at least as many as connections; they take turns, in an order of
+ *   their own
  * - `place`: where the credential goes: `bearer`, `cookie`, `json` or `form`; absent: nowhere
  * - `body`: for `json` and `form`, the text around the credential, which stands there as `$`
  * - `successor`: the member of the JSON answer that is this client's next credential, for tokens that are good once
@@ -16,7 +18,7 @@ export class Operation {
 
   constructor(spec) {
     this.#spec = spec;
-    this.#free = new Ring(spec.credentials.map((credential) => ({ credential, request: undefined })));
+    this.#free = new Ring(shuffled(spec.credentials).map((credential) => ({ credential, request: undefined })));
   }
 
   /** A client that has no request in flight; the one that has been idle longest. */

@@ -1,6 +1,7 @@
 /** How long and how large; the quick scale shows that everything works, and its numbers are rough. */
 export const SCALES = {
   full: {
+    without: [],
     repetitions: 3,
     connections: 32,
     warmUpSeconds: 1.5,
@@ -13,6 +14,8 @@ export const SCALES = {
     growth: { sizes: [10_000, 1_000_000], sampleSize: 50_000, seconds: 4, cleanUpSeconds: 8 },
   },
   quick: {
+    /** Variants of peers, for the sake of time. */
+    without: ['better-auth-cookie-cache', 'nest-express'],
     repetitions: 1,
     connections: 32,
     warmUpSeconds: 0.5,

@@ -1,3 +1,4 @@
+import { shuffled } from '../load/random.mjs';
 import { range } from './range.mjs';
 import { Ratchet } from './ratchet.mjs';
 import { median } from './statistics.mjs';
@@ -23,7 +24,7 @@ export async function measureSoak(bench, minutes) {
   const samples = [];
   try {
     const { port } = ratchet;
-    const pairs = await ratchet.mintPairs(range(rows));
+    const pairs = await ratchet.mintPairs(shuffled(range(rows)));
     await generator.define('soak verify', ratchet.verify(pairs.map(({ accessToken }) => accessToken)));
     await generator.define('soak refresh', ratchet.refresh(pairs.map(({ refreshToken }) => refreshToken)));
     await generator.define('soak login', ratchet.login(rows));

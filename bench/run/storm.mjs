@@ -1,3 +1,4 @@
+import { shuffled } from '../load/random.mjs';
 import { range } from './range.mjs';
 import { Ratchet } from './ratchet.mjs';
 
@@ -20,7 +21,7 @@ export async function measureStorm(bench) {
   const url = await Ratchet.createDatabase(bench, 'bench_storm', { users: rows, families: rows });
   const ratchet = await Ratchet.create(bench, 'ratchet-storm', url);
   let server = await ratchet.start();
-  const pairs = await ratchet.mintPairs(range(rows)).finally(() => server.stop());
+  const pairs = await ratchet.mintPairs(shuffled(range(rows))).finally(() => server.stop());
   const { generator } = bench;
   await generator.define('storm verify', ratchet.verify(pairs.map(({ accessToken }) => accessToken)));
   await generator.define('storm refresh', ratchet.refresh(pairs.map(({ refreshToken }) => refreshToken)));

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { SEEDED_PASSWORD } from '../ratchet/fill-database.mjs';
+import { shuffled } from '../load/random.mjs';
 import { BENCH } from './bench.mjs';
 import { Ratchet } from './ratchet.mjs';
 import { range } from './range.mjs';
@@ -25,7 +26,7 @@ export const TARGETS = [
       const { rows } = bench.scale;
       const url = await Ratchet.createDatabase(bench, this.database, { users: rows, families: rows });
       const ratchet = await Ratchet.create(bench, this.name, url);
-      const pairs = await withServer(ratchet, () => ratchet.mintPairs(range(rows)));
+      const pairs = await withServer(ratchet, () => ratchet.mintPairs(shuffled(range(rows))));
       const accessTokens = pairs.map(({ accessToken }) => accessToken);
       const refreshTokens = pairs.map(({ refreshToken }) => refreshToken);
       const half = rows / 2;

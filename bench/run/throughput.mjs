@@ -36,11 +36,11 @@ const PROGRAMS = [
  * found. Each repetition starts every server afresh and takes them in another order, so that what drifts on the machine
  * meets all of them.
  *
- * @param names of the targets wanted; all without
+ * @param names of the targets wanted; without, all of the scale
  * @returns measurements, one per target, operation and repetition
  */
 export async function measureThroughput(bench, names) {
-  const isWanted = ({ name }) => names === undefined || names.includes(name);
+  const isWanted = ({ name }) => names?.includes(name) ?? !bench.scale.without.includes(name);
   const targets = [];
   for (const target of TARGETS.filter(isWanted)) {
     bench.report(`preparing ${target.title}`);
