@@ -100,8 +100,12 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
 
   /** To be called after the commit and before the answer: this instance then refuses the session's tokens at once. */
   add(sessionIds: Iterable<string>): void {
+    const lastKnown = this.log.end.entry;
     this.log.add(sessionIds, this.clock.monotonicMs());
-    this.tellNews();
+    // A login announces the sessions it has evicted, which are none most of the time.
+    if (this.log.end.entry !== lastKnown) {
+      this.tellNews();
+    }
   }
 
   /**
