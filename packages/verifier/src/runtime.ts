@@ -5,8 +5,8 @@ export interface Runtime {
   now(): Date;
   /** Milliseconds on a clock that never goes backwards. */
   monotonicMs(): number;
-  /** Resolves after that long, or as soon as the signal is aborted; keeps no process alive. */
-  pause(ms: number, signal: AbortSignal): Promise<void>;
+  /** Resolves after that long, or as soon as the signal is aborted. Keeps a process alive only if its code waits for it. */
+  pause(ms: number, signal: AbortSignal, options?: { readonly isAwaitedByCaller: boolean }): Promise<void>;
   /** From 0 up to, not including, 1. */
   random(): number;
 }
@@ -33,12 +33,12 @@ export function processRuntime(fetchOfCaller: Fetch | undefined): Runtime {
     fetch: fetchOfCaller ?? fetch,
     now: () => new Date(),
     monotonicMs: () => performance.now(),
-    pause: pauseUnreferenced,
+    pause,
     random: () => Math.random(),
   };
 }
 
-function pauseUnreferenced(ms: number, signal: AbortSignal): Promise<void> {
+function pause(ms: number, signal: AbortSignal, { isAwaitedByCaller } = { isAwaitedByCaller: false }): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) {
       resolve();
@@ -49,7 +49,10 @@ function pauseUnreferenced(ms: number, signal: AbortSignal): Promise<void> {
       signal.removeEventListener('abort', end);
       resolve();
     };
-    const timer = setTimeout(end, ms).unref();
+    const timer = setTimeout(end, ms);
+    if (!isAwaitedByCaller) {
+      timer.unref();
+    }
     signal.addEventListener('abort', end);
   });
 }

@@ -58,7 +58,8 @@ export class Verifier {
       if (this.runtime.monotonicMs() >= giveUpAtMs || this.closing.signal.aborted) {
         throw new TemporarilyUnavailableError(`keys or revocations were not loaded within ${withinSeconds} s`);
       }
-      await this.runtime.pause(READY_POLL_MS, this.closing.signal);
+      // A program whose first line waits for this has nothing else that keeps it alive between two attempts.
+      await this.runtime.pause(READY_POLL_MS, this.closing.signal, { isAwaitedByCaller: true });
     }
   }
 
