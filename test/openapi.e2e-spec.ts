@@ -260,6 +260,7 @@ describe('the OpenAPI document', () => {
       'POST /auth/login': loggedIn,
       'POST /auth/refresh': await service.client.refresh((loggedIn.body as { refresh_token: string }).refresh_token),
       'GET /auth/me': await service.client.me(pair.access_token),
+      'GET /auth/revocations': await service.client.get('/auth/revocations'),
       'GET /auth/sessions': await service.client.sessions(pair.access_token),
       'POST /auth/password': await service.client.changePassword(
         pair.access_token,
