@@ -99,7 +99,7 @@ import type { ClientInfo, RevokeReason, Session } from './tokens.types.js';`,
 /** Everything that the test needs, but for what it only reads: that is linked. */
 function copyCheckout() {
   const copy = mkdtempSync(join(tmpdir(), 'ratchet-model-proof-'));
-  for (const name of ['src', 'test', 'package.json', 'tsconfig.json', 'jest.config.mjs']) {
+  for (const name of ['src', 'test', 'packages', 'package.json', 'tsconfig.json', 'jest.config.mjs']) {
     cpSync(join(root, name), join(copy, name), { recursive: true });
   }
   for (const name of ['node_modules', 'dist']) {

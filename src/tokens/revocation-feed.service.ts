@@ -25,8 +25,8 @@ const QUERY_TIMEOUT_MS = 3_000;
 const LONGEST_WAIT_FOR_POLL_MS = 100;
 const RECONNECT_PAUSE_MS = 200;
 
-/** A follower's question is answered at the first news, or empty after that long. */
-const LONGEST_WAIT_FOR_NEWS_MS = 5_000;
+/** A follower's question is answered at the first news, or empty after that long at the latest. */
+export const LONGEST_WAIT_FOR_NEWS_SECONDS = 5;
 
 /** Beyond that many at a time the next follower is answered at once, and comes again. */
 const MOST_WAITING_FOLLOWERS = 1_000;
@@ -100,8 +100,12 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
 
   /** To be called after the commit and before the answer: this instance then refuses the session's tokens at once. */
   add(sessionIds: Iterable<string>): void {
+    const lastKnown = this.log.end.entry;
     this.log.add(sessionIds, this.clock.monotonicMs());
-    this.tellNews();
+    // A login announces the sessions it has evicted, which are none most of the time.
+    if (this.log.end.entry !== lastKnown) {
+      this.tellNews();
+    }
   }
 
   /**
@@ -117,14 +121,16 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
 
   /**
    * For verifiers elsewhere, who keep a set of their own: the sessions that have ended since the cursor, some of them
-   * perhaps a second time, and none left out, whichever instance the cursor comes from. Waits for news for a few seconds
-   * when there are none; costs no query.
+   * perhaps a second time, and none left out, whichever instance the cursor comes from. Waits for news when there are
+   * none; costs no query.
    *
-   * @param cursor of an earlier page; undefined for the whole window
+   * @param cursor of an earlier page; undefined for the whole window, which is never waited for
+   * @param waitSeconds how long to wait for news at most
    * @throws ValidationFailedError when no instance has issued the cursor
    * @throws TemporarilyUnavailableError as `isRevoked`
    */
-  async readAfter(cursor: string | undefined): Promise<RevocationPage> {
+  async readAfter(cursor: string | undefined, waitSeconds: number): Promise<RevocationPage> {
+    const askedAtMs = this.clock.monotonicMs();
     const position = cursor === undefined ? undefined : parseCursor(cursor);
     if (cursor !== undefined && position === undefined) {
       throw new ValidationFailedError([{ field: 'after', message: 'must be the cursor of an earlier answer' }]);
@@ -134,13 +140,14 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
     }
     await this.requireCurrent();
     if (position !== undefined && this.log.after(position).length === 0) {
-      await this.waitForNews();
+      await this.waitForNews(Math.min(waitSeconds, LONGEST_WAIT_FOR_NEWS_SECONDS) * 1000);
       await this.requireCurrent();
     }
     return {
       sessionIds: this.log.after(position),
       cursor: formatCursor(this.log.end),
       ageSeconds: this.ageSeconds(),
+      waitedSeconds: (this.clock.monotonicMs() - askedAtMs) / 1000,
     };
   }
 
@@ -162,12 +169,12 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
     }
   }
 
-  private async waitForNews(): Promise<void> {
-    if (this.isDraining || this.waitingFollowers >= MOST_WAITING_FOLLOWERS) {
+  private async waitForNews(atMostMs: number): Promise<void> {
+    if (atMostMs <= 0 || this.isDraining || this.waitingFollowers >= MOST_WAITING_FOLLOWERS) {
       return;
     }
     this.waitingFollowers += 1;
-    await Promise.race([this.news.promise, waitUnreferenced(LONGEST_WAIT_FOR_NEWS_MS)]);
+    await Promise.race([this.news.promise, waitUnreferenced(atMostMs)]);
     this.waitingFollowers -= 1;
   }
 
