@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { availableParallelism } from 'node:os';
 import { Injectable } from '@nestjs/common';
 import { hash, hashSync, parseOptions, verify } from '@node-rs/argon2';
+import { usableCores } from '../common/usable-cores.js';
 import { BoundedQueue } from './bounded-queue.js';
 
 /** The library's defaults for variant and version, RFC 9106. */
@@ -18,7 +18,7 @@ const PARAMETERS = {
 };
 
 /** libuv runs four at once by default; more would only wait inside its pool, in front of DNS and file reads. */
-const MAX_RUNNING = Math.min(availableParallelism(), 4);
+const MAX_RUNNING = Math.min(usableCores(), 4);
 
 /** A hash takes 10 to 20 ms of a core, so the last in the queue waits one to three seconds: as long as a person. */
 const MAX_WAITING = 128 * MAX_RUNNING;
