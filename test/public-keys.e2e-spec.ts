@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import request from 'supertest';
 import { KeysService } from '../src/keys/keys.service.js';
 import { expectProblem } from './support/problem.js';
+import { sendRaw } from './support/raw-request.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';
 
@@ -14,8 +15,7 @@ describe('GET /.well-known/keys/{kid}.pem', () => {
   beforeAll(async () => {
     database = await createTestDatabase();
     // Makes a key that the other instance publishes as well.
-    const es256 = await startService(database);
-    await es256.stop();
+    await (await startService(database)).stop();
     service = await startService(database, { JWT_ALGORITHM: 'RS256' });
     ({ kid } = service.app.get(KeysService).signingKey());
   });
@@ -29,16 +29,7 @@ describe('GET /.well-known/keys/{kid}.pem', () => {
     const { keys } = (await service.client.get('/.well-known/jwks.json')).body as { keys: { kid: string }[] };
     expect(keys).toHaveLength(2);
     for (const jwk of keys) {
-      const { status, headers, body } = await request(service.url)
-        .get(`/.well-known/keys/${jwk.kid}.pem`)
-        .buffer(true)
-        .parse((response, done) => {
-          const chunks: Buffer[] = [];
-          response.on('data', (chunk: Buffer) => chunks.push(chunk));
-          response.on('end', () => {
-            done(null, Buffer.concat(chunks).toString());
-          });
-        });
+      const { status, headers, text } = await sendRaw(service.url, { path: `/.well-known/keys/${jwk.kid}.pem` });
       expect(status).toBe(200);
       expect(headers).toMatchObject({
         'content-type': 'application/x-pem-file',
@@ -46,8 +37,8 @@ describe('GET /.well-known/keys/{kid}.pem', () => {
         'x-content-type-options': 'nosniff',
         etag: expect.stringMatching(/^"[\w-]{43}"$/),
       });
-      expect(body).toMatch(/^-----BEGIN PUBLIC KEY-----\n[\w+/=\n]+-----END PUBLIC KEY-----\n$/);
-      expect(jwk).toMatchObject(createPublicKey(body as string).export({ format: 'jwk' }));
+      expect(text).toMatch(/^-----BEGIN PUBLIC KEY-----\n[\w+/=\n]+-----END PUBLIC KEY-----\n$/);
+      expect(jwk).toMatchObject(createPublicKey(text).export({ format: 'jwk' }));
     }
   });
 
