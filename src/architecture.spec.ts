@@ -65,10 +65,8 @@ const MADE_BY_HAND: readonly string[] = ['database/database.service.ts', 'http/p
 
 const HAS_SQL = /(?:^database\/|\.repository\.ts$)/;
 
-/** Statements on no table of a feature, except for the feed's, which is a query of its own connection. */
+/** Statements on no table of a feature. */
 const HAS_SQL_TOO: readonly string[] = [
-  // LISTEN and the poll, on the connection of the feed.
-  'tokens/revocation-feed.service.ts',
   // Advisory locks that keep other instances away.
   'tokens/tombstone-cleaner.service.ts',
 ];
@@ -351,7 +349,7 @@ describe('the architecture', () => {
       ['users/a.ts looks at the clock', 'users/b.ts looks at the clock', 'users/c.ts looks at the clock'],
     ],
     [
-      'has SQL in repositories and in the database folder, and by name in three more files',
+      'has SQL in repositories and in the database folder, and by name in one more file',
       sqlInRepositories,
       {
         'users/a.service.ts': "await database.query('select 1');",

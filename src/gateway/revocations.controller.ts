@@ -1,5 +1,6 @@
-import { Controller, Get, Query } from '@nestjs/common';
+import { Controller, Get, Query, Req } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiProperty, ApiQuery, ApiTags } from '@nestjs/swagger';
+import type { FastifyRequest } from 'fastify';
 import { ValidationFailedError } from '../common/domain.errors.js';
 import { Public } from '../common/public.decorator.js';
 import { ApiProblems } from '../http/api-problems.decorator.js';
@@ -42,11 +43,11 @@ export class RevocationsController {
   @ApiQuery({ name: 'after', required: false, description: 'The `cursor` of the answer before, of any instance.' })
   @ApiOkResponse({ type: RevocationsDto, description: 'What there is to know.' })
   @ApiProblems('validation_failed', 'temporarily_unavailable')
-  async revocations(@Query('after') after: unknown): Promise<RevocationsDto> {
+  async revocations(@Query('after') after: unknown, @Req() request: FastifyRequest): Promise<RevocationsDto> {
     if (after !== undefined && typeof after !== 'string') {
       throw new ValidationFailedError([{ field: 'after', message: 'must be sent once' }]);
     }
-    const { sessionIds, cursor, ageSeconds } = await this.feed.readAfter(after);
+    const { sessionIds, cursor, ageSeconds } = await this.feed.readAfter(after, request.signal);
     return { revoked: sessionIds, cursor, age_seconds: Math.max(0, Math.round(ageSeconds * 1000) / 1000) };
   }
 }
