@@ -98,15 +98,9 @@ describeWithPgBouncer.each(SETUPS)('three instances with $setup', ({ ignoredStar
     await Promise.all([acting, ...others].map((service) => expectDeniedInTime(service, [pair.access_token])));
   });
 
-  it(hasDirectUrl ? 'they listen past it' : 'nobody listens on its connections', async () => {
-    const listening = await database.sql(
-      `select 1 from pg_stat_activity
-       where datname = current_database() and application_name = 'ratchet revocations' and client_addr is not null`,
-    );
-    expect(listening.length).toBe(hasDirectUrl ? 3 : listening.length);
-    // It warns of a notification that reaches a connection which nobody is using.
-    expect(bouncer.log).not.toMatch(/not linked|got packet/);
-    expect(bouncer.log).not.toMatch(/prepared statement/);
+  it('nobody listens on its connections', () => {
+    // It says so of a notification that reaches a connection which nobody is using.
+    expect(bouncer.log).not.toMatch(/got packet 'A'/);
   });
 });
 

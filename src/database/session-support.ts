@@ -27,7 +27,10 @@ export async function findSessionSupport({ url, directUrl }: DatabaseAddress): P
 async function keepsSessions(url: string): Promise<boolean> {
   const mark = randomBytes(8).toString('hex');
   try {
-    const found = await readSetting({ connectionString: url, options: `-c ratchet.session=${mark}` }, 'ratchet.session');
+    const found = await readSetting(
+      { connectionString: url, options: `-c ratchet.session=${mark}` },
+      'ratchet.session',
+    );
     return found === mark;
   } catch (error) {
     if (error instanceof DatabaseError && REFUSED_PARAMETER_SQLSTATES.includes(error.code)) {

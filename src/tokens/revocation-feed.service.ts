@@ -129,6 +129,11 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
     };
   }
 
+  /** How many questions wait for news. */
+  get waitingReaderCount(): number {
+    return this.news.waitingCount;
+  }
+
   /** How many sessions are known to have ended. */
   get size(): number {
     return this.log.size;
@@ -220,7 +225,11 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
       },
     });
     if (follower.listenRefusal !== undefined) {
-      this.logger.warn({ event: 'listen_refused', msg: 'no LISTEN here; polling alone', reason: follower.listenRefusal });
+      this.logger.warn({
+        event: 'listen_refused',
+        msg: 'no LISTEN here; polling alone',
+        reason: follower.listenRefusal,
+      });
     }
     return follower;
   }
