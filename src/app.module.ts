@@ -6,6 +6,7 @@ import { DatabaseModule } from './database/database.module.js';
 import type { DatabaseAddress } from './database/database.types.js';
 import { GatewayModule } from './gateway/gateway.module.js';
 import { HealthModule } from './health/health.module.js';
+import { MetricsModule } from './metrics/metrics.module.js';
 
 /** The composition root. */
 @Module({})
@@ -13,7 +14,14 @@ export class AppModule {
   static forRoot(config: Config, address: DatabaseAddress): DynamicModule {
     return {
       module: AppModule,
-      imports: [CommonModule.forRoot(config), DatabaseModule.forRoot(address), AuthModule, GatewayModule, HealthModule],
+      imports: [
+        CommonModule.forRoot(config),
+        DatabaseModule.forRoot(address),
+        AuthModule,
+        GatewayModule,
+        HealthModule,
+        MetricsModule,
+      ],
     };
   }
 }

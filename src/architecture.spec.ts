@@ -33,8 +33,22 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   auth: ['common', 'config', 'database', 'http', 'limits', 'users', 'tokens', 'keys'],
   gateway: ['common', 'config', 'http', 'tokens', 'auth'],
   health: ['common', 'config', 'database', 'http', 'tokens', 'keys'],
+  metrics: ['common', 'config', 'http', 'users', 'tokens'],
   cli: [ROOT, 'common', 'config', 'logging', 'database', 'users', 'keys', 'auth'],
-  [ROOT]: ['common', 'config', 'logging', 'database', 'http', 'users', 'tokens', 'keys', 'auth', 'gateway', 'health'],
+  [ROOT]: [
+    'common',
+    'config',
+    'logging',
+    'database',
+    'http',
+    'users',
+    'tokens',
+    'keys',
+    'auth',
+    'gateway',
+    'health',
+    'metrics',
+  ],
 };
 
 /** What one folder shows to the others; a folder that is not here is shared as a whole. */
@@ -46,10 +60,12 @@ const FACES: Readonly<Record<string, RegExp>> = {
   auth: /\.(module|service|types|errors|guard|decorator|decorators)\.js$/,
   gateway: /\.(module|service|types|errors)\.js$/,
   health: /\.module\.js$/,
+  metrics: /\.module\.js$/,
 };
 
-/** Of the edge, features see what documents their routes, and the gateway what an error means. */
-const HTTP_FACE_OF_FEATURES = /^http\/(api-problems\.decorator|openapi|forward-auth|error-translation|problem)\.js$/;
+/** Of the edge, features see what documents their routes, the gateway what an error means, and metrics what came of it. */
+const HTTP_FACE_OF_FEATURES =
+  /^http\/(api-problems\.decorator|openapi|forward-auth|error-translation|outcome|problem)\.js$/;
 
 /** Of the database, the edge sees which errors mean that it is away. */
 const DATABASE_FACE_OF_HTTP = 'database/database.errors.js';

@@ -43,7 +43,10 @@ describeWithPgBouncer.each(SETUPS)('three instances with $setup', ({ ignoredStar
 
   beforeAll(async () => {
     database = await createTestDatabase();
-    bouncer = await PgBouncer.start(database.url, { poolSize: POOL_SIZE, ignoredStartupParameters });
+    bouncer = await PgBouncer.start(database.url, {
+      poolSize: POOL_SIZE,
+      ...(ignoredStartupParameters !== undefined && { ignoredStartupParameters }),
+    });
     const start = (): Promise<TestService> =>
       startService(bouncer, { ...ENVIRONMENT, ...(hasDirectUrl && { DATABASE_DIRECT_URL: database.url }) });
     const [first, ...rest] = await Promise.all([start(), start(), start()]);
