@@ -27,6 +27,9 @@ const PAUSE_BETWEEN_QUESTIONS_MS = 2;
 const GIVE_UP_MS = 10_000;
 const KILL_INTERVAL_MS = 1_000;
 
+/** Trials at a time, each with accounts of its own: most of a trial is waiting. */
+const WORKERS = 4;
+
 /** PgBouncer refuses to run as root. */
 const NOBODY = 65_534;
 
@@ -190,28 +193,33 @@ async function untilDenied(url, token, sinceMs) {
 }
 
 /** @returns milliseconds from the acknowledgement until each of the other instances denied */
+async function measureTrial(name, account, acting, others) {
+  const pair = await signIn(acting.url, account);
+  const question = { token: pair.access_token, method: 'GET' };
+  await Promise.all([acting, ...others].map(({ url }) => mustCall(200, url, '/auth/verify', question)));
+  // So that the end falls anywhere between two polls.
+  await pause(Math.random() * 500);
+  await ENDS[name](acting, account, pair);
+  const endedAtMs = performance.now();
+  const [, ...timesMs] = await Promise.all([
+    mustCall(401, acting.url, '/auth/verify', question),
+    ...others.map(({ url }) => untilDenied(url, pair.access_token, endedAtMs)),
+  ]);
+  return timesMs;
+}
+
 async function measureEnd(name, trials, acting, others) {
   const timesMs = [];
-  let account = await signUp(acting.url);
-  for (let trial = 0; trial < trials; trial++) {
-    if (name === ONE_ACCOUNT_EACH && trial > 0) {
-      account = await signUp(acting.url);
+  let started = 0;
+  const work = async () => {
+    let account = await signUp(acting.url);
+    while (started < trials) {
+      started += 1;
+      timesMs.push(...(await measureTrial(name, account, acting, others)));
+      account = name === ONE_ACCOUNT_EACH ? await signUp(acting.url) : account;
     }
-    const pair = await signIn(acting.url, account);
-    const token = pair.access_token;
-    await Promise.all(
-      [acting, ...others].map(({ url }) => mustCall(200, url, '/auth/verify', { token, method: 'GET' })),
-    );
-    // So that the end falls anywhere between two polls.
-    await pause(Math.random() * 500);
-    await ENDS[name](acting, account, pair);
-    const endedAtMs = performance.now();
-    const [, ...times] = await Promise.all([
-      mustCall(401, acting.url, '/auth/verify', { token, method: 'GET' }),
-      ...others.map(({ url }) => untilDenied(url, token, endedAtMs)),
-    ]);
-    timesMs.push(...times);
-  }
+  };
+  await Promise.all(Array.from({ length: WORKERS }, work));
   return timesMs;
 }
 
@@ -236,21 +244,30 @@ async function measureMode(title, trials, databaseUrl, disturb) {
     AUTH_SECRET: authSecret,
     DATABASE_URL: databaseUrl,
   };
-  const acting = await startActing(environment);
-  const others = [await startOther(environment), await startOther(environment)];
-  const calm = disturb?.();
-  const longest = [];
-  console.log(`\n${title}`);
-  printRow(['end', 'trials', 'p50', 'p99', 'longest']);
-  for (const name of Object.keys(ENDS)) {
-    const times = (await measureEnd(name, trials, acting, others)).sort((a, b) => a - b);
-    const last = quantile(times, 1);
-    longest.push(last);
-    printRow([name, String(trials), ...[quantile(times, 0.5), quantile(times, 0.99), last].map(milliseconds)]);
+  const started = [];
+  const start = async (instance) => {
+    started.push(await instance);
+    return started.at(-1);
+  };
+  let calm;
+  try {
+    const acting = await start(startActing(environment));
+    const others = [await start(startOther(environment)), await start(startOther(environment))];
+    calm = disturb?.();
+    const longest = [];
+    console.log(`\n${title}`);
+    printRow(['end', 'trials', 'p50', 'p99', 'longest']);
+    for (const name of Object.keys(ENDS)) {
+      const times = (await measureEnd(name, trials, acting, others)).sort((a, b) => a - b);
+      const last = quantile(times, 1);
+      longest.push(last);
+      printRow([name, String(trials), ...[quantile(times, 0.5), quantile(times, 0.99), last].map(milliseconds)]);
+    }
+    return Math.max(...longest);
+  } finally {
+    calm?.();
+    await Promise.all(started.map((instance) => instance.stop()));
   }
-  calm?.();
-  await Promise.all([acting, ...others].map((instance) => instance.stop()));
-  return Math.max(...longest);
 }
 
 const trials = Number(process.argv[2] ?? 200);
@@ -269,8 +286,11 @@ try {
   ];
   if (spawnSync('pgbouncer', ['--version']).status === 0) {
     const pgBouncer = await startPgBouncer(server.url);
-    longest.push(await measureMode('polling alone, through PgBouncer', trials, pgBouncer.url));
-    await pgBouncer.stop();
+    try {
+      longest.push(await measureMode('polling alone, through PgBouncer', trials, pgBouncer.url));
+    } finally {
+      await pgBouncer.stop();
+    }
   } else {
     console.log('\npolling alone, through PgBouncer: not measured, pgbouncer is not installed');
   }

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';
+import { RevocationFeed } from '../src/tokens/revocation-feed.service.js';
 import { eventually } from './support/eventually.js';
 import { askVerify, expectDenied, expectDeniedInTime, expectLetThrough } from './support/gateway-probe.js';
 import { PostgresProxy } from './support/postgres-proxy.js';
@@ -173,4 +174,63 @@ describe('a gateway that goes on asking while the database is away', () => {
       answers.push({ status, askedAtMs });
     }
   }
+});
+
+describe('the revocation feed of an instance', () => {
+  it('polls at most every 20 ms, however many notifications arrive', async () => {
+    const database = await createTestDatabase();
+    const line = await PostgresProxy.start(database.url);
+    const service = await startService(line);
+    try {
+      let polls = 0;
+      line.cutWhen((statement) => {
+        polls += statement.includes('pg_current_snapshot') ? 1 : 0;
+        return undefined;
+      });
+      const startedAtMs = performance.now();
+      for (let count = 0; count < 300; count += 1) {
+        await database.sql(`select pg_notify('ratchet_revocations', '')`);
+      }
+      const tookMs = performance.now() - startedAtMs;
+      expect(polls).toBeGreaterThan(0);
+      expect(polls).toBeLessThanOrEqual(tookMs / 20 + 2);
+    } finally {
+      await service.stop();
+      await line.close();
+      await database.close();
+    }
+  });
+
+  it('does not follow a server that has become a standby, which may show an old state', async () => {
+    const database = await createTestDatabase();
+    // What a standby answers; the real function is shadowed in this database.
+    await database.sql('create table recovery (is_on boolean)');
+    await database.sql(
+      `create function public.pg_current_wal_lsn() returns pg_lsn language plpgsql as $$
+       begin
+         if exists (select from public.recovery) then
+           raise exception 'recovery is in progress' using errcode = 'object_not_in_prerequisite_state';
+         end if;
+         return pg_catalog.pg_current_wal_lsn();
+       end $$`,
+    );
+    await database.sql(
+      `alter database ${new URL(database.url).pathname.slice(1)} set search_path = public, pg_catalog`,
+    );
+    const service = await startService(database, { REVOCATION_MAX_STALENESS_SECONDS: '1' });
+    try {
+      const { pair } = await service.client.signUpAndIn();
+      await expectLetThrough(service, pair.access_token);
+      await database.sql('insert into recovery values (true)');
+      await eventually(async () => (await askVerify(service, pair.access_token)).status === 503, { withinMs: 3_000 });
+      // It has looked again since, and stays away.
+      await eventually(() => service.app.get(RevocationFeed).ageSeconds() > 2, { withinMs: 3_000 });
+      expect((await askVerify(service, pair.access_token)).status).toBe(503);
+      await database.sql('delete from recovery');
+      await eventually(async () => (await askVerify(service, pair.access_token)).status === 200, { withinMs: 3_000 });
+    } finally {
+      await service.stop();
+      await database.close();
+    }
+  });
 });

@@ -228,7 +228,7 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
       this.logger.warn({
         event: 'listen_refused',
         msg: 'no LISTEN here; polling alone',
-        reason: follower.listenRefusal,
+        reason: follower.listenRefusal.message,
       });
     }
     return follower;

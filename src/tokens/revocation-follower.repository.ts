@@ -1,6 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { Client, DatabaseError } from 'pg';
-import { messageOf } from '../common/is-error.js';
 import { REVOCATION_CHANNEL } from './families.repository.js';
 import type { PolledRevocations } from './revocation-log.js';
 
@@ -19,8 +18,9 @@ const EMPTY_SNAPSHOT = '1:1:';
 const HISTORY = `(
   select system_identifier::text || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) from pg_control_system())`;
 
-/** Some managed servers do not tell. */
+/** Some managed servers do not tell: insufficient privilege, no such function, feature not supported. */
 const UNKNOWN_HISTORY = `''`;
+const NOT_TOLD_SQLSTATES: readonly (string | undefined)[] = ['42501', '42883', '0A000'];
 
 export interface FollowerOptions {
   readonly url: string;
@@ -41,7 +41,7 @@ export class RevocationFollower {
     private readonly client: Client,
     private readonly historySql: string,
     /** Why the server does not notify; undefined where it does or was not asked to. */
-    readonly listenRefusal: string | undefined,
+    readonly listenRefusal: DatabaseError | undefined,
   ) {}
 
   /** @throws what keeps it from following; nothing is left open then */
@@ -59,8 +59,12 @@ export class RevocationFollower {
       await client.connect();
       // Before the first poll: what is committed in between is then either read or notified.
       const listenRefusal = canListen ? await refusalOf(client, `listen ${REVOCATION_CHANNEL}`) : undefined;
-      const isHistoryTold = (await refusalOf(client, `select ${HISTORY}`)) === undefined;
-      return new RevocationFollower(client, isHistoryTold ? HISTORY : UNKNOWN_HISTORY, listenRefusal);
+      const historyRefusal = await refusalOf(client, `select ${HISTORY}`);
+      if (historyRefusal !== undefined && !NOT_TOLD_SQLSTATES.includes(historyRefusal.code)) {
+        throw historyRefusal;
+      }
+      const historySql = historyRefusal === undefined ? HISTORY : UNKNOWN_HISTORY;
+      return new RevocationFollower(client, historySql, listenRefusal);
     } catch (error) {
       await client.end().catch(() => undefined);
       throw error;
@@ -130,13 +134,13 @@ interface PolledRow {
 }
 
 /** @returns why the server will not run the statement; undefined when it has */
-async function refusalOf(client: Client, statement: string): Promise<string | undefined> {
+async function refusalOf(client: Client, statement: string): Promise<DatabaseError | undefined> {
   try {
     await client.query(statement);
     return undefined;
   } catch (error) {
     if (error instanceof DatabaseError) {
-      return messageOf(error);
+      return error;
     }
     throw error;
   }
