@@ -20,6 +20,9 @@ import type { RevocationPage } from './tokens.types.js';
 
 const POLL_INTERVAL_MS = 500;
 
+/** Where no notification hurries the polls. */
+const POLL_INTERVAL_WITHOUT_LISTEN_MS = 250;
+
 /** Polls that notifications hurry begin at least so far apart: a thousand logouts a second are not a thousand polls. */
 const SHORTEST_POLL_INTERVAL_MS = 20;
 
@@ -191,7 +194,8 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
             isFailing = false;
             this.logger.log({ event: 'revocation_feed_restored', msg: 'revocations are being followed again' });
           }
-          await this.untilNextPoll(startedAtMs, this.clock.monotonicMs() - startedAtMs);
+          const intervalMs = follower.isListening ? POLL_INTERVAL_MS : POLL_INTERVAL_WITHOUT_LISTEN_MS;
+          await this.untilNextPoll(intervalMs, startedAtMs, this.clock.monotonicMs() - startedAtMs);
         }
       } catch (error) {
         if (!isFailing) {
@@ -244,9 +248,9 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
   }
 
   /** A poll that has been slow is followed by a pause as long as itself: the database is given no more to do then. */
-  private async untilNextPoll(startedAtMs: number, tookMs: number): Promise<void> {
+  private async untilNextPoll(intervalMs: number, startedAtMs: number, tookMs: number): Promise<void> {
     if (!this.isWoken) {
-      await this.wakeUp.within(POLL_INTERVAL_MS);
+      await this.wakeUp.within(intervalMs);
     }
     const earliestMs = startedAtMs + Math.max(SHORTEST_POLL_INTERVAL_MS, 2 * tookMs);
     const tooEarlyByMs = Math.min(earliestMs - this.clock.monotonicMs(), POLL_INTERVAL_MS);

@@ -40,6 +40,7 @@ export class RevocationFollower {
   private constructor(
     private readonly client: Client,
     private readonly historySql: string,
+    readonly isListening: boolean,
     /** Why the server does not notify; undefined where it does or was not asked to. */
     readonly listenRefusal: DatabaseError | undefined,
   ) {}
@@ -64,7 +65,8 @@ export class RevocationFollower {
         throw historyRefusal;
       }
       const historySql = historyRefusal === undefined ? HISTORY : UNKNOWN_HISTORY;
-      return new RevocationFollower(client, historySql, listenRefusal);
+      const isListening = canListen && listenRefusal === undefined;
+      return new RevocationFollower(client, historySql, isListening, listenRefusal);
     } catch (error) {
       await client.end().catch(() => undefined);
       throw error;

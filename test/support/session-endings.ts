@@ -24,7 +24,7 @@ export const ENDINGS: readonly Ending[] = [
   {
     name: 'logout by refresh token',
     commit: LOGOUT,
-    end: async ({ client }, _account, pair) => {
+    end: async ({ client }: TestService, _account: Account, pair: TokenPair): Promise<readonly string[]> => {
       expect((await client.logout({ refreshToken: pair.refresh_token })).status).toBe(204);
       return [pair.access_token];
     },
@@ -32,7 +32,7 @@ export const ENDINGS: readonly Ending[] = [
   {
     name: 'logout by access token',
     commit: LOGOUT,
-    end: async ({ client }, _account, pair) => {
+    end: async ({ client }: TestService, _account: Account, pair: TokenPair): Promise<readonly string[]> => {
       expect((await client.logout({ accessToken: pair.access_token })).status).toBe(204);
       return [pair.access_token];
     },
@@ -40,7 +40,7 @@ export const ENDINGS: readonly Ending[] = [
   {
     name: 'the end of one session from another',
     commit: LOGOUT,
-    end: async ({ client }, account, pair) => {
+    end: async ({ client }: TestService, account: Account, pair: TokenPair): Promise<readonly string[]> => {
       const other = await client.signIn(account);
       expect((await client.endSession(other.access_token, sessionIdOf(pair))).status).toBe(204);
       return [pair.access_token];
@@ -49,7 +49,7 @@ export const ENDINGS: readonly Ending[] = [
   {
     name: 'logout from everywhere',
     commit: COMMIT,
-    end: async ({ client }, _account, pair) => {
+    end: async ({ client }: TestService, _account: Account, pair: TokenPair): Promise<readonly string[]> => {
       expect((await client.logoutAll(pair.access_token)).status).toBe(204);
       return [pair.access_token];
     },
@@ -57,7 +57,7 @@ export const ENDINGS: readonly Ending[] = [
   {
     name: 'a password change',
     commit: COMMIT,
-    end: async ({ client }, account, pair) => {
+    end: async ({ client }: TestService, account: Account, pair: TokenPair): Promise<readonly string[]> => {
       pairOf(await client.changePassword(pair.access_token, account.password, newPassword()));
       return [pair.access_token];
     },
@@ -65,7 +65,7 @@ export const ENDINGS: readonly Ending[] = [
   {
     name: 'disabling the account',
     commit: COMMIT,
-    end: async ({ app }, account, pair) => {
+    end: async ({ app }: TestService, account: Account, pair: TokenPair): Promise<readonly string[]> => {
       await app.get(AccountsService).disable(account.id);
       return [pair.access_token];
     },
@@ -73,21 +73,21 @@ export const ENDINGS: readonly Ending[] = [
   {
     name: "an operator's end of all sessions",
     commit: COMMIT,
-    end: async ({ app }, account, pair) => {
+    end: async ({ app }: TestService, account: Account, pair: TokenPair): Promise<readonly string[]> => {
       await app.get(AccountsService).endSessions(account.id);
       return [pair.access_token];
     },
   },
   {
     name: 'deleting the account',
-    end: async ({ app }, account, pair) => {
+    end: async ({ app }: TestService, account: Account, pair: TokenPair): Promise<readonly string[]> => {
       await app.get(AccountsService).delete(account.id);
       return [pair.access_token];
     },
   },
   {
     name: 'a reuse',
-    end: async ({ client }, _account, pair) => {
+    end: async ({ client }: TestService, _account: Account, pair: TokenPair): Promise<readonly string[]> => {
       const next = await client.rotate(pair.refresh_token);
       expectProblem(await client.refresh(pair.refresh_token), 'refresh_token_reused');
       return [pair.access_token, next.access_token];
@@ -95,7 +95,7 @@ export const ENDINGS: readonly Ending[] = [
   },
   {
     name: 'the session limit',
-    end: async ({ client }, account, pair) => {
+    end: async ({ client }: TestService, account: Account, pair: TokenPair): Promise<readonly string[]> => {
       for (let count = 0; count < MAX_SESSIONS; count += 1) {
         await client.signIn(account);
       }
