@@ -6,6 +6,7 @@ import { DatabaseModule } from './database/database.module.js';
 import type { DatabaseAddress } from './database/database.types.js';
 import { GatewayModule } from './gateway/gateway.module.js';
 import { HealthModule } from './health/health.module.js';
+import { MetricsModule } from './metrics/metrics.module.js';
 import { OAuthModule } from './oauth/oauth.module.js';
 
 /** The composition root. */
@@ -21,6 +22,7 @@ export class AppModule {
         GatewayModule,
         OAuthModule,
         HealthModule,
+        MetricsModule,
       ],
     };
   }

@@ -1,6 +1,6 @@
 import { ConfigurationError } from './config/config.errors.js';
 import { EmbeddedPostgresError } from './database/embedded/embedded-postgres.errors.js';
-import { DatabaseUnusableError } from './database/open-database.js';
+import { DatabaseUnusableError } from './database/database.errors.js';
 import { UntrustedSigningKeyError } from './keys/keys.errors.js';
 
 /** Failures that a person can mend: the message says how, and a stack would only hide it. */

@@ -72,6 +72,7 @@ describe('the configuration', () => {
       revocation: { maxStalenessSeconds: 5 },
       passwords: { minLength: 8 },
       limits: { isOn: true },
+      metrics: {},
     });
     expect(secrets.accepted).toEqual([]);
   });
@@ -85,6 +86,7 @@ describe('the configuration', () => {
       DATA_DIR: '/var/lib/ratchet',
       HOST: '::',
       PORT: '0',
+      METRICS_PORT: '9464',
       JWT_ALGORITHM: 'RS256',
       ACCESS_TOKEN_TTL_SECONDS: '60',
       SIGNING_KEY_ROTATION_DAYS: '30',
@@ -132,6 +134,7 @@ describe('the configuration', () => {
       revocation: { maxStalenessSeconds: 7 },
       passwords: { minLength: 15 },
       limits: { isOn: false, redisUrl: 'rediss://:hidden@redis.example.com:6380/2' },
+      metrics: { port: 9_464 },
     });
   });
 

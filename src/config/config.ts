@@ -17,6 +17,7 @@ export abstract class Config {
   abstract readonly revocation: RevocationConfig;
   abstract readonly passwords: PasswordConfig;
   abstract readonly limits: LimitsConfig;
+  abstract readonly metrics: MetricsConfig;
 }
 
 export interface HttpConfig {
@@ -85,4 +86,9 @@ export interface LimitsConfig {
   readonly isOn: boolean;
   /** Where attempts are counted; absent: in the database. */
   readonly redisUrl?: string;
+}
+
+export interface MetricsConfig {
+  /** Absent: there are none. 0 lets the operating system choose. */
+  readonly port?: number;
 }

@@ -92,6 +92,13 @@ export const configVariables = {
     meaning: 'The port to listen on; 0 lets the operating system choose.',
     parser: integerBetween(0, 65_535),
   },
+  metricsPort: {
+    name: 'METRICS_PORT',
+    isSecret: false,
+    whenUnset: 'no metrics',
+    meaning: 'A second port of the same `HOST`, for Prometheus (`GET /metrics`) and for nobody else.',
+    parser: integerBetween(0, 65_535),
+  },
   jwtIssuer: {
     name: 'JWT_ISSUER',
     isSecret: false,

@@ -15,6 +15,7 @@ export class LoadedConfig extends Config {
   readonly revocation;
   readonly passwords;
   readonly limits;
+  readonly metrics;
 
   constructor(settings: Settings, dataDir: string, currentSecret: Buffer) {
     super();
@@ -63,5 +64,7 @@ export class LoadedConfig extends Config {
       isOn: settings.get(variables.rateLimits),
       ...(redisUrl === undefined ? {} : { redisUrl }),
     };
+    const metricsPort = settings.get(variables.metricsPort);
+    this.metrics = metricsPort === undefined ? {} : { port: metricsPort };
   }
 }

@@ -1,6 +1,7 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, Logger } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { toDomainError } from '../http/error-translation.js';
+import { noteProblem } from '../http/outcome.js';
 import { toProblem } from '../http/problem.js';
 
 const CANNOT_TELL = 503;
@@ -17,6 +18,7 @@ export class DenialFilter implements ExceptionFilter {
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     const error = toDomainError(exception);
     const { status, headers } = toProblem(error, reply.request.id);
+    noteProblem(reply, error.code);
     const isDenial = status === 401 || status === 403;
     if (!isDenial) {
       const { id: request_id } = reply.request;

@@ -1,5 +1,6 @@
-import { Controller, Get, Query } from '@nestjs/common';
+import { Controller, Get, Query, Req } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiProperty, ApiQuery, ApiTags } from '@nestjs/swagger';
+import type { FastifyRequest } from 'fastify';
 import { ValidationFailedError } from '../common/domain.errors.js';
 import { Public } from '../common/public.decorator.js';
 import { ApiProblems } from '../http/api-problems.decorator.js';
@@ -48,11 +49,15 @@ export class RevocationsController {
   @ApiQuery({ name: 'wait', required: false, description: 'Whole seconds to wait for news at most; 0 for none.' })
   @ApiOkResponse({ type: RevocationsDto, description: 'What there is to know.' })
   @ApiProblems('validation_failed', 'temporarily_unavailable')
-  async revocations(@Query('after') after: unknown, @Query('wait') wait: unknown): Promise<RevocationsDto> {
+  async revocations(
+    @Query('after') after: unknown,
+    @Query('wait') wait: unknown,
+    @Req() request: FastifyRequest,
+  ): Promise<RevocationsDto> {
     if (after !== undefined && typeof after !== 'string') {
       throw new ValidationFailedError([{ field: 'after', message: 'must be sent once' }]);
     }
-    const page = await this.feed.readAfter(after, readWaitSeconds(wait));
+    const page = await this.feed.readAfter(after, readWaitSeconds(wait), request.signal);
     return {
       revoked: page.sessionIds,
       cursor: page.cursor,

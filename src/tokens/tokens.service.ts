@@ -45,6 +45,7 @@ const INTERNAL_RETRY_KEY_BYTES = 16;
 @Injectable()
 export class TokensService {
   private readonly logger = new Logger(TokensService.name);
+  private readonly refreshCounts = new Map<RotationOutcome['kind'], number>();
 
   constructor(
     private readonly families: FamiliesRepository,
@@ -55,6 +56,11 @@ export class TokensService {
     private readonly clock: Clock,
     private readonly config: Config,
   ) {}
+
+  /** How many refreshes of this instance the database has judged, by its judgement. */
+  get refreshTotals(): ReadonlyMap<RotationOutcome['kind'], number> {
+    return this.refreshCounts;
+  }
 
   newFamily(): NewFamily {
     return { id: randomUUID(), secret: randomBytes(FAMILY_SECRET_BYTES) };
@@ -216,6 +222,7 @@ export class TokensService {
 
   private concludeRefresh(outcome: RotationOutcome, presented: RefreshTokenParts, client: ClientInfo): SessionGrant {
     const sessionId = presented.familyId;
+    this.refreshCounts.set(outcome.kind, (this.refreshCounts.get(outcome.kind) ?? 0) + 1);
     switch (outcome.kind) {
       case 'unknown_family':
       case 'expired':

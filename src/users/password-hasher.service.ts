@@ -38,6 +38,11 @@ export class PasswordHasher {
 
   private readonly nobodysHash = hashSync(randomBytes(32), PARAMETERS);
 
+  /** How many hashes wait for others to be computed. */
+  get waitingCount(): number {
+    return this.queue.waitingCount;
+  }
+
   hash(password: Uint8Array): Promise<string> {
     return this.queue.run(() => hash(password, { ...PARAMETERS, salt: randomBytes(SALT_BYTES) }));
   }
