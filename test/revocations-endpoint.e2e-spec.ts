@@ -72,7 +72,7 @@ describe('GET /auth/revocations', () => {
       const response = await late.client.get(PATH);
       expect(performance.now() - askedAtMs).toBeLessThan(SOON_MS);
       const page = pageOf(response);
-      expect(Object.keys(page)).toEqual(['revoked', 'cursor', 'age_seconds']);
+      expect(Object.keys(page)).toEqual(['revoked', 'cursor', 'age_seconds', 'waited_seconds']);
       expect(page.revoked).toContain(sessionIdOf(ended));
       expect(page.revoked).not.toContain(sessionIdOf(endedLongAgo));
       expect(page.revoked).not.toContain(sessionIdOf(alive));
