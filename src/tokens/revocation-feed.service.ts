@@ -250,13 +250,17 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
     this.polled.tell();
   }
 
-  /** A poll that has been slow is followed by a pause as long as itself: the database is given no more to do then. */
+  /**
+   * Polls begin at regular intervals, so that a slow one does not make the news older than need be. Notifications hurry
+   * the next one, but leave a pause as long as the last poll took.
+   */
   private async untilNextPoll(intervalMs: number, startedAtMs: number, tookMs: number): Promise<void> {
+    const latestMs = startedAtMs + intervalMs;
+    const earliestMs = Math.min(startedAtMs + Math.max(SHORTEST_POLL_INTERVAL_MS, 2 * tookMs), latestMs);
     if (!this.isWoken) {
-      await this.wakeUp.within(intervalMs);
+      await this.wakeUp.within(Math.max(0, latestMs - this.clock.monotonicMs()));
     }
-    const earliestMs = startedAtMs + Math.max(SHORTEST_POLL_INTERVAL_MS, 2 * tookMs);
-    const tooEarlyByMs = Math.min(earliestMs - this.clock.monotonicMs(), POLL_INTERVAL_MS);
+    const tooEarlyByMs = earliestMs - this.clock.monotonicMs();
     if (tooEarlyByMs > 0 && this.isRunning()) {
       await pause(tooEarlyByMs, undefined, { ref: false });
     }
