@@ -118,8 +118,18 @@ describe('a gateway that goes on asking while the database is away', () => {
   });
 
   it.each([
-    { loss: 'gone', lose: (): void => { line.refuse(); } },
-    { loss: 'silent', lose: (): void => { line.freeze(); } },
+    {
+      loss: 'gone',
+      lose: (): void => {
+        line.refuse();
+      },
+    },
+    {
+      loss: 'silent',
+      lose: (): void => {
+        line.freeze();
+      },
+    },
   ])(
     'is answered while the news are fresh enough, then 503, and then again without a rush on the database: $loss',
     async ({ lose }) => {
