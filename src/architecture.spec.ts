@@ -35,10 +35,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   oauth: ['common', 'config', 'http', 'tokens', 'auth'],
   health: ['common', 'config', 'database', 'http', 'tokens', 'keys'],
   metrics: ['common', 'config', 'http', 'users', 'tokens'],
+  workers: ['common', 'database'],
   cli: [ROOT, 'common', 'config', 'logging', 'database', 'users', 'keys', 'auth'],
   [ROOT]: [
     ...['common', 'config', 'logging', 'database', 'http', 'users', 'tokens', 'keys', 'auth', 'gateway', 'oauth'],
-    ...['health', 'metrics'],
+    ...['health', 'metrics', 'workers'],
   ],
 };
 
@@ -66,7 +67,7 @@ const DATABASE_FACE_OF_HTTP = 'database/database.errors.js';
 const isEntityForSchema = ({ from, to }: Import): boolean => from.startsWith('database/') && /\.entity\.js$/.test(to);
 
 /** The composition root is started and commanded from here only. */
-const STARTED_BY = /^(main\.ts|app\.|boot\.|cli\/)/;
+const STARTED_BY = /^(main\.ts|worker\.ts|app\.|boot\.|cli\/)/;
 
 /** Made by a factory, so that Nest need not know what their constructors take. */
 const MADE_BY_HAND: readonly string[] = ['database/database.service.ts', 'http/problem.filter.ts'];
@@ -122,7 +123,10 @@ const facesAreKept: Rule = (sources) =>
 
 const nobodyImportsTheStart: Rule = (sources) =>
   importsOf(sources)
-    .filter(({ from, to }) => /^(main|app\.\w+)\.js$/.test(to) && (to === 'main.js' || !STARTED_BY.test(from)))
+    .filter(
+      ({ from, to }) =>
+        /^(main|worker|app\.\w+)\.js$/.test(to) && (/^(main|worker)\.js$/.test(to) || !STARTED_BY.test(from)),
+    )
     .map(describeImport);
 
 /** Between folders; each cycle is told once per folder in it. */
