@@ -72,6 +72,7 @@ describe('the configuration', () => {
       revocation: { maxStalenessSeconds: 5 },
       passwords: { minLength: 8 },
       limits: { isOn: true },
+      workers: { count: 1 },
       metrics: {},
     });
     expect(secrets.accepted).toEqual([]);
@@ -101,6 +102,7 @@ describe('the configuration', () => {
       TRUSTED_PROXIES: '10.0.0.0/8, ::1',
       CORS_ORIGINS: 'https://app.example.com',
       RATE_LIMITS: 'off',
+      WORKERS: '1',
       REDIS_URL: 'rediss://:hidden@redis.example.com:6380/2',
       HSTS_MAX_AGE_SECONDS: '0',
       LOG_LEVEL: 'warn',
@@ -134,8 +136,14 @@ describe('the configuration', () => {
       revocation: { maxStalenessSeconds: 7 },
       passwords: { minLength: 15 },
       limits: { isOn: false, redisUrl: 'rediss://:hidden@redis.example.com:6380/2' },
+      workers: { count: 1 },
       metrics: { port: 9_464 },
     });
+  });
+
+  it('takes a number of workers, or one per core', () => {
+    expect(load({ WORKERS: '4' }).workers).toEqual({ count: 4 });
+    expect(load({ WORKERS: 'auto' }).workers).toEqual({ count: 'auto' });
   });
 
   it('takes an empty variable for an unset one', () => {
