@@ -178,24 +178,28 @@ describe('several workers', () => {
     }
   });
 
-  it('go on when one is killed, and another takes its place and refuses what the others refuse', async () => {
-    const account = await client.signUp();
-    const [ended, open] = await signInOften(account, 2);
-    expect((await client.logout({ accessToken: ended!.access_token })).status).toBe(204);
-    const [victim] = workerPids(service).filter(isAlive);
-    process.kill(victim!, 'SIGKILL');
-    await eventually(() => service.hasLogged('worker_ended'), { withinMs: 5_000 });
-    expect((await client.me(open!.access_token)).status).toBe(200);
+  it(
+    'go on when one is killed, and another takes its place and refuses what the others refuse',
+    async () => {
+      const account = await client.signUp();
+      const [ended, open] = await signInOften(account, 2);
+      expect((await client.logout({ accessToken: ended!.access_token })).status).toBe(204);
+      const [victim] = workerPids(service).filter(isAlive);
+      process.kill(victim!, 'SIGKILL');
+      await eventually(() => service.hasLogged('worker_ended'), { withinMs: 5_000 });
+      expect((await client.me(open!.access_token)).status).toBe(200);
 
-    await eventually(() => workerPids(service).filter(isAlive).length === WORKERS, { withinMs: 40_000 });
-    await connectToAll();
-    expect(await answersOfAll(ended!.access_token)).toEqual(everyone('access_token_revoked'));
-    expect(await answersOfAll(open!.access_token)).toEqual(everyone(200));
-    expect(service.logged('worker_ended')).toEqual([
-      expect.objectContaining({ level: 'error', reason: 'it was ended by SIGKILL' }),
-    ]);
-    expect(service.logged('listening')).toHaveLength(1);
-  }, LONGEST_START_MS);
+      await eventually(() => workerPids(service).filter(isAlive).length === WORKERS, { withinMs: 40_000 });
+      await connectToAll();
+      expect(await answersOfAll(ended!.access_token)).toEqual(everyone('access_token_revoked'));
+      expect(await answersOfAll(open!.access_token)).toEqual(everyone(200));
+      expect(service.logged('worker_ended')).toEqual([
+        expect.objectContaining({ level: 'error', reason: 'it was ended by SIGKILL' }),
+      ]);
+      expect(service.logged('listening')).toHaveLength(1);
+    },
+    LONGEST_START_MS,
+  );
 
   it('finish the request in flight at a SIGTERM, though each of them gets one as well, and end with code 0', async () => {
     const { pair } = await client.signUpAndIn();
