@@ -1,4 +1,6 @@
-// Builds when dist/ does not hold the complete result of what stands in the checkout now; says nothing otherwise.
+// Builds what is named, the service by default, when its dist/ does not hold the complete result of what stands in the
+// checkout now; says nothing otherwise.
+// Usage: node scripts/build-if-needed.mjs [service | verifier]...
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -7,24 +9,34 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const output = join(root, 'dist', 'main.js');
-const stamp = join(root, 'dist', '.built-from');
 const lock = join(root, 'node_modules', '.cache', 'ratchet-build.lock');
-const settings = [
-  'package.json',
-  'package-lock.json',
-  'tsconfig.json',
-  'tsconfig.build.json',
-  'nest-cli.json',
-  '.swcrc',
-];
 const lockPatienceMs = 120_000;
 
+const TARGETS = {
+  service: {
+    sources: 'src',
+    output: 'dist/main.js',
+    stamp: 'dist/.built-from',
+    tool: ['@nestjs/cli', 'bin/nest.js'],
+    arguments: ['build'],
+    settings: ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'nest-cli.json', '.swcrc'],
+  },
+  verifier: {
+    sources: 'packages/verifier/src',
+    output: 'packages/verifier/dist/index.js',
+    // Beside dist/ and not in it, which is published.
+    stamp: 'node_modules/.cache/ratchet-verifier-built-from',
+    tool: ['typescript', 'bin/tsc'],
+    arguments: ['-p', 'packages/verifier/tsconfig.build.json'],
+    settings: ['package-lock.json', 'tsconfig.json', 'packages/verifier/tsconfig.build.json'],
+  },
+};
+
 /** Names, sizes and times rather than the newest time: it also shows deleted files and restored older ones. */
-function fingerprint() {
+function fingerprint({ sources, settings }) {
   const hash = createHash('sha256');
-  const sources = readdirSync(join(root, 'src'), { recursive: true }).map((name) => join('src', name));
-  for (const name of [...sources.sort(), ...settings]) {
+  const files = readdirSync(join(root, sources), { recursive: true }).map((name) => join(sources, name));
+  for (const name of [...files.sort(), ...settings]) {
     const file = statSync(join(root, name), { throwIfNoEntry: false });
     if (file === undefined || file.isFile()) {
       hash.update(`${name}\0${file?.size}\0${file?.mtimeMs}\n`);
@@ -33,24 +45,31 @@ function fingerprint() {
   return hash.digest('hex');
 }
 
-function isBuilt() {
-  return existsSync(output) && existsSync(stamp) && readFileSync(stamp, 'utf8') === fingerprint();
+function isBuilt(target) {
+  const stamp = join(root, target.stamp);
+  return (
+    existsSync(join(root, target.output)) && existsSync(stamp) && readFileSync(stamp, 'utf8') === fingerprint(target)
+  );
 }
 
-function findBuildTool() {
+function findBuildTool({ tool: [name, path] }) {
   try {
-    const manifest = createRequire(join(root, 'package.json')).resolve('@nestjs/cli/package.json');
-    return join(dirname(manifest), 'bin', 'nest.js');
+    const manifest = createRequire(join(root, 'package.json')).resolve(`${name}/package.json`);
+    return join(dirname(manifest), path);
   } catch {
     return undefined;
   }
 }
 
-function build(nest) {
+function build(target, tool) {
   console.error('Building…');
-  const builtFrom = fingerprint();
+  const builtFrom = fingerprint(target);
+  const stamp = join(root, target.stamp);
   rmSync(stamp, { force: true });
-  const { status, stdout, stderr } = spawnSync(process.execPath, [nest, 'build'], { cwd: root, encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [tool, ...target.arguments], {
+    cwd: root,
+    encoding: 'utf8',
+  });
   if (status === 0) {
     writeFileSync(stamp, builtFrom);
   } else {
@@ -90,21 +109,25 @@ function isHolderAlive() {
   }
 }
 
-function buildAlone() {
-  const nest = findBuildTool();
-  if (nest === undefined) {
+function buildAlone(target) {
+  const tool = findBuildTool(target);
+  if (tool === undefined) {
     console.error('The service has to be built, and the build tools are not installed: run npm ci without --omit=dev.');
     return 1;
   }
   takeLock();
   try {
-    return isBuilt() ? 0 : build(nest);
+    return isBuilt(target) ? 0 : build(target, tool);
   } finally {
     rmSync(lock, { force: true });
   }
 }
 
-// An image carries dist/ without its sources.
-if (existsSync(join(root, 'src')) && !isBuilt()) {
-  process.exitCode = buildAlone();
+const asked = process.argv.slice(2);
+for (const name of asked.length > 0 ? asked : ['service']) {
+  const target = TARGETS[name];
+  // An image carries dist/ without its sources.
+  if (existsSync(join(root, target.sources)) && !isBuilt(target)) {
+    process.exitCode ||= buildAlone(target);
+  }
 }

@@ -12,21 +12,22 @@ const TEST = 'test/family-model.e2e-spec.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const families = 'src/tokens/families.repository.ts';
+const statement = 'src/tokens/rotation.statement.ts';
 
 /** Each an honest mistake: what the statement would look like to somebody who does not know why it is as it is. */
 const FAULTS = {
-  'no row lock': [[families, 'where id = $1 for no key update\n    ),', 'where id = $1\n    ),']],
+  'no row lock': [[statement, ' for no key update${waitPolicy}\n', '\n']],
 
   'grace that slides': [
     [
-      families,
+      statement,
       `    ended as (
       update refresh_token_families as family
       set revoked_at = judged.seen_at`,
       `    slid as (
       update refresh_token_families as family set rotated_at = judged.seen_at
       from judged
-      where family.id = $1 and judged.verdict = 'replayed'
+      where family.id = judged.id and verdict = 'replayed'
     ),
     ended as (
       update refresh_token_families as family
@@ -37,58 +38,56 @@ const FAULTS = {
   'revocation rolled back with the error': [
     [
       families,
-      `const [row] = await this.database.queryPrepared<RotationRow>(
-      ROTATE_FAMILY,`,
-      `const [row] = await this.throwWithinTransaction(
-      ROTATE_FAMILY,`,
+      `this.database.queryPrepared<RotationRow>(ROTATE_FREE_FAMILIES, () => {`,
+      `this.throwWithinTransaction(ROTATE_FREE_FAMILIES, () => {`,
     ],
     [
       families,
-      `  /** @param admit called when`,
+      `  private rotationValues(`,
       `  private throwWithinTransaction(
     statement: PreparedStatement,
-    values: readonly unknown[],
-    admit: () => void,
+    takeValues: () => readonly unknown[] | undefined,
   ): Promise<RotationRow[]> {
     return this.database.transaction(async (transaction) => {
-      admit();
-      const rows = await transaction.query<RotationRow>(statement.text, values);
-      if (rows[0]?.verdict === 'reused') {
+      const values = takeValues();
+      const rows = values === undefined ? [] : await transaction.query<RotationRow>(statement.text, values);
+      if (rows.some(({ verdict }) => verdict === 'reused')) {
         throw new RefreshTokenReusedError();
       }
       return rows;
     });
   }
 
-  /** @param admit called when`,
+  private rotationValues(`,
     ],
     [
       families,
       `import type { ClientInfo, RevokeReason, Session } from './tokens.types.js';`,
-      `import { RefreshTokenReusedError } from './tokens.errors.js';
+      `import type { PreparedStatement } from '../database/database.service.js';
+import { RefreshTokenReusedError } from './tokens.errors.js';
 import type { ClientInfo, RevokeReason, Session } from './tokens.types.js';`,
     ],
   ],
 
   'retry key not overwritten': [
-    [families, 'retry_key_hash = $4,\n', 'retry_key_hash = coalesce(family.retry_key_hash, $4),\n'],
+    [
+      statement,
+      'retry_key_hash = new_retry_key_hash,',
+      'retry_key_hash = coalesce(family.retry_key_hash, new_retry_key_hash),',
+    ],
   ],
 
   'replay that advances': [
     [
-      families,
-      'set generation = $3 + 1,',
-      `set generation = case judged.verdict when 'replayed' then judged.generation else $3 end + 1,`,
+      statement,
+      'set generation = presented_generation + 1,',
+      `set generation = case verdict when 'replayed' then judged.generation else presented_generation end + 1,`,
     ],
+    [statement, `verdict in ('rotated', 'rolled_forward')\n`, `verdict in ('rotated', 'rolled_forward', 'replayed')\n`],
     [
-      families,
-      `judged.verdict in ('rotated', 'rolled_forward')\n`,
-      `judged.verdict in ('rotated', 'rolled_forward', 'replayed')\n`,
-    ],
-    [
-      families,
-      `case when verdict in ('rotated', 'rolled_forward') then $3 + 1 else generation end as generation`,
-      `case verdict when 'rotated' then $3 + 1 when 'rolled_forward' then $3 + 1 when 'replayed' then generation + 1 else generation end as generation`,
+      statement,
+      `case when verdict in ('rotated', 'rolled_forward') then presented_generation + 1 else generation end as generation`,
+      `case verdict when 'rotated' then presented_generation + 1 when 'rolled_forward' then presented_generation + 1 when 'replayed' then generation + 1 else generation end as generation`,
     ],
   ],
 
@@ -100,7 +99,7 @@ import type { ClientInfo, RevokeReason, Session } from './tokens.types.js';`,
 /** Everything that the test needs, but for what it only reads: that is linked. */
 function copyCheckout() {
   const copy = mkdtempSync(join(tmpdir(), 'ratchet-model-proof-'));
-  for (const name of ['src', 'test', 'package.json', 'tsconfig.json', 'jest.config.mjs']) {
+  for (const name of ['src', 'test', 'packages', 'package.json', 'tsconfig.json', 'jest.config.mjs']) {
     cpSync(join(root, name), join(copy, name), { recursive: true });
   }
   for (const name of ['node_modules', 'dist']) {

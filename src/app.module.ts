@@ -1,26 +1,30 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AuthModule } from './auth/auth.module.js';
 import { CommonModule } from './common/common.module.js';
+import type { Siblings } from './common/siblings.js';
 import type { Config } from './config/config.js';
 import { DatabaseModule } from './database/database.module.js';
 import type { DatabaseAddress } from './database/database.types.js';
 import { GatewayModule } from './gateway/gateway.module.js';
 import { HealthModule } from './health/health.module.js';
+import { MetricsModule } from './metrics/metrics.module.js';
 import { OAuthModule } from './oauth/oauth.module.js';
 
 /** The composition root. */
 @Module({})
 export class AppModule {
-  static forRoot(config: Config, address: DatabaseAddress): DynamicModule {
+  /** @param siblings the other processes of this instance; absent: there are none */
+  static forRoot(config: Config, address: DatabaseAddress, siblings?: Siblings): DynamicModule {
     return {
       module: AppModule,
       imports: [
-        CommonModule.forRoot(config),
+        CommonModule.forRoot(config, siblings),
         DatabaseModule.forRoot(address),
         AuthModule,
         GatewayModule,
         OAuthModule,
         HealthModule,
+        MetricsModule,
       ],
     };
   }

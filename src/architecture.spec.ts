@@ -34,10 +34,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   gateway: ['common', 'config', 'http', 'tokens', 'auth'],
   oauth: ['common', 'config', 'http', 'tokens', 'auth'],
   health: ['common', 'config', 'database', 'http', 'tokens', 'keys'],
+  metrics: ['common', 'config', 'http', 'users', 'tokens'],
+  workers: ['common', 'database'],
   cli: [ROOT, 'common', 'config', 'logging', 'database', 'users', 'keys', 'auth'],
   [ROOT]: [
     ...['common', 'config', 'logging', 'database', 'http', 'users', 'tokens', 'keys', 'auth', 'gateway', 'oauth'],
-    'health',
+    ...['health', 'metrics', 'workers'],
   ],
 };
 
@@ -51,11 +53,12 @@ const FACES: Readonly<Record<string, RegExp>> = {
   gateway: /\.(module|service|types|errors)\.js$/,
   oauth: /\.module\.js$/,
   health: /\.module\.js$/,
+  metrics: /\.module\.js$/,
 };
 
-/** Of the edge, features see what describes and documents their routes, and what an error means. */
+/** Of the edge, features see what documents their routes, the gateway what an error means, and metrics what came of it. */
 const HTTP_FACE_OF_FEATURES =
-  /^http\/(api-problems\.decorator|form-route\.decorator|openapi|forward-auth|error-translation|problem|published-document)\.js$/;
+  /^http\/(api-problems\.decorator|form-route\.decorator|openapi|forward-auth|error-translation|outcome|problem|published-document)\.js$/;
 
 /** Of the database, the edge sees which errors mean that it is away. */
 const DATABASE_FACE_OF_HTTP = 'database/database.errors.js';
@@ -64,17 +67,15 @@ const DATABASE_FACE_OF_HTTP = 'database/database.errors.js';
 const isEntityForSchema = ({ from, to }: Import): boolean => from.startsWith('database/') && /\.entity\.js$/.test(to);
 
 /** The composition root is started and commanded from here only. */
-const STARTED_BY = /^(main\.ts|app\.|boot\.|cli\/)/;
+const STARTED_BY = /^(main\.ts|worker\.ts|app\.|boot\.|cli\/)/;
 
 /** Made by a factory, so that Nest need not know what their constructors take. */
 const MADE_BY_HAND: readonly string[] = ['database/database.service.ts', 'http/problem.filter.ts'];
 
 const HAS_SQL = /(?:^database\/|\.(?:repository|statement)\.ts$)/;
 
-/** Statements on no table of a feature, except for the feed's, which is a query of its own connection. */
+/** Statements on no table of a feature. */
 const HAS_SQL_TOO: readonly string[] = [
-  // LISTEN and the poll, on the connection of the feed.
-  'tokens/revocation-feed.service.ts',
   // Advisory locks that keep other instances away.
   'tokens/tombstone-cleaner.service.ts',
 ];
@@ -122,7 +123,10 @@ const facesAreKept: Rule = (sources) =>
 
 const nobodyImportsTheStart: Rule = (sources) =>
   importsOf(sources)
-    .filter(({ from, to }) => /^(main|app\.\w+)\.js$/.test(to) && (to === 'main.js' || !STARTED_BY.test(from)))
+    .filter(
+      ({ from, to }) =>
+        /^(main|worker|app\.\w+)\.js$/.test(to) && (/^(main|worker)\.js$/.test(to) || !STARTED_BY.test(from)),
+    )
     .map(describeImport);
 
 /** Between folders; each cycle is told once per folder in it. */
@@ -357,7 +361,7 @@ describe('the architecture', () => {
       ['users/a.ts looks at the clock', 'users/b.ts looks at the clock', 'users/c.ts looks at the clock'],
     ],
     [
-      'has SQL in repositories and in the database folder, and by name in three more files',
+      'has SQL in repositories and in the database folder, and by name in one more file',
       sqlInRepositories,
       {
         'users/a.service.ts': "await database.query('select 1');",

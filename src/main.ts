@@ -1,11 +1,13 @@
-import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { AppModule } from './app.module.js';
-import { createApp } from './app.setup.js';
+import type { Logger } from 'pino';
+import { startServing } from './app.serve.js';
 import { bootFailureText, welcomeText } from './boot.report.js';
+import { workerCount } from './common/worker-count.js';
 import type { Config } from './config/config.js';
 import { loadConfig } from './config/config.loader.js';
-import { type OpenDatabase, openDatabase } from './database/open-database.js';
+import type { DatabaseAddress } from './database/database.types.js';
+import { openDatabase } from './database/open-database.js';
 import { createLogger } from './logging/logger.js';
+import { Supervisor } from './workers/supervisor.js';
 
 /** Boots the service; on SIGTERM or SIGINT finishes the requests in flight, and only then lets go of the database. */
 async function main(): Promise<void> {
@@ -27,40 +29,44 @@ async function main(): Promise<void> {
     },
     shutdown.signal,
   );
-  const app = await startServing(config, database, logger);
-
-  const url = await app.getUrl();
-  logger.info({ event: 'listening', url }, `listening on ${url}`);
-  if (config.environment === 'development') {
-    // Standard output carries the log; the welcome is for a person.
-    process.stderr.write(welcomeText(url));
+  const count = workerCount(config.workers);
+  try {
+    if (count === 1) {
+      await serveAlone(config, database.address, logger, shutdown.signal);
+    } else {
+      const supervisor = new Supervisor(count, database.address, logger, (url) => {
+        announceListening(config, logger, url);
+      });
+      await supervisor.run(shutdown.signal);
+    }
+  } finally {
+    await database.close();
   }
+  logger.info({ event: 'stopped' }, 'stopped');
+}
 
-  if (!shutdown.signal.aborted) {
+async function serveAlone(
+  config: Config,
+  address: DatabaseAddress,
+  logger: Logger,
+  shutdown: AbortSignal,
+): Promise<void> {
+  const app = await startServing(config, address, logger);
+  announceListening(config, logger, await app.getUrl());
+  if (!shutdown.aborted) {
     await new Promise((resolve) => {
-      shutdown.signal.addEventListener('abort', resolve);
+      shutdown.addEventListener('abort', resolve);
     });
   }
   logger.info({ event: 'stopping' }, 'finishing the requests in flight');
   await app.close();
-  await database.close();
-  logger.info({ event: 'stopped' }, 'stopped');
 }
 
-async function startServing(
-  config: Config,
-  database: OpenDatabase,
-  logger: ReturnType<typeof createLogger>,
-): Promise<NestFastifyApplication> {
-  let app: NestFastifyApplication | undefined;
-  try {
-    app = await createApp(AppModule.forRoot(config, database.address), config, logger);
-    await app.listen(config.http.port, config.http.host);
-    return app;
-  } catch (error) {
-    await app?.close();
-    await database.close();
-    throw error;
+function announceListening(config: Config, logger: Logger, url: string): void {
+  logger.info({ event: 'listening', url }, `listening on ${url}`);
+  if (config.environment === 'development') {
+    // Standard output carries the log; the welcome is for a person.
+    process.stderr.write(welcomeText(url));
   }
 }
 

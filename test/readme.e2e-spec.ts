@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { renderConfigurationTable } from '../src/config/configuration-table.js';
+import { freePort } from './support/free-port.js';
+import { isInstalled, makeScratchFolder } from './support/gateway-process.js';
 import { runCommand } from './support/run-command.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { AUTH_SECRET, startService, type TestService } from './support/test-service.js';
@@ -51,6 +53,31 @@ describe('the README', () => {
     expect(theft).toContain('"code":"refresh_token_reused"');
     expect(codesIn(aftermath)).toEqual(['refresh_token_reused', 'access_token_revoked']);
     expect(signOut).toMatch(/^\{"sessions":\[\{.*"current":true.*\}\]\}204\n\{.*"code":"access_token_revoked"\}$/);
+  });
+
+  (isInstalled('nginx', '-v') ? it : it.skip)('puts a gateway before a backend as it says', async () => {
+    const [gatewayPort, backendPort] = [await freePort(), await freePort()];
+    const folder = await makeScratchFolder('readme');
+    // nginx gives up root, and must then still find its folder.
+    await chmod(dirname(folder), 0o711);
+    await chmod(folder, 0o755);
+    const blocks = shellBlocks('Put it behind your gateway').map((block) =>
+      block
+        .replace('127.0.0.1:3000', new URL(service.url).host)
+        .replaceAll('8081', String(backendPort))
+        .replaceAll('127.0.0.1:8080', `127.0.0.1:${gatewayPort}`)
+        .replaceAll('/tmp/gateway', folder),
+    );
+    expect(blocks).toHaveLength(3);
+    const { exitCode, stdout, stderr } = await runCommand('bash', ['--norc', '-s'], {
+      workingDirectory: CHECKOUT,
+      input: blocks.join(`\necho '${BETWEEN}'\n`),
+    });
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+    const [, answers = ''] = stdout.split(BETWEEN);
+    const users = [...answers.matchAll(/"x-user-id": "([^"]*)"/g)].map(([, user]) => user);
+    expect(users).toEqual([expect.stringMatching(/^[0-9a-f-]{36}$/), users[0]]);
+    expect(codesIn(answers)).toEqual(['access_token_missing', 'insufficient_role', 'access_token_revoked']);
   });
 
   it("shows operator's commands that work", async () => {

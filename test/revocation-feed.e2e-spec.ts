@@ -1,115 +1,17 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Client } from 'pg';
-import { AccountsService } from '../src/auth/accounts.service.js';
 import { eventually } from './support/eventually.js';
 import { askGuard } from './support/guard-probe.js';
 import { PostgresProxy } from './support/postgres-proxy.js';
 import { expectProblem } from './support/problem.js';
-import { COMMIT, LOGOUT } from './support/statements.js';
-import { type Account, newPassword, pairOf, sessionIdOf, type TokenPair } from './support/test-client.js';
+import { ENDINGS, MAX_SESSIONS } from './support/session-endings.js';
+import { sessionIdOf } from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';
 import { expectUnavailable } from './support/unavailable.js';
 
 /** What every other instance is promised. */
 const BOUND_MS = 1_000;
-
-const MAX_SESSIONS = 3;
-
-interface Ending {
-  readonly name: string;
-  /** The statement whose commit ends the sessions; absent where a lost answer leaves the news to the feed. */
-  readonly commit?: RegExp;
-  /**
-   * @param instance acknowledges the end
-   * @returns the access tokens that must be refused from now on
-   */
-  readonly end: (instance: TestService, account: Account, pair: TokenPair) => Promise<readonly string[]>;
-}
-
-const ENDINGS: readonly Ending[] = [
-  {
-    name: 'logout by refresh token',
-    commit: LOGOUT,
-    end: async ({ client }, _account, pair) => {
-      expect((await client.logout({ refreshToken: pair.refresh_token })).status).toBe(204);
-      return [pair.access_token];
-    },
-  },
-  {
-    name: 'logout by access token',
-    commit: LOGOUT,
-    end: async ({ client }, _account, pair) => {
-      expect((await client.logout({ accessToken: pair.access_token })).status).toBe(204);
-      return [pair.access_token];
-    },
-  },
-  {
-    name: 'the end of one session from another',
-    commit: LOGOUT,
-    end: async ({ client }, account, pair) => {
-      const other = await client.signIn(account);
-      expect((await client.endSession(other.access_token, sessionIdOf(pair))).status).toBe(204);
-      return [pair.access_token];
-    },
-  },
-  {
-    name: 'logout from everywhere',
-    commit: COMMIT,
-    end: async ({ client }, _account, pair) => {
-      expect((await client.logoutAll(pair.access_token)).status).toBe(204);
-      return [pair.access_token];
-    },
-  },
-  {
-    name: 'a password change',
-    commit: COMMIT,
-    end: async ({ client }, account, pair) => {
-      pairOf(await client.changePassword(pair.access_token, account.password, newPassword()));
-      return [pair.access_token];
-    },
-  },
-  {
-    name: 'disabling the account',
-    commit: COMMIT,
-    end: async ({ app }, account, pair) => {
-      await app.get(AccountsService).disable(account.id);
-      return [pair.access_token];
-    },
-  },
-  {
-    name: "an operator's end of all sessions",
-    commit: COMMIT,
-    end: async ({ app }, account, pair) => {
-      await app.get(AccountsService).endSessions(account.id);
-      return [pair.access_token];
-    },
-  },
-  {
-    name: 'deleting the account',
-    end: async ({ app }, account, pair) => {
-      await app.get(AccountsService).delete(account.id);
-      return [pair.access_token];
-    },
-  },
-  {
-    name: 'a reuse',
-    end: async ({ client }, _account, pair) => {
-      const next = await client.rotate(pair.refresh_token);
-      expectProblem(await client.refresh(pair.refresh_token), 'refresh_token_reused');
-      return [pair.access_token, next.access_token];
-    },
-  },
-  {
-    name: 'the session limit',
-    end: async ({ client }, account, pair) => {
-      for (let count = 0; count < MAX_SESSIONS; count += 1) {
-        await client.signIn(account);
-      }
-      return [pair.access_token];
-    },
-  },
-];
 
 describe('the end of a session reaches access tokens', () => {
   let database: TestDatabase;

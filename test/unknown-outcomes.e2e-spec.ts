@@ -1,8 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { connect, type Socket } from 'node:net';
-import { promisify } from 'node:util';
 import { Client, Pool } from 'pg';
 import { DataSource } from 'typeorm';
+import { openConnections, sendRefresh } from './support/abandoned-refresh.js';
 import { eventually } from './support/eventually.js';
 import { HonestClient } from './support/honest-client.js';
 import { type Cut, PostgresProxy } from './support/postgres-proxy.js';
@@ -287,27 +286,6 @@ describe('a connection that dies around a commit', () => {
 function waitersForConnection(service: TestService): number {
   const { driver } = service.app.get(DataSource);
   return 'master' in driver && driver.master instanceof Pool ? driver.master.waitingCount : Number.NaN;
-}
-
-function openConnections(service: TestService): Promise<number> {
-  const server = service.app.getHttpServer();
-  return promisify(server.getConnections.bind(server))();
-}
-
-/** Sends a whole refresh; the answer is nobody's business. */
-async function sendRefresh(serviceUrl: string, refreshToken: string): Promise<Socket> {
-  const { hostname, port } = new URL(serviceUrl);
-  const body = JSON.stringify({ refresh_token: refreshToken });
-  const socket = connect(Number(port), hostname);
-  await new Promise((resolve, reject) => {
-    socket.once('error', reject);
-    socket.write(
-      'POST /auth/refresh HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n' +
-        `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-      resolve,
-    );
-  });
-  return socket;
 }
 
 /** A small seeded generator of numbers from 0 up to 1, so that a failure can be looked at again. */

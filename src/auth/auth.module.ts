@@ -15,6 +15,7 @@ import { AuthController } from './auth.controller.js';
 import { RolesGuard } from './roles.guard.js';
 import { SessionsController } from './sessions.controller.js';
 import { SessionsService } from './sessions.service.js';
+import { VerifiedTokens } from './verified-tokens.service.js';
 
 /** Signs users in and out: issues and verifies access tokens, and changes accounts and their sessions as one. */
 @Module({
@@ -26,6 +27,7 @@ import { SessionsService } from './sessions.service.js';
     AccessTokensService,
     AccountsService,
     SessionsService,
+    VerifiedTokens,
     {
       provide: AuthModuleOptions,
       inject: [AccessTokenStrategy],

@@ -22,7 +22,7 @@ export interface Client extends ClientInfo {
 
 /** A request that has passed the access-token guard; `user` is where passport puts its result. */
 export interface AuthenticatedRequest extends FastifyRequest {
-  readonly user: Identity;
+  user: Identity;
 }
 
 /** The answer of every operation that signs a user in. */

@@ -72,6 +72,8 @@ describe('the configuration', () => {
       revocation: { maxStalenessSeconds: 5 },
       passwords: { minLength: 8 },
       limits: { isOn: true },
+      workers: { count: 1 },
+      metrics: {},
     });
     expect(secrets.accepted).toEqual([]);
   });
@@ -85,6 +87,7 @@ describe('the configuration', () => {
       DATA_DIR: '/var/lib/ratchet',
       HOST: '::',
       PORT: '0',
+      METRICS_PORT: '9464',
       JWT_ALGORITHM: 'RS256',
       ACCESS_TOKEN_TTL_SECONDS: '60',
       SIGNING_KEY_ROTATION_DAYS: '30',
@@ -99,6 +102,7 @@ describe('the configuration', () => {
       TRUSTED_PROXIES: '10.0.0.0/8, ::1',
       CORS_ORIGINS: 'https://app.example.com',
       RATE_LIMITS: 'off',
+      WORKERS: '1',
       REDIS_URL: 'rediss://:hidden@redis.example.com:6380/2',
       HSTS_MAX_AGE_SECONDS: '0',
       LOG_LEVEL: 'warn',
@@ -132,7 +136,14 @@ describe('the configuration', () => {
       revocation: { maxStalenessSeconds: 7 },
       passwords: { minLength: 15 },
       limits: { isOn: false, redisUrl: 'rediss://:hidden@redis.example.com:6380/2' },
+      workers: { count: 1 },
+      metrics: { port: 9_464 },
     });
+  });
+
+  it('takes a number of workers, or one per core', () => {
+    expect(load({ WORKERS: '4' }).workers).toEqual({ count: 4 });
+    expect(load({ WORKERS: 'auto' }).workers).toEqual({ count: 'auto' });
   });
 
   it('takes an empty variable for an unset one', () => {

@@ -9,6 +9,7 @@ export abstract class Config {
   abstract readonly environment: 'development' | 'production' | 'test';
   abstract readonly logLevel: LogLevel;
   abstract readonly http: HttpConfig;
+  abstract readonly workers: WorkersConfig;
   abstract readonly database: DatabaseConfig;
   abstract readonly secrets: SecretsConfig;
   abstract readonly accessTokens: AccessTokenConfig;
@@ -17,6 +18,7 @@ export abstract class Config {
   abstract readonly revocation: RevocationConfig;
   abstract readonly passwords: PasswordConfig;
   abstract readonly limits: LimitsConfig;
+  abstract readonly metrics: MetricsConfig;
 }
 
 export interface HttpConfig {
@@ -31,11 +33,17 @@ export interface HttpConfig {
   readonly hstsMaxAgeSeconds: number;
 }
 
+export interface WorkersConfig {
+  /** Processes that share the port; `auto`: one per usable core. */
+  readonly count: number | 'auto';
+}
+
 export interface DatabaseConfig {
   /** Absent: the embedded Postgres in `dataDir`. */
   readonly url?: string;
   /** Bypasses a transaction pooler for LISTEN, migrations and jobs; absent when there is no pooler. */
   readonly directUrl?: string;
+  /** Of each worker process. */
   readonly poolSize: number;
   /** Absolute. */
   readonly dataDir: string;
@@ -85,4 +93,9 @@ export interface LimitsConfig {
   readonly isOn: boolean;
   /** Where attempts are counted; absent: in the database. */
   readonly redisUrl?: string;
+}
+
+export interface MetricsConfig {
+  /** Absent: there are none. 0 lets the operating system choose. */
+  readonly port?: number;
 }

@@ -1,6 +1,7 @@
 import { authSecret, authSecretList } from './auth-secret.policy.js';
 import type { JwtAlgorithm, LogLevel } from './config.js';
 import {
+  countOrAuto,
   directory,
   integerBetween,
   issuerUrl,
@@ -54,7 +55,7 @@ export const configVariables = {
     name: 'DATABASE_POOL_SIZE',
     isSecret: false,
     default: '10',
-    meaning: 'Connections per instance.',
+    meaning: 'Connections per process; each has one more, for revocations.',
     parser: integerBetween(1, 1000),
   },
   authSecret: {
@@ -90,6 +91,20 @@ export const configVariables = {
     isSecret: false,
     default: '3000',
     meaning: 'The port to listen on; 0 lets the operating system choose.',
+    parser: integerBetween(0, 65_535),
+  },
+  workers: {
+    name: 'WORKERS',
+    isSecret: false,
+    default: '1',
+    meaning: 'Processes that share the port, on a machine with many cores; `auto` is one per core.',
+    parser: countOrAuto(1, 64),
+  },
+  metricsPort: {
+    name: 'METRICS_PORT',
+    isSecret: false,
+    whenUnset: 'no metrics',
+    meaning: 'A second port of the same `HOST`, for Prometheus (`GET /metrics`) and for nobody else.',
     parser: integerBetween(0, 65_535),
   },
   jwtIssuer: {

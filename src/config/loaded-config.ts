@@ -7,6 +7,7 @@ export class LoadedConfig extends Config {
   readonly environment;
   readonly logLevel;
   readonly http;
+  readonly workers;
   readonly database;
   readonly secrets;
   readonly accessTokens;
@@ -15,6 +16,7 @@ export class LoadedConfig extends Config {
   readonly revocation;
   readonly passwords;
   readonly limits;
+  readonly metrics;
 
   constructor(settings: Settings, dataDir: string, currentSecret: Buffer) {
     super();
@@ -29,6 +31,7 @@ export class LoadedConfig extends Config {
       corsOrigins: settings.get(variables.corsOrigins) ?? [],
       hstsMaxAgeSeconds: settings.get(variables.hstsMaxAgeSeconds),
     };
+    this.workers = { count: settings.get(variables.workers) };
     this.database = {
       ...(url === undefined ? {} : { url }),
       ...(directUrl === undefined ? {} : { directUrl }),
@@ -63,5 +66,7 @@ export class LoadedConfig extends Config {
       isOn: settings.get(variables.rateLimits),
       ...(redisUrl === undefined ? {} : { redisUrl }),
     };
+    const metricsPort = settings.get(variables.metricsPort);
+    this.metrics = metricsPort === undefined ? {} : { port: metricsPort };
   }
 }

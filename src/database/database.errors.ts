@@ -13,6 +13,14 @@ export class ConnectionLostError extends Error {
   }
 }
 
+/** The database cannot be used as it is; the message says what to change. */
+export class DatabaseUnusableError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'DatabaseUnusableError';
+  }
+}
+
 /**
  * SQLSTATEs after which the server has rolled the statement back and a later attempt may succeed: too many
  * connections, out of resources, a statement or lock time-out, a serialization failure or deadlock, and a read-only

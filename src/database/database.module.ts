@@ -5,36 +5,37 @@ import { Clock } from '../common/clock.js';
 import { Config } from '../config/config.js';
 import { createDataSource } from './data-source.js';
 import { Database } from './database.service.js';
-import { DatabaseAddress } from './database.types.js';
+import { DatabaseAddress, SessionSupport } from './database.types.js';
+import { findSessionSupport } from './session-support.js';
 
 /** Holds the connections to Postgres, the schema and its migrations. */
 @Module({})
 export class DatabaseModule {
   static forRoot(address: DatabaseAddress): DynamicModule {
-    const isPooled = address.url !== address.directUrl;
     return {
       module: DatabaseModule,
       global: true,
       providers: [
         { provide: DatabaseAddress, useValue: address },
+        { provide: SessionSupport, useFactory: () => findSessionSupport(address) },
         {
           provide: DataSource,
-          inject: [Config],
-          useFactory: (config: Config) =>
+          inject: [Config, SessionSupport],
+          useFactory: (config: Config, { isKept }: SessionSupport) =>
             createDataSource({
               url: address.url,
               poolSize: config.database.poolSize,
-              use: isPooled ? 'pooled' : 'service',
+              use: isKept ? 'service' : 'pooled',
             }).initialize(),
         },
         {
           provide: Database,
-          inject: [DataSource, Clock],
-          useFactory: (dataSource: DataSource, clock: Clock) =>
-            new Database(dataSource, poolOf(dataSource), clock, { canPrepare: !isPooled }),
+          inject: [DataSource, Clock, SessionSupport],
+          useFactory: (dataSource: DataSource, clock: Clock, { isKept }: SessionSupport) =>
+            new Database(dataSource, poolOf(dataSource), clock, { canPrepare: isKept }),
         },
       ],
-      exports: [Database, DatabaseAddress],
+      exports: [Database, DatabaseAddress, SessionSupport],
     };
   }
 }

@@ -9,8 +9,6 @@ export const MIGRATION_LOCK_KEY = 7_246_824_001;
  * Brings the schema up to date. Any number of instances may call it at the same time on one database: an advisory lock,
  * which the server releases even when its holder is killed, lets one migrate while the others wait and then find
  * nothing left to do.
- *
- * @param directUrl not through a transaction pooler: the lock belongs to a session
  */
 export async function migrateDatabase(directUrl: string): Promise<void> {
   await withMigrationsLocked(directUrl, (dataSource) => dataSource.runMigrations({ transaction: 'each' }));
@@ -36,7 +34,11 @@ async function withMigrationsLocked<T>(directUrl: string, work: (dataSource: Dat
   lockHolder.on('error', () => undefined);
   try {
     await lockHolder.connect();
-    await lockHolder.query('select pg_advisory_lock($1)', [MIGRATION_LOCK_KEY]);
+    // A lock of the transaction and not of the session: behind a transaction pooler that one would stay with the pooler's
+    // connection, for ever in the way of others. A role or server may limit how long a transaction idles.
+    await lockHolder.query('begin');
+    await lockHolder.query('set local idle_in_transaction_session_timeout = 0');
+    await lockHolder.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK_KEY]);
     const dataSource = await createDataSource({ url: directUrl, poolSize: 2, use: 'migrations' }).initialize();
     try {
       return await work(dataSource);

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
 import type { DatabaseConfig } from '../config/config.js';
-import { isDatabaseUnavailable, isPermissionDenied } from './database.errors.js';
+import { DatabaseUnusableError, isDatabaseUnavailable, isPermissionDenied } from './database.errors.js';
 import { DatabaseAddress } from './database.types.js';
 import { listDueMigrations } from './due-migrations.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded/embedded-postgres.js';
@@ -13,14 +13,6 @@ const LONGEST_WAIT_MS = 60_000;
 const RETRY_PAUSE_MS = 500;
 
 const OLDEST_SERVER_VERSION = 150_000;
-
-/** The database cannot be used as it is; the message says what to change. */
-export class DatabaseUnusableError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'DatabaseUnusableError';
-  }
-}
 
 export interface OpenDatabase {
   readonly address: DatabaseAddress;

@@ -1,6 +1,8 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, Logger } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
+import { type DomainError, TemporarilyUnavailableError } from '../common/domain.errors.js';
 import { toDomainError } from '../http/error-translation.js';
+import { noteProblem } from '../http/outcome.js';
 import { toProblem } from '../http/problem.js';
 
 const CANNOT_TELL = 503;
@@ -17,15 +19,25 @@ export class DenialFilter implements ExceptionFilter {
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     const error = toDomainError(exception);
     const { status, headers } = toProblem(error, reply.request.id);
+    noteProblem(reply, error.code);
     const isDenial = status === 401 || status === 403;
     if (!isDenial) {
-      const { id: request_id } = reply.request;
-      this.logger.error({ msg: 'a gateway could not be answered', code: error.code, request_id, err: error });
+      this.log(error, reply.request.id);
     }
     void reply
       .code(isDenial ? status : CANNOT_TELL)
       .headers({ ...headers, 'x-auth-error': error.code })
       .removeHeader('content-type')
       .send();
+  }
+
+  /** An outage has been told of once, by the feed; a line for every request that meets it would bury the rest. */
+  private log(error: DomainError, requestId: string): void {
+    const line = { msg: 'a gateway could not be answered', code: error.code, request_id: requestId };
+    if (error instanceof TemporarilyUnavailableError) {
+      this.logger.debug({ ...line, reason: error.message });
+    } else {
+      this.logger.error({ ...line, err: error });
+    }
   }
 }

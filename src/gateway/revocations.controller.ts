@@ -1,9 +1,10 @@
-import { Controller, Get, Query } from '@nestjs/common';
+import { Controller, Get, Query, Req } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiProperty, ApiQuery, ApiTags } from '@nestjs/swagger';
+import type { FastifyRequest } from 'fastify';
 import { ValidationFailedError } from '../common/domain.errors.js';
 import { Public } from '../common/public.decorator.js';
 import { ApiProblems } from '../http/api-problems.decorator.js';
-import { RevocationFeed } from '../tokens/revocation-feed.service.js';
+import { LONGEST_WAIT_FOR_NEWS_SECONDS, RevocationFeed } from '../tokens/revocation-feed.service.js';
 
 class RevocationsDto {
   @ApiProperty({
@@ -23,7 +24,12 @@ class RevocationsDto {
     description: 'Seconds. What ended earlier than that before this answer is in it, or in an earlier one.',
   })
   readonly age_seconds!: number;
+
+  @ApiProperty({ type: 'number', example: 3.4, description: 'Seconds. How long the answer was held back for news.' })
+  readonly waited_seconds!: number;
 }
+
+const WHOLE_SECONDS = /^\d{1,2}$/;
 
 @ApiTags('gateway')
 @Controller('auth/revocations')
@@ -36,17 +42,42 @@ export class RevocationsController {
     summary: 'Sessions that have ended, for verifiers elsewhere',
     description:
       'Without `after`: all that ended within the longest life of an access token (62 minutes), at once. With it: what has ' +
-      'since; when nothing has, the answer waits for up to 5 seconds. A session id opens nothing: the list is public, ' +
+      'since; when nothing has, the answer waits for up to 5 seconds, or `wait`. A session id opens nothing: the list is public, ' +
       'like the keys.',
   })
   @ApiQuery({ name: 'after', required: false, description: 'The `cursor` of the answer before, of any instance.' })
+  @ApiQuery({ name: 'wait', required: false, description: 'Whole seconds to wait for news at most; 0 for none.' })
   @ApiOkResponse({ type: RevocationsDto, description: 'What there is to know.' })
   @ApiProblems('validation_failed', 'temporarily_unavailable')
-  async revocations(@Query('after') after: unknown): Promise<RevocationsDto> {
+  async revocations(
+    @Query('after') after: unknown,
+    @Query('wait') wait: unknown,
+    @Req() request: FastifyRequest,
+  ): Promise<RevocationsDto> {
     if (after !== undefined && typeof after !== 'string') {
       throw new ValidationFailedError([{ field: 'after', message: 'must be sent once' }]);
     }
-    const { sessionIds, cursor, ageSeconds } = await this.feed.readAfter(after);
-    return { revoked: sessionIds, cursor, age_seconds: Math.max(0, Math.round(ageSeconds * 1000) / 1000) };
+    const page = await this.feed.readAfter(after, readWaitSeconds(wait), request.signal);
+    return {
+      revoked: page.sessionIds,
+      cursor: page.cursor,
+      age_seconds: Math.max(0, inMilliseconds(page.ageSeconds)),
+      waited_seconds: inMilliseconds(page.waitedSeconds),
+    };
   }
+}
+
+function readWaitSeconds(wait: unknown): number {
+  if (wait === undefined) {
+    return LONGEST_WAIT_FOR_NEWS_SECONDS;
+  }
+  if (typeof wait !== 'string' || !WHOLE_SECONDS.test(wait)) {
+    throw new ValidationFailedError([{ field: 'wait', message: 'must be a number of whole seconds' }]);
+  }
+  return Number(wait);
+}
+
+/** Seconds, without the digits that mean nothing. */
+function inMilliseconds(seconds: number): number {
+  return Math.round(seconds * 1000) / 1000;
 }

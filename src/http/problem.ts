@@ -4,6 +4,7 @@ import type { FastifyReply } from 'fastify';
 import type { DomainError, FieldError, ProblemCode } from '../common/domain.errors.js';
 import { ValidationFailedError } from '../common/domain.errors.js';
 import { MethodNotAllowedError } from './http.errors.js';
+import { noteProblem } from './outcome.js';
 import { PROBLEM_CATALOGUE } from './problem.catalogue.js';
 import type { EdgeHeaders } from './response-headers.js';
 
@@ -61,6 +62,7 @@ export function toProblem(error: DomainError, requestId: string): Problem {
 /** Answers a request that Fastify knows. The body is bytes because Fastify would add a `charset` to a string. */
 export function sendProblem(reply: FastifyReply, error: DomainError, edgeHeaders: EdgeHeaders): void {
   const { status, headers, body } = toProblem(error, reply.request.id);
+  noteProblem(reply, error.code);
   void reply
     .code(status)
     .headers({ ...edgeHeaders(reply.request.id), ...headers })

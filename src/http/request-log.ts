@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
+import { redactLine } from '../logging/redaction.js';
 import { FORWARD_AUTH_PATH } from './forward-auth.js';
 
 const MAX_PATH_LENGTH = 200;
@@ -16,7 +17,7 @@ export function logRequests(instance: FastifyInstance, logger: Logger): void {
   });
 }
 
-/** Never the query string: clients put tokens there, however often they are told not to (RFC 6750 section 5.3). */
+/** Never the query string, and a token in the path not even in part: clients put tokens there, however often they are told not to (RFC 6750 section 5.3). */
 export function logRequest(logger: Logger, request: FastifyRequest, reply: FastifyReply): void {
   const fields = requestFields(request);
   const line = { ...fields, status: reply.statusCode, duration_ms: Math.round(reply.elapsedTime * 10) / 10 };
@@ -29,7 +30,12 @@ export function logRequest(logger: Logger, request: FastifyRequest, reply: Fasti
 
 function requestFields(request: FastifyRequest): { method: string; path: string; request_id: string; ip: string } {
   const path = request.url.split(/[?#]/, 1)[0] ?? '';
-  return { method: request.method, path: path.slice(0, MAX_PATH_LENGTH), request_id: request.id, ip: request.ip };
+  return {
+    method: request.method,
+    path: redactLine(path).slice(0, MAX_PATH_LENGTH),
+    request_id: request.id,
+    ip: request.ip,
+  };
 }
 
 function isRoutine(path: string, status: number): boolean {

@@ -1,9 +1,14 @@
-import { Controller, Get, Header, Headers, Res } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { createHash } from 'node:crypto';
+import { Controller, Get, Header, Headers, Param, Res } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiParam, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
+import { NotFoundError } from '../common/domain.errors.js';
 import { Public } from '../common/public.decorator.js';
+import { ApiProblems } from '../http/api-problems.decorator.js';
 import { JwkSetDto } from './jwk-set.dto.js';
 import { KeysService } from './keys.service.js';
+
+const PEM_MEDIA_TYPE = 'application/x-pem-file';
 
 @ApiTags('keys')
 @Controller('.well-known')
@@ -28,12 +33,49 @@ export class JwksController {
   @ApiResponse({ status: 304, description: 'The set is still the one that `If-None-Match` names.' })
   jwks(@Headers('if-none-match') ifNoneMatch: string | undefined, @Res() reply: FastifyReply): void {
     const { body, entityTag } = this.keys.publishedKeys();
-    void reply.header('etag', entityTag);
-    if (isMatch(ifNoneMatch, entityTag)) {
-      void reply.status(304).send();
-    } else {
-      void reply.type('application/jwk-set+json').send(body);
+    answer(reply, { body, entityTag, type: 'application/jwk-set+json' }, ifNoneMatch);
+  }
+
+  /** @throws NotFoundError when no published key has that id */
+  @Get('keys/:kid.pem')
+  @Public()
+  @Header('Cache-Control', 'public, max-age=300')
+  @ApiOperation({
+    summary: 'One public key, for gateways that read no JWK Set',
+    description: 'The key of that `kid` as PEM (SubjectPublicKeyInfo), for HAProxy or Kong.',
+  })
+  @ApiParam({ name: 'kid', example: 'NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs' })
+  @ApiProduces(PEM_MEDIA_TYPE)
+  @ApiOkResponse({ schema: { type: 'string' }, description: 'The key.' })
+  @ApiResponse({ status: 304, description: 'The key is still the one that `If-None-Match` names.' })
+  @ApiProblems('not_found')
+  pem(
+    @Param('kid') kid: string,
+    @Headers('if-none-match') ifNoneMatch: string | undefined,
+    @Res() reply: FastifyReply,
+  ): void {
+    const key = this.keys.verificationKey(kid);
+    if (key === undefined) {
+      throw new NotFoundError();
     }
+    const body = key.publicKey.export({ type: 'spki', format: 'pem' }).toString();
+    const entityTag = `"${createHash('sha256').update(body).digest('base64url')}"`;
+    answer(reply, { body, entityTag, type: PEM_MEDIA_TYPE }, ifNoneMatch);
+  }
+}
+
+interface Document {
+  readonly body: string;
+  readonly entityTag: string;
+  readonly type: string;
+}
+
+function answer(reply: FastifyReply, { body, entityTag, type }: Document, ifNoneMatch: string | undefined): void {
+  void reply.header('etag', entityTag);
+  if (isMatch(ifNoneMatch, entityTag)) {
+    void reply.status(304).send();
+  } else {
+    void reply.type(type).send(body);
   }
 }
 

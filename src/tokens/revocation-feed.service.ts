@@ -1,4 +1,5 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import {
   Injectable,
   Logger,
@@ -6,48 +7,34 @@ import {
   type OnModuleDestroy,
   type OnModuleInit,
 } from '@nestjs/common';
-import { Client } from 'pg';
 import { Clock } from '../common/clock.js';
 import { TemporarilyUnavailableError, ValidationFailedError } from '../common/domain.errors.js';
 import { messageOf } from '../common/is-error.js';
+import { Siblings } from '../common/siblings.js';
 import { Config } from '../config/config.js';
-import { DatabaseAddress } from '../database/database.types.js';
-import { REVOCATION_CHANNEL } from './revocation-channel.js';
+import { DatabaseAddress, SessionSupport } from '../database/database.types.js';
 import { formatCursor, parseCursor } from './revocation-cursor.js';
+import { REVOCATION_WINDOW_SECONDS, RevocationFollower } from './revocation-follower.repository.js';
 import { RevocationLog } from './revocation-log.js';
+import { Signal } from './signal.js';
 import type { RevocationPage } from './tokens.types.js';
 
-/** Longer than any access token may live (3600 s), so a revoked session is forgotten only after its last token. */
-const WINDOW_SECONDS = 3_720;
-
 const POLL_INTERVAL_MS = 500;
-const QUERY_TIMEOUT_MS = 3_000;
+
+/** Where no notification hurries the polls. */
+const POLL_INTERVAL_WITHOUT_LISTEN_MS = 250;
+
+/** Polls that notifications hurry begin at least so far apart: a thousand logouts a second are not a thousand polls. */
+const SHORTEST_POLL_INTERVAL_MS = 20;
+
 const LONGEST_WAIT_FOR_POLL_MS = 100;
 const RECONNECT_PAUSE_MS = 200;
 
-/** A follower's question is answered at the first news, or empty after that long. */
-const LONGEST_WAIT_FOR_NEWS_MS = 5_000;
+/** A reader's question is answered at the first news, or empty after that long at the latest. */
+export const LONGEST_WAIT_FOR_NEWS_SECONDS = 5;
 
-/** Beyond that many at a time the next follower is answered at once, and comes again. */
-const MOST_WAITING_FOLLOWERS = 1_000;
-
-/**
- * Rows revoked since the last poll, by transaction id: a transaction that was still open then has an id at or after that
- * poll's xmin, however early it stamped its rows, so one that commits late is not lost, as it would be behind a
- * timestamp cursor. The next cursor comes from the snapshot that this statement reads with.
- */
-const POLL_STATEMENT = `
-  select pg_snapshot_xmin(pg_current_snapshot())::text as xmin,
-    coalesce(array_agg(id::text), '{}') as ids, coalesce(array_agg(revoked_xid::text), '{}') as xids
-  from refresh_token_families
-  where revoked_xid >= $1::text::xid8 and revoked_at > now() - make_interval(secs => ${WINDOW_SECONDS})`;
-
-/** Which server this is, and how often its history has branched off (by a promotion or a recovery in the past). */
-const HISTORY_STATEMENT = `
-  select system_identifier::text || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as history
-  from pg_control_system()`;
-
-const BEFORE_ALL_XIDS = '0';
+/** Beyond that many at a time the next reader is answered at once, and comes again. */
+const MOST_WAITING_READERS = 1_000;
 
 /**
  * The ids of all sessions that ended within the life of an access token, in memory, so that checking a request costs no
@@ -57,23 +44,23 @@ const BEFORE_ALL_XIDS = '0';
 @Injectable()
 export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicationShutdown {
   private readonly logger = new Logger(RevocationFeed.name);
-  private readonly log = new RevocationLog(randomBytes(6).toString('base64url'), WINDOW_SECONDS * 1000);
+  private readonly log = new RevocationLog(randomBytes(6).toString('base64url'), REVOCATION_WINDOW_SECONDS * 1000);
   private readonly maxStalenessMs: number;
   /** Start of the last completed poll: everything committed before it is in `log`. */
   private currentAsOfMs = Number.NEGATIVE_INFINITY;
-  private readFromXid = BEFORE_ALL_XIDS;
-  private epoch = '';
-  private nextPoll = deferred();
-  private news = deferred();
-  private waitingFollowers = 0;
-  private wakeUp = deferred();
+  private readonly polled = new Signal();
+  private readonly news = new Signal();
+  private readonly wakeUp = new Signal();
+  private isWoken = false;
   private isDraining = false;
   private isStopping = false;
   private running: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly address: DatabaseAddress,
+    private readonly sessions: SessionSupport,
     private readonly clock: Clock,
+    private readonly siblings: Siblings,
     config: Config,
   ) {
     this.maxStalenessMs = config.revocation.maxStalenessSeconds * 1000;
@@ -81,27 +68,35 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
 
   /** Resolves when the whole window is loaded: no request is answered from an empty set. */
   async onModuleInit(): Promise<void> {
-    const firstPoll = this.nextPoll.promise;
+    this.siblings.join((sessionIds) => {
+      this.add(sessionIds);
+    });
     this.running = this.follow();
-    await firstPoll;
+    while (this.currentAsOfMs === Number.NEGATIVE_INFINITY) {
+      await this.polled.within(POLL_INTERVAL_MS);
+    }
   }
 
   /** Before the server stops taking requests: those that wait for news are answered now. */
   onModuleDestroy(): void {
     this.isDraining = true;
-    this.tellNews();
+    this.news.tell();
   }
 
   async onApplicationShutdown(): Promise<void> {
     this.isStopping = true;
-    this.wakeUp.resolve();
+    this.wake();
     await this.running;
   }
 
-  /** To be called after the commit and before the answer: this instance then refuses the session's tokens at once. */
-  add(sessionIds: Iterable<string>): void {
-    this.log.add(sessionIds, this.clock.monotonicMs());
-    this.tellNews();
+  /**
+   * To be called after the commit and before the answer: when it resolves, every process of this instance refuses the
+   * sessions' tokens.
+   */
+  async announce(sessionIds: Iterable<string>): Promise<void> {
+    const ids = [...sessionIds];
+    this.add(ids);
+    await this.siblings.announce(ids);
   }
 
   /**
@@ -117,31 +112,45 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
 
   /**
    * For verifiers elsewhere, who keep a set of their own: the sessions that have ended since the cursor, some of them
-   * perhaps a second time, and none left out, whichever instance the cursor comes from. Waits for news for a few seconds
-   * when there are none; costs no query.
+   * perhaps a second time, and none left out, whichever instance the cursor comes from. Waits for news when there are
+   * none; costs no query.
    *
-   * @param cursor of an earlier page; undefined for the whole window
+   * @param cursor of an earlier page; undefined for the whole window, which is never waited for
+   * @param waitSeconds how long to wait for news at most
+   * @param isGone aborts when nobody waits for the answer any more
    * @throws ValidationFailedError when no instance has issued the cursor
    * @throws TemporarilyUnavailableError as `isRevoked`
    */
-  async readAfter(cursor: string | undefined): Promise<RevocationPage> {
+  async readAfter(cursor: string | undefined, waitSeconds: number, isGone?: AbortSignal): Promise<RevocationPage> {
+    const askedAtMs = this.clock.monotonicMs();
     const position = cursor === undefined ? undefined : parseCursor(cursor);
     if (cursor !== undefined && position === undefined) {
       throw new ValidationFailedError([{ field: 'after', message: 'must be the cursor of an earlier answer' }]);
     }
-    if (position !== undefined && this.log.isBehind(position)) {
-      await Promise.race([this.nextPoll.promise, waitUnreferenced(2 * POLL_INTERVAL_MS)]);
+    if (position !== undefined && this.log.isBehind(position) && !this.isDraining) {
+      await this.polled.within(2 * POLL_INTERVAL_MS, isGone);
     }
     await this.requireCurrent();
     if (position !== undefined && this.log.after(position).length === 0) {
-      await this.waitForNews();
+      await this.waitForNews(Math.min(waitSeconds, LONGEST_WAIT_FOR_NEWS_SECONDS) * 1000, isGone);
       await this.requireCurrent();
     }
     return {
       sessionIds: this.log.after(position),
       cursor: formatCursor(this.log.end),
       ageSeconds: this.ageSeconds(),
+      waitedSeconds: (this.clock.monotonicMs() - askedAtMs) / 1000,
     };
+  }
+
+  /** How many questions wait for news. */
+  get waitingReaderCount(): number {
+    return this.news.waitingCount;
+  }
+
+  /** How many sessions are known to have ended. */
+  get size(): number {
+    return this.log.size;
   }
 
   isCurrent(): boolean {
@@ -153,60 +162,57 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
     return (this.clock.monotonicMs() - this.currentAsOfMs) / 1000;
   }
 
+  private add(sessionIds: readonly string[]): void {
+    this.tellNewsOf(() => {
+      this.log.add(sessionIds, this.clock.monotonicMs());
+    });
+  }
+
   private async requireCurrent(): Promise<void> {
     if (!this.isCurrent()) {
-      await Promise.race([this.nextPoll.promise, waitUnreferenced(LONGEST_WAIT_FOR_POLL_MS)]);
+      await this.polled.within(LONGEST_WAIT_FOR_POLL_MS);
       if (!this.isCurrent()) {
         throw new TemporarilyUnavailableError(`the revocation feed is ${this.ageSeconds().toFixed(1)} s old`);
       }
     }
   }
 
-  private async waitForNews(): Promise<void> {
-    if (this.isDraining || this.waitingFollowers >= MOST_WAITING_FOLLOWERS) {
-      return;
+  private async waitForNews(atMostMs: number, isGone: AbortSignal | undefined): Promise<void> {
+    if (atMostMs > 0 && !this.isDraining && this.news.waitingCount < MOST_WAITING_READERS) {
+      await this.news.within(atMostMs, isGone);
     }
-    this.waitingFollowers += 1;
-    await Promise.race([this.news.promise, waitUnreferenced(LONGEST_WAIT_FOR_NEWS_MS)]);
-    this.waitingFollowers -= 1;
   }
 
-  private tellNews(): void {
-    this.news.resolve();
-    this.news = deferred();
+  /** Nobody is woken by what is known already: repeating a logout is free to anyone who holds an old token. */
+  private tellNewsOf(change: () => void): void {
+    const lastKnown = this.log.end.entry;
+    change();
+    if (this.log.end.entry !== lastKnown) {
+      this.news.tell();
+    }
+  }
+
+  private wake(): void {
+    this.isWoken = true;
+    this.wakeUp.tell();
   }
 
   private async follow(): Promise<void> {
     let isFailing = false;
     while (this.isRunning()) {
-      const client = new Client({
-        connectionString: this.address.directUrl,
-        application_name: 'ratchet revocations',
-        connectionTimeoutMillis: QUERY_TIMEOUT_MS,
-        query_timeout: QUERY_TIMEOUT_MS,
-        keepAlive: true,
-      });
-      // Wake the loop up, so that it finds the connection gone now and not at the next poll.
-      client.on('error', () => {
-        this.wakeUp.resolve();
-      });
-      client.on('notification', () => {
-        this.wakeUp.resolve();
-      });
+      let follower: RevocationFollower | undefined;
       try {
-        await client.connect();
-        await this.listen(client);
-        // What happened while nobody listened is found by reading the whole window again.
-        this.readFromXid = BEFORE_ALL_XIDS;
-        this.epoch = await this.readEpoch(client);
+        follower = await this.connect();
         while (this.isRunning()) {
-          await this.poll(client);
+          const startedAtMs = this.clock.monotonicMs();
+          this.isWoken = false;
+          await this.poll(follower, startedAtMs);
           if (isFailing) {
             isFailing = false;
             this.logger.log({ event: 'revocation_feed_restored', msg: 'revocations are being followed again' });
           }
-          await Promise.race([this.wakeUp.promise, waitUnreferenced(POLL_INTERVAL_MS)]);
-          this.wakeUp = deferred();
+          const intervalMs = follower.isListening ? POLL_INTERVAL_MS : POLL_INTERVAL_WITHOUT_LISTEN_MS;
+          await this.untilNextPoll(intervalMs, startedAtMs, this.clock.monotonicMs() - startedAtMs);
         }
       } catch (error) {
         if (!isFailing) {
@@ -218,9 +224,9 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
           });
         }
       }
-      await client.end().catch(() => undefined);
+      await follower?.close();
       if (this.isRunning()) {
-        await waitUnreferenced(RECONNECT_PAUSE_MS);
+        await pause(RECONNECT_PAUSE_MS, undefined, { ref: false });
       }
     }
   }
@@ -230,70 +236,47 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
     return !this.isStopping;
   }
 
-  private async listen(client: Client): Promise<void> {
-    try {
-      await client.query(`listen ${REVOCATION_CHANNEL}`);
-    } catch (error) {
-      this.logger.warn({ event: 'listen_refused', msg: 'no LISTEN here; polling alone', reason: messageOf(error) });
+  private async connect(): Promise<RevocationFollower> {
+    const follower = await RevocationFollower.connect({
+      url: this.address.directUrl,
+      canListen: this.sessions.isKeptDirectly,
+      // Also when the connection is gone, so that the loop finds out now and not at the next poll.
+      onWakeUp: () => {
+        this.wake();
+      },
+    });
+    if (follower.listenRefusal !== undefined) {
+      this.logger.warn({
+        event: 'listen_refused',
+        msg: 'no LISTEN here; polling alone',
+        reason: follower.listenRefusal.message,
+      });
     }
+    return follower;
   }
 
-  private async poll(client: Client): Promise<void> {
-    const startedAtMs = this.clock.monotonicMs();
-    const { rows } = await client.query<PolledRow>(POLL_STATEMENT, [this.readFromXid]);
-    const [row] = rows;
-    if (row === undefined) {
-      throw new Error('the poll returned no row');
-    }
-    const lastKnown = this.log.end.entry;
-    this.log.addPolled(
-      row.ids.map((sessionId, index) => ({ sessionId, xid: BigInt(row.xids[index] ?? 0) })),
-      { epoch: this.epoch, completeBeforeXid: BigInt(row.xmin), nowMs: startedAtMs },
-    );
-    this.readFromXid = row.xmin;
+  private async poll(follower: RevocationFollower, startedAtMs: number): Promise<void> {
+    const polled = await follower.poll();
+    this.tellNewsOf(() => {
+      this.log.addPolled(polled, startedAtMs);
+    });
     this.currentAsOfMs = startedAtMs;
-    this.nextPoll.resolve();
-    this.nextPoll = deferred();
-    if (this.log.end.entry !== lastKnown) {
-      this.tellNews();
+    this.polled.tell();
+  }
+
+  /**
+   * Polls begin at regular intervals, so that a slow one does not make the news older than need be. Notifications hurry
+   * the next one, but leave a pause as long as the last poll took.
+   */
+  private async untilNextPoll(intervalMs: number, startedAtMs: number, tookMs: number): Promise<void> {
+    const latestMs = startedAtMs + intervalMs;
+    const earliestMs = Math.min(startedAtMs + Math.max(SHORTEST_POLL_INTERVAL_MS, 2 * tookMs), latestMs);
+    if (!this.isWoken) {
+      await this.wakeUp.within(Math.max(0, latestMs - this.clock.monotonicMs()));
+    }
+    const tooEarlyByMs = earliestMs - this.clock.monotonicMs();
+    if (tooEarlyByMs > 0 && this.isRunning()) {
+      await pause(tooEarlyByMs, undefined, { ref: false });
     }
   }
-
-  /** Where the server does not tell (some managed ones), every connection counts as a history of its own. */
-  private async readEpoch(client: Client): Promise<string> {
-    const history = await client
-      .query<{ history: string }>(HISTORY_STATEMENT)
-      .then(({ rows }) => rows[0]?.history)
-      .catch(() => undefined);
-    const source = history ?? randomBytes(16);
-    return createHash('sha256').update(source).digest().subarray(0, 8).toString('base64url');
-  }
-}
-
-interface PolledRow {
-  /** Every transaction with an earlier id had ended when the statement began. */
-  readonly xmin: string;
-  readonly ids: readonly string[];
-  /** Of the same rows, in the same order. */
-  readonly xids: readonly string[];
-}
-
-interface Deferred {
-  readonly promise: Promise<void>;
-  readonly resolve: () => void;
-}
-
-function deferred(): Deferred {
-  let resolve: () => void = () => undefined;
-  const promise = new Promise<void>((settle) => {
-    resolve = settle;
-  });
-  return { promise, resolve };
-}
-
-/** A pause that does not keep a process alive which has nothing else to do. */
-function waitUnreferenced(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms).unref();
-  });
 }

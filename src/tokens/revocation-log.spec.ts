@@ -8,8 +8,12 @@ const EPOCH = 'epoch-of-11';
 
 function polled(log: RevocationLog, xid: number, revocations: readonly (readonly [string, number])[], nowMs = 0): void {
   log.addPolled(
-    revocations.map(([sessionId, each]) => ({ sessionId, xid: BigInt(each) })),
-    { epoch: EPOCH, completeBeforeXid: BigInt(xid), nowMs },
+    {
+      revocations: revocations.map(([sessionId, each]) => ({ sessionId, xid: BigInt(each) })),
+      epoch: EPOCH,
+      completeBeforeXid: BigInt(xid),
+    },
+    nowMs,
   );
 }
 
@@ -102,7 +106,7 @@ describe('a revocation log', () => {
           } else if (each.kind === 'poll') {
             const xmin = open.reduce((least, { xid }) => (xid < least ? xid : least), nextXid);
             const rows = committed.filter(({ xid }) => xid >= readFrom[each.instance]!);
-            logs[each.instance]!.addPolled(rows, { epoch: EPOCH, completeBeforeXid: xmin, nowMs: 0 });
+            logs[each.instance]!.addPolled({ revocations: rows, epoch: EPOCH, completeBeforeXid: xmin }, 0);
             readFrom[each.instance] = xmin;
             committed.forEach(({ sessionId }) => known[each.instance]!.add(sessionId));
           } else {

@@ -5,6 +5,15 @@ export interface CommittedRevocation {
   readonly xid: bigint;
 }
 
+/** All that was committed when a poll began, but for what an earlier one has read. */
+export interface PolledRevocations {
+  readonly revocations: readonly CommittedRevocation[];
+  /** Names the history that the transaction ids belong to. */
+  readonly epoch: string;
+  /** No transaction with an earlier id was still open. */
+  readonly completeBeforeXid: bigint;
+}
+
 /**
  * How far a reader has read. The first two members mean the same on every instance; the last two only on the one that
  * issued it, where they are exact.
@@ -48,6 +57,10 @@ export class RevocationLog {
     private readonly windowMs: number,
   ) {}
 
+  get size(): number {
+    return this.entries.length;
+  }
+
   has(sessionId: string): boolean {
     return this.bySessionId.has(sessionId);
   }
@@ -59,21 +72,14 @@ export class RevocationLog {
     }
   }
 
-  /**
-   * What a poll has read: all that was committed when it began.
-   *
-   * @param completeBeforeXid no transaction with an earlier id was still open then
-   */
-  addPolled(
-    revocations: Iterable<CommittedRevocation>,
-    poll: { readonly epoch: string; readonly completeBeforeXid: bigint; readonly nowMs: number },
-  ): void {
+  /** @param nowMs when the poll began */
+  addPolled({ revocations, epoch, completeBeforeXid }: PolledRevocations, nowMs: number): void {
     for (const { sessionId, xid } of revocations) {
-      this.enter(sessionId, xid, poll.nowMs);
+      this.enter(sessionId, xid, nowMs);
     }
-    this.forgetBefore(poll.nowMs);
-    this.epoch = poll.epoch;
-    this.completeBeforeXid = poll.completeBeforeXid;
+    this.forgetBefore(nowMs);
+    this.epoch = epoch;
+    this.completeBeforeXid = completeBeforeXid;
   }
 
   /** Where a reader stands who has read everything in here. */

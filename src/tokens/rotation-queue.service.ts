@@ -30,6 +30,11 @@ export class RotationQueue {
 
   constructor(private readonly families: FamiliesRepository) {}
 
+  /** How many presentations wait for the next statement. */
+  get waitingCount(): number {
+    return this.waiting.length;
+  }
+
   /**
    * @param admit called right before the statement is sent; may throw to drop the presentation
    * @throws OverloadedError when too many wait; nothing was done

@@ -85,7 +85,9 @@ function rotationText(waitPolicy: '' | ' skip locked'): string {
           when $12 then 'rolled_forward'
           else 'rolled_back'
         end as verdict
-      from presented join seen on seen.id = presented.id left join users on users.id = seen.user_id
+      from presented join seen on seen.id = presented.id
+        -- "offset 0" keeps it a look-up by key for each row: joined as a table, all users would be read.
+        left join lateral (select status, roles from users where users.id = seen.user_id offset 0) as users on true
     ),
     moved as (
       update refresh_token_families as family

@@ -45,6 +45,7 @@ const INTERNAL_RETRY_KEY_BYTES = 16;
 @Injectable()
 export class TokensService {
   private readonly logger = new Logger(TokensService.name);
+  private readonly refreshCounts = new Map<RotationOutcome['kind'], number>();
 
   constructor(
     private readonly families: FamiliesRepository,
@@ -55,6 +56,11 @@ export class TokensService {
     private readonly clock: Clock,
     private readonly config: Config,
   ) {}
+
+  /** How many refreshes of this instance the database has judged, by its judgement. */
+  get refreshTotals(): ReadonlyMap<RotationOutcome['kind'], number> {
+    return this.refreshCounts;
+  }
 
   newFamily(): NewFamily {
     return { id: randomUUID(), secret: randomBytes(FAMILY_SECRET_BYTES) };
@@ -152,13 +158,13 @@ export class TokensService {
       this.raiseForgeryAlarm(parts);
       throw new RefreshTokenInvalidError('authentic tag with a wrong secret');
     }
-    this.feed.add([parts.familyId]);
+    await this.feed.announce([parts.familyId]);
   }
 
   /** Ends the session of a verified access token; one that has ended or been cleaned up is fine too. */
   async endSessionByIdentity(userId: string, sessionId: string, reason: RevokeReason): Promise<void> {
     await this.database.settle(() => this.families.endFamilyOfUser(userId, sessionId, reason));
-    this.feed.add([sessionId]);
+    await this.feed.announce([sessionId]);
   }
 
   /** @throws SessionNotFoundError when the user never had this session */
@@ -171,7 +177,7 @@ export class TokensService {
     if (!isOwn) {
       throw new SessionNotFoundError();
     }
-    this.feed.add([familyId]);
+    await this.feed.announce([familyId]);
   }
 
   /**
@@ -189,9 +195,9 @@ export class TokensService {
     return this.families.endFamiliesOfUser(transaction, userId, reason, exceptId);
   }
 
-  /** To be called after the commit and before the answer: from here on this instance refuses the sessions' tokens. */
-  announceEnded(sessionIds: Iterable<string>): void {
-    this.feed.add(sessionIds);
+  /** To be awaited after the commit and before the answer: from then on this instance refuses the sessions' tokens. */
+  announceEnded(sessionIds: Iterable<string>): Promise<void> {
+    return this.feed.announce(sessionIds);
   }
 
   listSessions(userId: string): Promise<readonly Session[]> {
@@ -214,8 +220,13 @@ export class TokensService {
     }
   }
 
-  private concludeRefresh(outcome: RotationOutcome, presented: RefreshTokenParts, client: ClientInfo): SessionGrant {
+  private async concludeRefresh(
+    outcome: RotationOutcome,
+    presented: RefreshTokenParts,
+    client: ClientInfo,
+  ): Promise<SessionGrant> {
     const sessionId = presented.familyId;
+    this.refreshCounts.set(outcome.kind, (this.refreshCounts.get(outcome.kind) ?? 0) + 1);
     switch (outcome.kind) {
       case 'unknown_family':
       case 'expired':
@@ -233,7 +244,7 @@ export class TokensService {
       case 'key_reused':
         throw new IdempotencyKeyReusedError();
       case 'reused':
-        this.feed.add([sessionId]);
+        await this.feed.announce([sessionId]);
         this.logger.warn({
           event: 'refresh_token_reused',
           msg: 'a used refresh token was shown again; its session has been ended',
@@ -246,7 +257,7 @@ export class TokensService {
         });
         throw new RefreshTokenReusedError();
       case 'rolled_back':
-        this.feed.add([sessionId]);
+        await this.feed.announce([sessionId]);
         this.reportLostCommits(presented, 'the session was ended (REFRESH_ROLL_FORWARD=off)');
         throw new SessionRevokedError();
       case 'rolled_forward':

@@ -53,6 +53,8 @@ export interface RevocationPage {
   readonly cursor: string;
   /** How old the news are at most: what was committed earlier is in this page or an earlier one. */
   readonly ageSeconds: number;
+  /** How long the answer was held back, so that a follower can tell the age from the time it asked. */
+  readonly waitedSeconds: number;
 }
 
 export interface RefreshRequest {

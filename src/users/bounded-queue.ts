@@ -15,6 +15,10 @@ export class BoundedQueue {
 
   constructor(private readonly limits: BoundedQueueLimits) {}
 
+  get waitingCount(): number {
+    return this.waiting.length;
+  }
+
   /** @throws OverloadedError when the queue is full; `work` was not called */
   async run<T>(work: () => Promise<T>): Promise<T> {
     await this.takeSlot();

@@ -1,8 +1,17 @@
-import { describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { Test } from '@nestjs/testing';
 import { hash } from '@node-rs/argon2';
+import { Config } from '../config/config.js';
 import { PasswordHasher } from './password-hasher.service.js';
 
-const hasher = new PasswordHasher();
+let hasher: PasswordHasher;
+
+beforeAll(async () => {
+  const module = await Test.createTestingModule({
+    providers: [PasswordHasher, { provide: Config, useValue: { workers: { count: 1 } } }],
+  }).compile();
+  hasher = module.get(PasswordHasher);
+});
 
 describe('PasswordHasher', () => {
   it('makes Argon2id hashes with the documented parameters, a 16-byte salt and 32 bytes of output', async () => {

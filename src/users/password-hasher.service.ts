@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { availableParallelism } from 'node:os';
 import { Injectable } from '@nestjs/common';
 import { hash, hashSync, parseOptions, verify } from '@node-rs/argon2';
+import { coresPerWorker } from '../common/worker-count.js';
+import { Config } from '../config/config.js';
 import { BoundedQueue } from './bounded-queue.js';
 
 /** The library's defaults for variant and version, RFC 9106. */
@@ -18,10 +19,10 @@ const PARAMETERS = {
 };
 
 /** libuv runs four at once by default; more would only wait inside its pool, in front of DNS and file reads. */
-const MAX_RUNNING = Math.min(availableParallelism(), 4);
+const MOST_RUNNING = 4;
 
 /** A hash takes 10 to 20 ms of a core, so the last in the queue waits one to three seconds: as long as a person. */
-const MAX_WAITING = 128 * MAX_RUNNING;
+const MAX_WAITING_PER_RUNNING = 128;
 
 /**
  * Argon2id hashes as PHC strings, computed off the event loop. Every byte of a password counts: those after the 72nd,
@@ -34,9 +35,19 @@ const MAX_WAITING = 128 * MAX_RUNNING;
  */
 @Injectable()
 export class PasswordHasher {
-  private readonly queue = new BoundedQueue({ maxRunning: MAX_RUNNING, maxWaiting: MAX_WAITING });
+  private readonly queue: BoundedQueue;
 
   private readonly nobodysHash = hashSync(randomBytes(32), PARAMETERS);
+
+  constructor(config: Config) {
+    const maxRunning = Math.min(coresPerWorker(config.workers), MOST_RUNNING);
+    this.queue = new BoundedQueue({ maxRunning, maxWaiting: MAX_WAITING_PER_RUNNING * maxRunning });
+  }
+
+  /** How many hashes wait for others to be computed. */
+  get waitingCount(): number {
+    return this.queue.waitingCount;
+  }
 
   hash(password: Uint8Array): Promise<string> {
     return this.queue.run(() => hash(password, { ...PARAMETERS, salt: randomBytes(SALT_BYTES) }));

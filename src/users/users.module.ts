@@ -9,6 +9,6 @@ import { UsersService } from './users.service.js';
 @Module({
   imports: [LimitsModule],
   providers: [UsersService, UsersRepository, PasswordHasher, CommonPasswords],
-  exports: [UsersService],
+  exports: [PasswordHasher, UsersService],
 })
 export class UsersModule {}

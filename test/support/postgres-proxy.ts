@@ -27,6 +27,8 @@ const SSL_REQUEST_CODE = 80_877_103;
 export class PostgresProxy {
   /** How many connections have been cut at a statement. */
   cuts = 0;
+  /** How many have been opened through it. */
+  connections = 0;
   private judge: CutJudge = () => undefined;
   private passesNotifications = true;
   private thawed: Promise<void> = Promise.resolve();
@@ -143,6 +145,7 @@ export class PostgresProxy {
   private link(client: Socket): void {
     const server = connect({ host: this.target.hostname, port: Number(this.target.port), noDelay: true });
     const link: Link = { client, server, isBusy: false };
+    this.connections += 1;
     this.links.add(link);
     const destroy = (): void => {
       client.destroy();

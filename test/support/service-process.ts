@@ -16,7 +16,8 @@ const LONGEST_STOP_MS = 15_000;
 export class ServiceProcess {
   /** What it has written to standard error. */
   errorOutput = '';
-  private readonly logs: Record<string, unknown>[] = [];
+  /** What it has logged, parsed. */
+  readonly lines: Record<string, unknown>[] = [];
   private readonly child: ChildProcessByStdio<null, Readable, Readable>;
   private readonly closed: Promise<unknown>;
 
@@ -28,7 +29,7 @@ export class ServiceProcess {
       env: { PATH, HOME, NODE_ENV: 'test', RATE_LIMITS: 'off', PORT: '0', ...environment },
     });
     createInterface({ input: this.child.stdout }).on('line', (line) => {
-      this.logs.push(JSON.parse(line) as Record<string, unknown>);
+      this.lines.push(JSON.parse(line) as Record<string, unknown>);
     });
     this.child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.errorOutput += text;
@@ -39,7 +40,7 @@ export class ServiceProcess {
   /** Resolves when it listens; its output is the message of the failure if it ends before that. */
   async listening(): Promise<TestClient> {
     await eventually(() => this.hasLogged('listening') || this.child.exitCode !== null, { withinMs: LONGEST_START_MS });
-    const url = this.logs.find((line) => line['event'] === 'listening')?.['url'];
+    const url = this.lines.find((line) => line['event'] === 'listening')?.['url'];
     if (typeof url !== 'string') {
       throw new Error(`the service has ended with ${String(this.child.exitCode)}: ${this.errorOutput}`);
     }
@@ -47,7 +48,11 @@ export class ServiceProcess {
   }
 
   hasLogged(event: string): boolean {
-    return this.logs.some((line) => line['event'] === event);
+    return this.logged(event).length > 0;
+  }
+
+  logged(event: string): Record<string, unknown>[] {
+    return this.lines.filter((line) => line['event'] === event);
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -1,0 +1,64 @@
+-- http-request lua.ratchet_verify <host:port of Ratchet> <demand on the roles, or "-">
+--
+-- Sets txn.ratchet_status to 200, 401 or 403, and to 503 when Ratchet cannot tell or does not answer. Only on 200 does
+-- it set the identity headers of the request. The variable stays unset if this script fails: let nothing but 200 pass.
+
+local IDENTITY_HEADERS =
+  { 'x-user-id', 'x-user-roles', 'x-user-scope', 'x-session-id', 'x-token-id', 'x-token-expires-at' }
+
+local TIMEOUT_MS = 2000
+
+-- HAProxy counts the values of a header from 0.
+local function first(headers, name)
+  local values = headers[name]
+  return values and values[0]
+end
+
+local function identity_of(headers)
+  local identity = {}
+  for _, name in ipairs(IDENTITY_HEADERS) do
+    identity[name] = first(headers, name)
+    if identity[name] == nil then
+      return nil
+    end
+  end
+  return identity
+end
+
+local function ratchet_verify(txn, address, demand)
+  local question = { ['x-forwarded-for'] = { txn.f:src() } }
+  -- All of them, if there are several: Ratchet refuses that.
+  local authorization = {}
+  for _, value in pairs(txn.http:req_get_headers()['authorization'] or {}) do
+    table.insert(authorization, value)
+  end
+  if #authorization > 0 then
+    question['authorization'] = authorization
+  end
+  if demand ~= '-' then
+    question['x-require-role'] = { demand }
+  end
+
+  local answer = core.httpclient():get({
+    url = 'http://' .. address .. '/auth/verify',
+    headers = question,
+    timeout = TIMEOUT_MS,
+  })
+  local headers = answer and answer.headers or {}
+  local status = answer and answer.status or 503
+  local identity = status == 200 and identity_of(headers)
+
+  if identity then
+    for name, value in pairs(identity) do
+      txn.http:req_set_header(name, value)
+    end
+    txn:set_var('txn.ratchet_user_id', identity['x-user-id'])
+  elseif status ~= 401 and status ~= 403 then
+    status = 503
+  end
+  txn:set_var('txn.ratchet_error', first(headers, 'x-auth-error') or '')
+  txn:set_var('txn.ratchet_challenge', first(headers, 'www-authenticate') or 'Bearer')
+  txn:set_var('txn.ratchet_status', status)
+end
+
+core.register_action('ratchet_verify', { 'http-req' }, ratchet_verify, 2)

@@ -1,0 +1,44 @@
+import { AccessTokenInvalidError, AccessTokenMissingError } from './errors.js';
+
+/** A request of Node (also beneath Express and Fastify), whose raw headers still show what came twice. */
+export interface NodeRequest {
+  /** Names and values in turn. */
+  readonly rawHeaders: readonly string[];
+}
+
+/** `Headers` of the Fetch standard, which joins what came twice by a comma. */
+export interface FetchHeaders {
+  get(name: string): string | null;
+}
+
+/** RFC 6750 section 2.1: the scheme, compared without regard to case, one or more spaces, and a b64token. */
+const BEARER = /^Bearer +([A-Za-z0-9\-._~+/]+=*)$/i;
+
+/**
+ * Reads the bearer token from the `Authorization` header and from nowhere else (RFC 6750 section 2.3). Two such headers
+ * are refused, because whoever stands in between may have looked at the other one.
+ *
+ * @throws AccessTokenMissingError when there is no such header, or one of another scheme
+ * @throws AccessTokenInvalidError when there are two, or one that is not of the bearer syntax
+ */
+export function readBearerToken(request: NodeRequest | FetchHeaders): string {
+  const [header, ...others] =
+    'rawHeaders' in request ? authorizations(request.rawHeaders) : [request.get('authorization')];
+  if (others.length > 0) {
+    throw new AccessTokenInvalidError('several Authorization headers');
+  }
+  if (typeof header !== 'string' || !/^Bearer\b/i.test(header)) {
+    throw new AccessTokenMissingError('no bearer credentials');
+  }
+  const token = BEARER.exec(header)?.[1];
+  if (token === undefined) {
+    throw new AccessTokenInvalidError('header syntax');
+  }
+  return token;
+}
+
+function authorizations(rawHeaders: readonly string[]): readonly (string | undefined)[] {
+  return rawHeaders.flatMap((name, index) =>
+    index % 2 === 0 && name.toLowerCase() === 'authorization' ? [rawHeaders[index + 1]] : [],
+  );
+}

@@ -1,0 +1,48 @@
+import type { AccessToken } from './access-token.format.js';
+import type { NodeRequest } from './bearer-token.js';
+import { VerificationError } from './errors.js';
+import { toProblem } from './problem.js';
+import { admit, type Requirement, tokenOf } from './request-tokens.js';
+import type { Verifier } from './verifier.js';
+
+/** As much of Fastify's request and reply as is used. */
+export interface FastifyRequestLike {
+  readonly raw: NodeRequest;
+}
+
+export interface FastifyReplyLike {
+  code(status: number): unknown;
+  headers(values: Record<string, string>): unknown;
+  send(payload: unknown): unknown;
+}
+
+export type Hook = (request: FastifyRequestLike, reply: FastifyReplyLike) => Promise<unknown>;
+
+/** An `onRequest` hook: goes on with a good token and answers with a problem otherwise, before any body is read. */
+export function requireAccessToken(verifier: Verifier, requirement: Requirement = {}): Hook {
+  return async (request, reply) => {
+    try {
+      await admit(verifier, request.raw, requirement);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof VerificationError)) {
+        throw error;
+      }
+      const { status, headers, body } = toProblem(error);
+      reply.code(status);
+      reply.headers({ ...headers });
+      // Bytes, because Fastify adds a charset to text, and the media type has none.
+      reply.send(Buffer.from(JSON.stringify(body)));
+      return reply;
+    }
+  };
+}
+
+/**
+ * What the hook has verified.
+ *
+ * @throws AccessTokenMissingError where it has not run
+ */
+export function accessTokenOf(request: FastifyRequestLike): AccessToken {
+  return tokenOf(request.raw);
+}

@@ -1,0 +1,18 @@
+// The face of the package: what is not here, or in an adapter, is nobody else's business.
+export type { AccessToken, Algorithm } from './access-token.format.js';
+export { type FetchHeaders, type NodeRequest, readBearerToken } from './bearer-token.js';
+export {
+  AccessTokenExpiredError,
+  AccessTokenInvalidError,
+  AccessTokenMissingError,
+  AccessTokenRevokedError,
+  InsufficientRoleError,
+  TemporarilyUnavailableError,
+  VerificationError,
+  type VerificationErrorCode,
+} from './errors.js';
+export type { VerifierEvent } from './events.js';
+export type { VerifierOptions } from './options.js';
+export { type Problem, toProblem } from './problem.js';
+export type { Fetch, FetchAnswer, Runtime } from './runtime.js';
+export { createVerifier, requireAnyRole, type Verifier, type VerifierState } from './verifier.js';

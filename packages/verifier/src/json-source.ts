@@ -1,0 +1,78 @@
+import type { Runtime } from './runtime.js';
+
+export interface JsonAnswer {
+  readonly status: number;
+  header(name: string): string | undefined;
+  /** Undefined unless the status is 200. */
+  readonly body: unknown;
+}
+
+/**
+ * Asks for a JSON document. No redirect is followed: where keys and revocations come from is the operator's decision.
+ *
+ * @param closing ends the request when the verifier is closed
+ * @throws whatever `fetch` or the parser does, and when the whole answer has not arrived in time
+ */
+export async function getJson(
+  runtime: Runtime,
+  url: string,
+  request: {
+    readonly headers?: Readonly<Record<string, string>>;
+    readonly timeoutMs: number;
+    readonly closing: AbortSignal;
+  },
+): Promise<JsonAnswer> {
+  const abortion = new AbortController();
+  const abort = (): void => {
+    abortion.abort();
+  };
+  // Not AbortSignal.any: on Node 20 each one made of a signal that lives long stays in memory for as long.
+  request.closing.addEventListener('abort', abort);
+  const done = new AbortController();
+  void runtime.pause(request.timeoutMs, done.signal).then(abort);
+  try {
+    const { status, headers, text } = await read(runtime, url, request.headers, abortion.signal);
+    return {
+      status,
+      header: (name) => headers.get(name) ?? undefined,
+      body: status === 200 ? (JSON.parse(text) as unknown) : undefined,
+    };
+  } finally {
+    done.abort();
+    request.closing.removeEventListener('abort', abort);
+  }
+}
+
+async function read(
+  { fetch }: Runtime,
+  url: string,
+  headers: Readonly<Record<string, string>> = {},
+  signal: AbortSignal,
+): Promise<{ status: number; headers: { get(name: string): string | null }; text: string }> {
+  const answer = await fetch(url, {
+    headers: { accept: 'application/json, application/jwk-set+json', ...headers },
+    signal,
+    redirect: 'error',
+    cache: 'no-store',
+  });
+  return { status: answer.status, headers: answer.headers, text: await answer.text() };
+}
+
+/**
+ * How long to wait before the next attempt: doubling up to a limit, and spread, so that the backends of a service that
+ * comes back do not all ask it at once.
+ *
+ * @param failures how many attempts in a row have failed; from 1
+ */
+export function backoffMs(failures: number, longestMs: number, random: number): number {
+  const ms = Math.min(longestMs, 100 * 2 ** Math.min(failures - 1, 16));
+  return ms * (0.5 + random / 2);
+}
+
+export function reasonOf(error: unknown): string {
+  if (typeof error !== 'object' || error === null || !('message' in error)) {
+    return String(error);
+  }
+  const cause = 'cause' in error && error.cause !== undefined ? `: ${reasonOf(error.cause)}` : '';
+  return `${String(error.message)}${cause}`;
+}

@@ -1,0 +1,196 @@
+import { type CryptoKey, importJWK } from 'jose';
+import { type Algorithm, isAlgorithm } from './access-token.format.js';
+import { TemporarilyUnavailableError } from './errors.js';
+import type { EventSink } from './events.js';
+import { backoffMs, getJson, type JsonAnswer, reasonOf } from './json-source.js';
+import type { Runtime } from './runtime.js';
+
+/** A key serves the one algorithm that stands beside it in the set (RFC 8725 section 3.1). */
+export interface VerificationKey {
+  readonly algorithm: Algorithm;
+  readonly publicKey: CryptoKey;
+}
+
+/** What `Cache-Control` may ask for; without one the first that is between. */
+const FRESHNESS_SECONDS = { least: 30, usual: 300, most: 3_600 };
+
+/**
+ * How long the last keys are used when no new ones can be had. The service publishes a key a day before it signs and a
+ * day after (see its `GATEWAYS.md`), which is meant for gateways that cache as long as this.
+ */
+const USABLE_SECONDS = 86_400;
+
+/** Unknown key ids, which anyone can make up, cause no more than one request in that time. */
+const LOOK_UP_COOLDOWN_MS = 30_000;
+
+const TIMEOUT_MS = 3_000;
+const LONGEST_BACKOFF_MS = 10_000;
+
+/**
+ * The issuer's keys, in memory. They are asked for again in the background before they are stale, and at most every 30 s
+ * when a token names a key that is not among them.
+ */
+export class KeySet {
+  private keys: ReadonlyMap<string, VerificationKey> = new Map();
+  private entityTag: string | undefined;
+  private freshForMs = FRESHNESS_SECONDS.usual * 1000;
+  private loadedAtMs = Number.NEGATIVE_INFINITY;
+  private lookedUpAtMs = Number.NEGATIVE_INFINITY;
+  private hasFailed = false;
+  private loading: Promise<void> | undefined;
+
+  constructor(
+    private readonly url: string,
+    private readonly algorithms: readonly Algorithm[],
+    private readonly runtime: Runtime,
+    private readonly tell: EventSink,
+  ) {}
+
+  /** Resolves when closed. */
+  async keepFresh(closing: AbortSignal): Promise<void> {
+    for (let failures = 0; !closing.aborted;) {
+      await this.load(closing);
+      failures = this.hasFailed ? failures + 1 : 0;
+      const pauseMs = this.hasFailed
+        ? backoffMs(failures, LONGEST_BACKOFF_MS, this.runtime.random())
+        : this.freshForMs * (0.7 + 0.2 * this.runtime.random());
+      await this.runtime.pause(pauseMs, closing);
+    }
+  }
+
+  /**
+   * @param kid whatever the token says; it is compared and nothing else
+   * @returns undefined when the issuer has no such key
+   * @throws TemporarilyUnavailableError when the issuer cannot be asked, and the keys that are known cannot tell
+   */
+  async find(kid: string, closing: AbortSignal): Promise<VerificationKey | undefined> {
+    if (!this.isUsable()) {
+      await this.loading;
+    } else if (!this.keys.has(kid)) {
+      await this.lookUp(kid, closing);
+    }
+    if (!this.isUsable()) {
+      throw new TemporarilyUnavailableError('no keys could be loaded for a day, or ever');
+    }
+    const key = this.keys.get(kid);
+    if (key === undefined && this.hasFailed) {
+      throw new TemporarilyUnavailableError('an unknown key id, and the keys cannot be loaded');
+    }
+    return key;
+  }
+
+  isUsable(): boolean {
+    return this.ageSeconds() <= USABLE_SECONDS;
+  }
+
+  /** Since the start of the last request that brought them, or said that they are the same. */
+  ageSeconds(): number {
+    return (this.runtime.monotonicMs() - this.loadedAtMs) / 1000;
+  }
+
+  get kids(): readonly string[] {
+    return [...this.keys.keys()];
+  }
+
+  /** What is under way may have been asked before the key was published, so it does not count as the look-up. */
+  private async lookUp(kid: string, closing: AbortSignal): Promise<void> {
+    await this.loading;
+    const nowMs = this.runtime.monotonicMs();
+    if (!this.keys.has(kid) && nowMs - this.lookedUpAtMs >= LOOK_UP_COOLDOWN_MS) {
+      this.lookedUpAtMs = nowMs;
+      void this.load(closing);
+    }
+    await this.loading;
+  }
+
+  /** One at a time: whoever comes meanwhile shares its result. */
+  private load(closing: AbortSignal): Promise<void> {
+    this.loading ??= this.request(closing).finally(() => {
+      this.loading = undefined;
+    });
+    return this.loading;
+  }
+
+  private async request(closing: AbortSignal): Promise<void> {
+    const askedAtMs = this.runtime.monotonicMs();
+    try {
+      const answer = await getJson(this.runtime, this.url, {
+        headers: this.entityTag === undefined ? {} : { 'if-none-match': this.entityTag },
+        timeoutMs: TIMEOUT_MS,
+        closing,
+      });
+      await this.take(answer);
+      this.freshForMs = freshnessSeconds(answer.header('cache-control')) * 1000;
+      this.loadedAtMs = askedAtMs;
+      this.hasFailed = false;
+    } catch (error) {
+      this.hasFailed = true;
+      if (!closing.aborted) {
+        this.tell({ event: 'keys_not_loaded', reason: reasonOf(error) });
+      }
+    }
+  }
+
+  private async take(answer: JsonAnswer): Promise<void> {
+    if (answer.status === 304 && this.entityTag !== undefined) {
+      return;
+    }
+    if (answer.status !== 200) {
+      throw new Error(`${this.url} answered ${answer.status}`);
+    }
+    const keys = await this.import(answer.body);
+    if (keys.size === 0) {
+      throw new Error(`${this.url} holds no key for ${this.algorithms.join(' or ')}`);
+    }
+    const isChanged = keys.size !== this.keys.size || [...keys.keys()].some((kid) => !this.keys.has(kid));
+    this.keys = keys;
+    this.entityTag = answer.header('etag');
+    if (isChanged) {
+      this.tell({ event: 'keys_changed', kids: this.kids });
+    }
+  }
+
+  /** A key that cannot be used for a token is left out: the set may grow kinds that are not ours. */
+  private async import(set: unknown): Promise<Map<string, VerificationKey>> {
+    const keys = new Map<string, VerificationKey>();
+    for (const jwk of listOf(set)) {
+      const { kid, alg: algorithm, use } = jwk;
+      const isOurs =
+        isAlgorithm(algorithm) && this.algorithms.includes(algorithm) && (use === undefined || use === 'sig');
+      if (isOurs && typeof kid === 'string' && !keys.has(kid)) {
+        const publicKey = await importPublicKey(jwk, algorithm);
+        if (publicKey !== undefined) {
+          keys.set(kid, { algorithm, publicKey });
+        }
+      }
+    }
+    return keys;
+  }
+}
+
+/** By the members of a public key alone, whatever else is there. */
+async function importPublicKey(
+  { kty, crv, x, y, n, e }: Readonly<Record<string, unknown>>,
+  algorithm: Algorithm,
+): Promise<CryptoKey | undefined> {
+  const members = algorithm === 'ES256' ? { kty: 'EC', crv, x, y } : { kty: 'RSA', n, e };
+  if (kty !== members.kty || Object.values(members).some((member) => typeof member !== 'string')) {
+    return undefined;
+  }
+  const key = await importJWK(members as { kty: string }, algorithm).catch(() => undefined);
+  return key === undefined || key instanceof Uint8Array ? undefined : key;
+}
+
+function listOf(set: unknown): readonly Readonly<Record<string, unknown>>[] {
+  const keys: unknown = typeof set === 'object' && set !== null && 'keys' in set ? set.keys : undefined;
+  if (!Array.isArray(keys)) {
+    throw new Error('not a JWK Set');
+  }
+  return keys.filter((key): key is Record<string, unknown> => typeof key === 'object' && key !== null);
+}
+
+function freshnessSeconds(cacheControl = ''): number {
+  const maxAge = /(?:^|[\s,])max-age=(\d{1,9})(?:$|[\s,;])/i.exec(cacheControl)?.[1];
+  const { least, usual, most } = FRESHNESS_SECONDS;
+  return Math.min(most, Math.max(least, maxAge === undefined ? usual : Number(maxAge)));
+}

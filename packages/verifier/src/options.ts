@@ -1,0 +1,112 @@
+import { type Algorithm, ALGORITHMS, isAlgorithm } from './access-token.format.js';
+import type { VerifierEvent } from './events.js';
+import type { Fetch } from './runtime.js';
+
+interface CommonOptions {
+  /** The `iss` of the tokens, exactly: the service's `JWT_ISSUER`. */
+  readonly issuer: string;
+  /** The `aud` of the tokens, exactly: the service's `JWT_AUDIENCE`. */
+  readonly audience: string;
+  /** Where the service is reached from here, when that is not the issuer: `http://auth:3000`. */
+  readonly baseUrl?: string;
+  /** Default: `/.well-known/jwks.json` below `baseUrl`. */
+  readonly jwksUrl?: string;
+  /** Default: both. */
+  readonly algorithms?: readonly Algorithm[];
+  /** Default: the global one. */
+  readonly fetch?: Fetch;
+  /** For a log. */
+  readonly onEvent?: (event: VerifierEvent) => void;
+}
+
+interface FollowingOptions {
+  /** Refuses a token soon after its session has ended. */
+  readonly revocations: 'follow';
+  /**
+   * When the feed has told nothing for `maxStalenessSeconds`: `reject` answers 503 until it does again; `accept` believes
+   * the tokens of sessions that are not known to have ended, until they expire.
+   */
+  readonly whenFeedIsStale: 'reject' | 'accept';
+  /** From 2 to 300; default 10. */
+  readonly maxStalenessSeconds?: number;
+  /** Default: `/auth/revocations` below `baseUrl`. */
+  readonly revocationsUrl?: string;
+}
+
+interface NotFollowingOptions {
+  /** A token is good until it expires, also when its session has ended. */
+  readonly revocations: 'off';
+}
+
+/** There is no default for `revocations` and `whenFeedIsStale`: what to risk is the backend's decision. */
+export type VerifierOptions = CommonOptions & (FollowingOptions | NotFollowingOptions);
+
+export interface Settings {
+  readonly issuer: string;
+  readonly audience: string;
+  readonly algorithms: readonly Algorithm[];
+  readonly jwksUrl: string;
+  readonly following:
+    | undefined
+    | {
+        readonly url: string;
+        readonly whenFeedIsStale: 'reject' | 'accept';
+        readonly maxStalenessSeconds: number;
+      };
+}
+
+const DEFAULT_MAX_STALENESS_SECONDS = 10;
+const STALENESS_BOUNDS_SECONDS = { least: 2, most: 300 };
+
+/** @throws TypeError that names the option; JavaScript has no compiler to do it */
+export function readOptions(options: VerifierOptions): Settings {
+  const { issuer, audience, baseUrl = issuer, algorithms = ALGORITHMS } = options;
+  requireThat(isFilled(issuer), 'issuer must be the iss of the tokens');
+  requireThat(isFilled(audience), 'audience must be the aud of the tokens');
+  requireThat(algorithms.length > 0 && algorithms.every(isAlgorithm), `algorithms may be ${ALGORITHMS.join(', ')}`);
+  return {
+    issuer,
+    audience,
+    algorithms: [...algorithms],
+    jwksUrl: readUrl('jwksUrl', options.jwksUrl ?? below(baseUrl, '/.well-known/jwks.json')),
+    following: readFollowing(options, baseUrl),
+  };
+}
+
+function readFollowing(options: VerifierOptions, baseUrl: string): Settings['following'] {
+  requireThat(['follow', 'off'].includes(options.revocations), "revocations must be 'follow' or 'off'");
+  if (options.revocations === 'off') {
+    return undefined;
+  }
+  const { whenFeedIsStale, maxStalenessSeconds = DEFAULT_MAX_STALENESS_SECONDS } = options;
+  requireThat(['reject', 'accept'].includes(whenFeedIsStale), "whenFeedIsStale must be 'reject' or 'accept'");
+  const { least, most } = STALENESS_BOUNDS_SECONDS;
+  requireThat(
+    maxStalenessSeconds >= least && maxStalenessSeconds <= most,
+    `maxStalenessSeconds must be from ${least} to ${most}`,
+  );
+  const url = readUrl('revocationsUrl', options.revocationsUrl ?? below(baseUrl, '/auth/revocations'));
+  requireThat(new URL(url).search === '', 'revocationsUrl must have no query');
+  return { url, whenFeedIsStale, maxStalenessSeconds };
+}
+
+function below(baseUrl: string, path: string): string {
+  return `${baseUrl.replace(/\/+$/, '')}${path}`;
+}
+
+function readUrl(name: string, text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isUsable = (url?.protocol === 'https:' || url?.protocol === 'http:') && url.username === '' && url.hash === '';
+  requireThat(isUsable, `${name} must be an http(s) URL without credentials; set baseUrl when the issuer is none`);
+  return text;
+}
+
+function isFilled(value: unknown): boolean {
+  return typeof value === 'string' && value !== '';
+}
+
+function requireThat(holds: boolean, expectation: string): void {
+  if (!holds) {
+    throw new TypeError(`@ratchet/verifier: ${expectation}`);
+  }
+}

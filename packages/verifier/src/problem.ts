@@ -1,0 +1,67 @@
+import type { VerificationError, VerificationErrorCode } from './errors.js';
+
+/** An answer as application/problem+json (RFC 9457), the same that the service itself gives. */
+export interface Problem {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: {
+    readonly type: string;
+    readonly title: string;
+    readonly status: number;
+    readonly detail: string;
+    readonly code: VerificationErrorCode;
+  };
+}
+
+interface Sentence {
+  readonly title: string;
+  readonly detail: string;
+  /** RFC 6750 section 3.1: none when no bearer token came with the request. */
+  readonly challengeError?: string;
+}
+
+const SENTENCES: Readonly<Record<VerificationErrorCode, Sentence>> = {
+  access_token_missing: {
+    title: 'Access token missing',
+    detail: 'This resource needs an access token in the Authorization header.',
+  },
+  access_token_invalid: {
+    title: 'Access token invalid',
+    detail: 'The access token is not one that this service issued.',
+    challengeError: 'invalid_token',
+  },
+  access_token_expired: {
+    title: 'Access token expired',
+    detail: 'The access token has expired; refresh it.',
+    challengeError: 'invalid_token',
+  },
+  access_token_revoked: {
+    title: 'Access token revoked',
+    detail: 'The session of this access token has ended.',
+    challengeError: 'invalid_token',
+  },
+  insufficient_role: {
+    title: 'Insufficient role',
+    detail: 'The access token does not carry a role that this resource asks for.',
+    challengeError: 'insufficient_scope',
+  },
+  temporarily_unavailable: {
+    title: 'Temporarily unavailable',
+    detail: 'The service cannot answer right now. Nothing was done; retry later.',
+  },
+};
+
+/** What a client may know of an error: constant text per code, and the challenge that RFC 9110 wants on a 401. */
+export function toProblem({ code, status }: VerificationError): Problem {
+  const { title, detail, challengeError } = SENTENCES[code];
+  const reason = challengeError === undefined ? '' : `, error="${challengeError}", error_description="${detail}"`;
+  return {
+    status,
+    headers: {
+      'content-type': 'application/problem+json',
+      'cache-control': 'no-store',
+      ...(status === 503 ? { 'retry-after': '1' } : { 'www-authenticate': `Bearer realm="ratchet"${reason}` }),
+    },
+    body: { type: `urn:ratchet:problem:${code}`, title, status, detail, code },
+  };
+}

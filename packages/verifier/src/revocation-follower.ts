@@ -1,0 +1,155 @@
+import type { EventSink } from './events.js';
+import { backoffMs, getJson, reasonOf } from './json-source.js';
+import { RevokedSessions } from './revoked-sessions.js';
+import type { Runtime } from './runtime.js';
+
+/** The service holds a question back no longer. */
+const LONGEST_WAIT_SECONDS = 5;
+
+/** Beyond the time for which the answer is held back on purpose. */
+const ANSWER_TIMEOUT_MS = 2_000;
+
+/** The whole window, at the start, can be megabytes. */
+const WINDOW_TIMEOUT_MS = 10_000;
+
+/** From one question to the next, after news: what ends meanwhile comes in one answer. */
+const PAUSE_AFTER_NEWS_MS = 100;
+
+/**
+ * The same after an answer that told nothing new: an instance tells what another one has told before until its own next
+ * poll of the database, and may be draining or have too many followers to hold an answer back.
+ */
+const PAUSE_WITHOUT_NEWS_MS = 300;
+
+const LONGEST_BACKOFF_MS = 2_000;
+
+/**
+ * Keeps the set of ended sessions by asking the service for what has ended since the last answer, over and over; the
+ * service holds an answer back until there is something in it. Any instance may answer any question.
+ */
+export class RevocationFollower {
+  private readonly revoked = new RevokedSessions();
+  private cursor: string | undefined;
+  /** Every session that ended before is in the set. */
+  private currentAsOfMs = Number.NEGATIVE_INFINITY;
+
+  /**
+   * @param url without a query
+   * @param maxStalenessSeconds half of it is left for an answer that gets lost
+   */
+  constructor(
+    private readonly url: string,
+    private readonly maxStalenessSeconds: number,
+    private readonly runtime: Runtime,
+    private readonly tell: EventSink,
+  ) {}
+
+  /** Resolves when closed. */
+  async follow(closing: AbortSignal): Promise<void> {
+    for (let failures = 0; !closing.aborted;) {
+      const askedAtMs = this.runtime.monotonicMs();
+      try {
+        const news = await this.ask(askedAtMs, failures === 0 ? this.waitSeconds() : 0, closing);
+        if (failures > 0) {
+          this.tell({ event: 'revocations_restored' });
+        }
+        failures = 0;
+        const untilNextMs = askedAtMs + (news > 0 ? PAUSE_AFTER_NEWS_MS : PAUSE_WITHOUT_NEWS_MS);
+        await this.runtime.pause(Math.max(0, untilNextMs - this.runtime.monotonicMs()), closing);
+      } catch (error) {
+        failures += 1;
+        if (failures === 1) {
+          this.tellLost(error, closing);
+        }
+        await this.runtime.pause(backoffMs(failures, LONGEST_BACKOFF_MS, this.runtime.random()), closing);
+      }
+    }
+  }
+
+  /** As far as is known. */
+  isRevoked(sessionId: string): boolean {
+    return this.revoked.has(sessionId);
+  }
+
+  isLoaded(): boolean {
+    return this.currentAsOfMs !== Number.NEGATIVE_INFINITY;
+  }
+
+  isStale(): boolean {
+    return this.ageSeconds() > this.maxStalenessSeconds;
+  }
+
+  /** What has ended longer ago than that is known. */
+  ageSeconds(): number {
+    return (this.runtime.monotonicMs() - this.currentAsOfMs) / 1000;
+  }
+
+  get size(): number {
+    return this.revoked.size;
+  }
+
+  private tellLost(error: unknown, closing: AbortSignal): void {
+    if (!closing.aborted) {
+      this.tell({ event: 'revocations_lost', reason: reasonOf(error) });
+    }
+  }
+
+  private waitSeconds(): number {
+    return Math.min(LONGEST_WAIT_SECONDS, Math.floor(this.maxStalenessSeconds / 2));
+  }
+
+  /** @returns how many ended sessions it brought that were not known */
+  private async ask(askedAtMs: number, waitSeconds: number, closing: AbortSignal): Promise<number> {
+    const { cursor } = this;
+    const query = cursor === undefined ? '' : `?after=${encodeURIComponent(cursor)}&wait=${waitSeconds}`;
+    const { status, body } = await getJson(this.runtime, `${this.url}${query}`, {
+      timeoutMs: cursor === undefined ? WINDOW_TIMEOUT_MS : waitSeconds * 1000 + ANSWER_TIMEOUT_MS,
+      closing,
+    });
+    if (status === 400) {
+      // The service has changed how it writes cursors: from the start, which forgets nothing.
+      this.cursor = undefined;
+    }
+    if (status !== 200) {
+      throw new Error(`${this.url} answered ${status}`);
+    }
+    const page = readPage(body);
+    const news = this.revoked.add(page.revoked, askedAtMs);
+    this.cursor = page.cursor;
+    this.currentAsOfMs = Math.max(this.currentAsOfMs, this.asOfMs(page, askedAtMs));
+    return news;
+  }
+
+  /**
+   * The answer left the service `waitedSeconds` after the question had arrived there, which was not before it was asked.
+   * What the network took is unknown, and counts as if all of it had been the way back.
+   */
+  private asOfMs({ ageSeconds, waitedSeconds }: Page, askedAtMs: number): number {
+    const elapsedMs = this.runtime.monotonicMs() - askedAtMs;
+    return askedAtMs + Math.min(elapsedMs, waitedSeconds * 1000) - ageSeconds * 1000;
+  }
+}
+
+interface Page {
+  readonly revoked: readonly string[];
+  readonly cursor: string;
+  readonly ageSeconds: number;
+  readonly waitedSeconds: number;
+}
+
+/** @throws Error for anything but the documented shape: half a page is none */
+function readPage(body: unknown): Page {
+  const { revoked, cursor, age_seconds, waited_seconds = 0 } = (body ?? {}) as Readonly<Record<string, unknown>>;
+  if (!isTexts(revoked) || typeof cursor !== 'string' || !isDuration(age_seconds) || !isDuration(waited_seconds)) {
+    throw new Error('not a page of revocations');
+  }
+  return { revoked, cursor, ageSeconds: age_seconds, waitedSeconds: waited_seconds };
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((element) => typeof element === 'string');
+}
+
+function isDuration(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0;
+}

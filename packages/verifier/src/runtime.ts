@@ -1,0 +1,58 @@
+/** What the package takes from the process it runs in; tests bring their own. */
+export interface Runtime {
+  readonly fetch: Fetch;
+  /** The time of day, which `exp` and `iat` are compared with. */
+  now(): Date;
+  /** Milliseconds on a clock that never goes backwards. */
+  monotonicMs(): number;
+  /** Resolves after that long, or as soon as the signal is aborted. Keeps a process alive only if its code waits for it. */
+  pause(ms: number, signal: AbortSignal, options?: { readonly isAwaitedByCaller: boolean }): Promise<void>;
+  /** From 0 up to, not including, 1. */
+  random(): number;
+}
+
+/** As much of the Fetch standard as is needed, so that a `fetch` of one's own is easily written. */
+export type Fetch = (
+  url: string,
+  init: {
+    readonly headers: Record<string, string>;
+    readonly signal: AbortSignal;
+    readonly redirect: 'error';
+    readonly cache: 'no-store';
+  },
+) => Promise<FetchAnswer>;
+
+export interface FetchAnswer {
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+  text(): Promise<string>;
+}
+
+export function processRuntime(fetchOfCaller: Fetch | undefined): Runtime {
+  return {
+    fetch: fetchOfCaller ?? fetch,
+    now: () => new Date(),
+    monotonicMs: () => performance.now(),
+    pause,
+    random: () => Math.random(),
+  };
+}
+
+function pause(ms: number, signal: AbortSignal, { isAwaitedByCaller } = { isAwaitedByCaller: false }): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve();
+      return;
+    }
+    const end = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    if (!isAwaitedByCaller) {
+      timer.unref();
+    }
+    signal.addEventListener('abort', end);
+  });
+}

@@ -1,0 +1,148 @@
+// Walks through a running installation as a client would, from sign-up to a logout that reaches the backend.
+// Usage: npm run smoke -- [base URL, default http://localhost:8080] [path of a backend behind the gateway, default /orders]
+// Needs nothing but the network; ends with 1 at the first step that does not go as it should.
+import { randomBytes, randomUUID } from 'node:crypto';
+
+const [base = 'http://localhost:8080', backendPath = '/orders'] = process.argv.slice(2);
+const LONGEST_DENIAL_MS = 1_000;
+const REQUEST_TIMEOUT_MS = 10_000;
+
+let stepNumber = 0;
+
+async function call(method, path, { token, body, headers = {} } = {}) {
+  const response = await fetch(new URL(path, base), {
+    method,
+    headers: {
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+      ...headers,
+    },
+    body: body === undefined ? undefined : JSON.stringify(body),
+    signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+  });
+  const text = await response.text();
+  const isJson = /json/.test(response.headers.get('content-type') ?? '');
+  return { status: response.status, body: isJson ? JSON.parse(text) : text };
+}
+
+class StepFailedError extends Error {}
+
+function expectStatus({ status, body }, expected, code) {
+  if (status !== expected || (code !== undefined && body?.code !== code)) {
+    const wanted = code === undefined ? expected : `${expected} ${code}`;
+    throw new StepFailedError(
+      `expected ${wanted}, got ${status} ${typeof body === 'string' ? body : (body.code ?? '')}`,
+    );
+  }
+}
+
+/** @param work returns what to say about it */
+async function step(title, work) {
+  stepNumber += 1;
+  const label = `${String(stepNumber).padStart(2)}. ${title} `;
+  process.stdout.write(label.padEnd(62, '.'));
+  const startedAtMs = performance.now();
+  const remark = await work();
+  const tookMs = Math.round(performance.now() - startedAtMs);
+  process.stdout.write(` ok  ${String(tookMs).padStart(5)} ms${remark === undefined ? '' : `  ${remark}`}\n`);
+}
+
+/** Asks the backend until it refuses; how long that took is what the promise of a second is about. */
+async function waitForDenial(token) {
+  const startedAtMs = performance.now();
+  for (;;) {
+    const { status } = await call('GET', backendPath, { token });
+    const tookMs = performance.now() - startedAtMs;
+    if (status === 401) {
+      return `denied after ${Math.round(tookMs)} ms`;
+    }
+    if (tookMs > LONGEST_DENIAL_MS) {
+      throw new StepFailedError(`the backend still answers ${status} after ${Math.round(tookMs)} ms`);
+    }
+  }
+}
+
+const credentials = {
+  email: `smoke-${randomBytes(6).toString('hex')}@example.com`,
+  password: randomBytes(18).toString('base64url'),
+};
+let userId;
+let pair;
+let used;
+
+async function signIn() {
+  const answer = await call('POST', '/auth/login', { body: credentials });
+  expectStatus(answer, 200);
+  pair = answer.body;
+}
+
+async function walk() {
+  process.stdout.write(`Walking through ${base}, with the backend at ${backendPath}\n\n`);
+  await step('Sign up', async () => {
+    const answer = await call('POST', '/auth/register', { body: credentials });
+    expectStatus(answer, 201);
+    userId = answer.body.id;
+    return credentials.email;
+  });
+  await step('Sign in', signIn);
+  await step('Call the backend without a token: refused', async () => {
+    expectStatus(await call('GET', backendPath), 401);
+  });
+  await step('Call the backend through the gateway', async () => {
+    const answer = await call('GET', backendPath, { token: pair.access_token });
+    expectStatus(answer, 200);
+    if (!JSON.stringify(answer.body).includes(userId)) {
+      throw new StepFailedError('the backend does not know who asked');
+    }
+    return 'it knows who asked';
+  });
+  await step('Pretend to be somebody else in a header: to no avail', async () => {
+    const somebody = randomUUID();
+    const headers = { 'x-user-id': somebody, 'x-user-roles': 'admin' };
+    const answer = await call('GET', backendPath, { token: pair.access_token, headers });
+    expectStatus(answer, 200);
+    if (JSON.stringify(answer.body).includes(somebody)) {
+      throw new StepFailedError('the backend believed the header of the client');
+    }
+  });
+  await step('Refresh', async () => {
+    used = pair;
+    const key = randomBytes(16).toString('base64url');
+    const headers = { 'idempotency-key': key };
+    const answer = await call('POST', '/auth/refresh', { body: { refresh_token: used.refresh_token }, headers });
+    expectStatus(answer, 200);
+    pair = answer.body;
+    const again = await call('POST', '/auth/refresh', { body: { refresh_token: used.refresh_token }, headers });
+    expectStatus(again, 200);
+    if (again.body.refresh_token !== pair.refresh_token) {
+      throw new StepFailedError('a retry with the same Idempotency-Key got another token');
+    }
+    return 'and its retry got the same token';
+  });
+  await step('Show the used refresh token, as a thief would: caught', async () => {
+    const answer = await call('POST', '/auth/refresh', { body: { refresh_token: used.refresh_token } });
+    expectStatus(answer, 401, 'refresh_token_reused');
+  });
+  await step('Call the backend with the session that this ended', () => waitForDenial(pair.access_token));
+  await step('Refresh with its newest token: refused', async () => {
+    const answer = await call('POST', '/auth/refresh', { body: { refresh_token: pair.refresh_token } });
+    expectStatus(answer, 401, 'refresh_token_reused');
+  });
+  await step('Sign in again', signIn);
+  await step('Call the backend', async () => {
+    expectStatus(await call('GET', backendPath, { token: pair.access_token }), 200);
+  });
+  await step('Sign out', async () => {
+    expectStatus(await call('POST', '/auth/logout', { body: { refresh_token: pair.refresh_token } }), 204);
+  });
+  await step('Call the backend after signing out', () => waitForDenial(pair.access_token));
+  process.stdout.write(`\nAll ${stepNumber} steps went as they should.\n`);
+}
+
+try {
+  await walk();
+} catch (error) {
+  const reason = error instanceof StepFailedError ? error.message : (error.cause?.message ?? error.message);
+  process.stdout.write(` FAILED\n\n${reason}\n`);
+  process.exitCode = 1;
+}

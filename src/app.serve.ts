@@ -1,0 +1,29 @@
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { Logger } from 'pino';
+import { AppModule } from './app.module.js';
+import { createApp } from './app.setup.js';
+import { NO_SIBLINGS, type Siblings } from './common/siblings.js';
+import type { Config } from './config/config.js';
+import type { DatabaseAddress } from './database/database.types.js';
+
+/**
+ * The application, listening.
+ *
+ * @throws whatever keeps it from that; nothing of it is left running then
+ */
+export async function startServing(
+  config: Config,
+  address: DatabaseAddress,
+  logger: Logger,
+  siblings: Siblings = NO_SIBLINGS,
+): Promise<NestFastifyApplication> {
+  let app: NestFastifyApplication | undefined;
+  try {
+    app = await createApp(AppModule.forRoot(config, address, siblings), config, logger);
+    await app.listen(config.http.port, config.http.host);
+    return app;
+  } catch (error) {
+    await app?.close();
+    throw error;
+  }
+}

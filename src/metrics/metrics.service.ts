@@ -1,0 +1,90 @@
+import { Injectable } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import { outcomeOf } from '../http/outcome.js';
+import { RevocationFeed } from '../tokens/revocation-feed.service.js';
+import { TokensService } from '../tokens/tokens.service.js';
+import { PasswordHasher } from '../users/password-hasher.service.js';
+
+/** Requests that are nobody's route come with any path and any method. */
+const NO_ROUTE = { method: 'any', route: 'none' };
+
+/**
+ * What is measured. Labels are routes as they are written in the code, documented codes and outcomes: nothing that a
+ * client can choose, so their number is bounded, and nothing of a user.
+ */
+@Injectable()
+export class MetricsService {
+  private readonly registry = new Registry();
+  private readonly requests = new Counter({
+    name: 'ratchet_http_requests_total',
+    help: 'Requests answered, by route and by the code of the problem, or ok.',
+    labelNames: ['method', 'route', 'code'],
+    registers: [this.registry],
+  });
+
+  constructor(
+    private readonly feed: RevocationFeed,
+    private readonly tokens: TokensService,
+    private readonly hasher: PasswordHasher,
+  ) {}
+
+  /** Begins to measure; to be called once, and only where somebody will ask. */
+  start(): void {
+    collectDefaultMetrics({ register: this.registry });
+    this.addGauge(
+      'ratchet_revocation_feed_age_seconds',
+      'Seconds since the last completed poll for revocations began.',
+      () => this.feed.ageSeconds(),
+    );
+    this.addGauge('ratchet_revoked_sessions', 'Ended sessions whose access tokens are refused.', () => this.feed.size);
+    this.addGauge(
+      'ratchet_revocation_readers_waiting',
+      'Questions for revocations that wait for news.',
+      () => this.feed.waitingReaderCount,
+    );
+    this.addGauge(
+      'ratchet_password_hashes_waiting',
+      'Password hashes that wait for others to be computed.',
+      () => this.hasher.waitingCount,
+    );
+    this.addRefreshes();
+  }
+
+  countRequest({ is404, routeOptions }: FastifyRequest, reply: FastifyReply): void {
+    const { method, url } = routeOptions;
+    const route = is404 || url === undefined || typeof method !== 'string' ? NO_ROUTE : { method, route: url };
+    this.requests.inc({ ...route, code: outcomeOf(reply) });
+  }
+
+  /** @returns the text of Prometheus's exposition format, and its media type */
+  async render(): Promise<{ readonly text: string; readonly contentType: string }> {
+    return { text: await this.registry.metrics(), contentType: this.registry.contentType };
+  }
+
+  private addGauge(name: string, help: string, read: () => number): void {
+    const gauge = new Gauge({
+      name,
+      help,
+      registers: [this.registry],
+      collect: () => {
+        gauge.set(read());
+      },
+    });
+  }
+
+  private addRefreshes(): void {
+    const counter = new Counter({
+      name: 'ratchet_refreshes_total',
+      help: 'Authentic refresh tokens presented, by what the database judged.',
+      labelNames: ['outcome'],
+      registers: [this.registry],
+      collect: () => {
+        counter.reset();
+        for (const [outcome, count] of this.tokens.refreshTotals) {
+          counter.inc({ outcome }, count);
+        }
+      },
+    });
+  }
+}

@@ -1,0 +1,14 @@
+import { startCaddy } from '../support/gateway-caddy.js';
+import { isInstalled } from '../support/gateway-process.js';
+import { describeGateway } from '../support/gateway-scenario.js';
+
+describeGateway('Caddy with forward_auth', {
+  isInstalled: isInstalled('caddy', 'version'),
+  start: startCaddy,
+  traits: {
+    asksRatchet: true,
+    reasonIn: 'X-Auth-Error',
+    dotSegments: 'refused',
+    statusWithoutRatchet: 502,
+  },
+});

@@ -1,0 +1,27 @@
+import { startHaproxyAuthRequest, startHaproxyJwtVerify } from '../support/gateway-haproxy.js';
+import { isInstalled } from '../support/gateway-process.js';
+import { describeGateway } from '../support/gateway-scenario.js';
+
+const isHaproxyInstalled = isInstalled('haproxy', '-v');
+
+describeGateway('HAProxy that asks', {
+  isInstalled: isHaproxyInstalled,
+  start: startHaproxyAuthRequest,
+  traits: {
+    asksRatchet: true,
+    reasonIn: 'X-Auth-Error',
+    dotSegments: 'refused',
+    statusWithoutRatchet: 503,
+  },
+});
+
+describeGateway('HAProxy with jwt_verify', {
+  isInstalled: isHaproxyInstalled,
+  start: startHaproxyJwtVerify,
+  traits: {
+    asksRatchet: false,
+    reasonIn: 'X-Auth-Error',
+    dotSegments: 'refused',
+    statusWithoutRatchet: 200,
+  },
+});

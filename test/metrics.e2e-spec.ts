@@ -1,0 +1,145 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import request, { type Response } from 'supertest';
+import { eventually } from './support/eventually.js';
+import { askVerify } from './support/gateway-probe.js';
+import { PostgresProxy } from './support/postgres-proxy.js';
+import { expectProblem } from './support/problem.js';
+import { newIdempotencyKey, sessionIdOf } from './support/test-client.js';
+import { createTestDatabase, type TestDatabase } from './support/test-database.js';
+import { startService, type TestService } from './support/test-service.js';
+
+describe('the metrics of an instance', () => {
+  let database: TestDatabase;
+  let line: PostgresProxy;
+  let service: TestService;
+  let metricsUrl: string;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    line = await PostgresProxy.start(database.url);
+    service = await startService(line, { METRICS_PORT: '0' });
+    const port = service.logs.find(({ event }) => event === 'metrics_listening')?.['port'];
+    metricsUrl = `http://127.0.0.1:${String(port)}`;
+  });
+
+  afterAll(async () => {
+    await service.stop();
+    await line.close();
+    await database.close();
+  });
+
+  it('are Prometheus text, with those of the process', async () => {
+    const response = await read();
+    expect(response.status).toBe(200);
+    expect(response.headers['content-type']).toMatch(/^text\/plain; version=0\.0\.4/);
+    expect(response.headers['cache-control']).toBe('no-store');
+    expect(response.text).toMatch(/^process_resident_memory_bytes \d+$/m);
+    expect(response.text).toMatch(/^# TYPE ratchet_revocation_feed_age_seconds gauge$/m);
+  });
+
+  it('are not on the port that gateways reach', async () => {
+    expectProblem(await service.client.get('/metrics'), 'not_found');
+  });
+
+  it('have nothing else on their port', async () => {
+    for (const path of ['/', '/auth/me', '/health/live', '/metrics/', '/metrics/..']) {
+      expect((await request(metricsUrl).get(path)).status).toBe(404);
+    }
+    expect((await request(metricsUrl).post('/metrics')).status).toBe(405);
+  });
+
+  it('count what gateways were told, by code', async () => {
+    const { pair } = await service.client.signUpAndIn();
+    await askVerify(service, pair.access_token);
+    await askVerify(service, pair.access_token);
+    await askVerify(service, 'rubbish');
+    await service.client.logout({ refreshToken: pair.refresh_token });
+    await askVerify(service, pair.access_token);
+    expect(await valuesOf('ratchet_http_requests_total', /route="\/auth\/verify"/)).toEqual({
+      'method="GET",route="/auth/verify",code="ok"': 2,
+      'method="GET",route="/auth/verify",code="access_token_invalid"': 1,
+      'method="GET",route="/auth/verify",code="access_token_revoked"': 1,
+    });
+    expect(await valuesOf('ratchet_revoked_sessions')).toEqual({ '': 1 });
+  });
+
+  it('count refreshes by what came of them, replays too', async () => {
+    const { pair } = await service.client.signUpAndIn();
+    const key = newIdempotencyKey();
+    await service.client.rotate(pair.refresh_token, key);
+    await service.client.rotate(pair.refresh_token, key);
+    await service.client.refresh(pair.refresh_token);
+    await service.client.refresh('rubbish');
+    expect(await valuesOf('ratchet_refreshes_total')).toEqual({
+      'outcome="rotated"': 1,
+      'outcome="replayed"': 1,
+      'outcome="reused"': 1,
+    });
+    expect(await valuesOf('ratchet_http_requests_total', /route="\/auth\/refresh"/)).toEqual({
+      'method="POST",route="/auth/refresh",code="ok"': 2,
+      'method="POST",route="/auth/refresh",code="refresh_token_reused"': 1,
+      'method="POST",route="/auth/refresh",code="refresh_token_invalid"': 1,
+    });
+  });
+
+  it('tell how old the news of revocations are', async () => {
+    expect(await feedAgeSeconds()).toBeLessThan(1);
+    line.freeze();
+    await eventually(async () => (await feedAgeSeconds()) > 1.2, { withinMs: 5_000 });
+    await line.resume();
+    await eventually(async () => (await feedAgeSeconds()) < 1, { withinMs: 5_000 });
+  });
+
+  it('have no label that a client can choose', async () => {
+    const { pair, email } = await service.client.signUpAndIn();
+    const before = Object.keys(await valuesOf('ratchet_http_requests_total', /route="none"/));
+    expect(before.length).toBeLessThanOrEqual(1);
+    for (const path of ['/one', '/two', '/auth/sessions/x/y', '/%2e%2e', '/three?a=b']) {
+      await service.client.get(path, pair.access_token);
+    }
+    await request(service.url).options('/four');
+    await request(service.url).propfind('/five');
+    await service.client.endSession(pair.access_token, sessionIdOf(pair));
+    expect(await valuesOf('ratchet_http_requests_total', /route="none"/)).toEqual({
+      'method="any",route="none",code="not_found"': expect.any(Number),
+    });
+    const { text } = await read();
+    for (const secret of [pair.access_token, pair.refresh_token, email, sessionIdOf(pair)]) {
+      expect(text).not.toContain(secret);
+    }
+    expect(text).toContain('route="/auth/sessions/:id"');
+  });
+
+  it('are off by default, and then nothing listens', async () => {
+    const other = await startService(database);
+    expect(other.logs.filter(({ event }) => event === 'metrics_listening')).toEqual([]);
+    await other.stop();
+  });
+
+  it('end with the service', async () => {
+    const other = await startService(database, { METRICS_PORT: '0' });
+    const port = other.logs.find(({ event }) => event === 'metrics_listening')?.['port'];
+    await other.stop();
+    await expect(fetch(`http://127.0.0.1:${String(port)}/metrics`)).rejects.toThrow();
+  });
+
+  async function read(): Promise<Response> {
+    return request(metricsUrl).get('/metrics');
+  }
+
+  /** By labels, as they are written. */
+  async function valuesOf(name: string, labels = /^/): Promise<Readonly<Record<string, number>>> {
+    const { text } = await read();
+    const lines = text.split('\n').filter((each) => each.startsWith(`${name}{`) || each.startsWith(`${name} `));
+    return Object.fromEntries(
+      lines
+        .map((each) => /^\w+(?:\{(.*)\})? (.+)$/.exec(each))
+        .map((match) => [match?.[1] ?? '', Number(match?.[2])] as const)
+        .filter(([key]) => labels.test(key)),
+    );
+  }
+
+  async function feedAgeSeconds(): Promise<number> {
+    return (await valuesOf('ratchet_revocation_feed_age_seconds'))['']!;
+  }
+});

@@ -1,0 +1,217 @@
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Controller, Get, Module, Patch } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { type AccessToken, createVerifier, type Verifier } from '@ratchet/verifier';
+import * as express from '@ratchet/verifier/express';
+import * as fastify from '@ratchet/verifier/fastify';
+import { AccessTokenGuard, AnyRole, CurrentAccessToken, Public } from '@ratchet/verifier/nestjs';
+import createFastify from 'fastify';
+import request, { type Response } from 'supertest';
+import type { ProblemCode } from '../src/common/domain.errors.js';
+import { UsersService } from '../src/users/users.service.js';
+import { eventually } from './support/eventually.js';
+import { expectProblem } from './support/problem.js';
+import { RunningCommand, runCommand } from './support/run-command.js';
+import { sessionIdOf, type TokenPair } from './support/test-client.js';
+import { createTestDatabase, type TestDatabase } from './support/test-database.js';
+import { startService, type TestService } from './support/test-service.js';
+
+const CHECKOUT = fileURLToPath(new URL('../', import.meta.url));
+const OPTIONS = {
+  issuer: 'http://localhost:3000',
+  audience: 'ratchet',
+  revocations: 'follow',
+  whenFeedIsStale: 'reject',
+} as const;
+
+@Controller('orders')
+class OrdersController {
+  @Get()
+  list(@CurrentAccessToken() { userId }: AccessToken): object {
+    return { userId };
+  }
+
+  @Patch()
+  @AnyRole('owner', 'admin')
+  change(@CurrentAccessToken() { userId }: AccessToken): object {
+    return { userId };
+  }
+
+  @Get('catalogue')
+  @Public()
+  catalogue(): object {
+    return { open: true };
+  }
+}
+
+class OrdersModule {}
+Module({ controllers: [OrdersController] })(OrdersModule);
+
+describe('a backend that verifies tokens with', () => {
+  let database: TestDatabase;
+  let service: TestService;
+  let verifier: Verifier;
+  let plain: TokenPair;
+  let admin: TokenPair;
+  let adminId: string;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    service = await startService(database);
+    plain = (await service.client.signUpAndIn()).pair;
+    const account = await service.client.signUp();
+    adminId = account.id;
+    await service.app.get(UsersService).setRoles(account.id, ['admin']);
+    admin = await service.client.signIn(account);
+    verifier = createVerifier({ ...OPTIONS, baseUrl: service.url });
+    await verifier.ready();
+  });
+
+  afterAll(async () => {
+    verifier.close();
+    await service.stop();
+    await database.close();
+  });
+
+  async function send(method: 'get' | 'patch', url: string, accessToken?: string): Promise<Response> {
+    const call = request(url)[method]('/orders');
+    return accessToken === undefined ? call : call.set('authorization', `Bearer ${accessToken}`);
+  }
+
+  /** Everybody with a token may GET, admins may PATCH; refusals are the service's own. */
+  async function expectGuarded(url: string): Promise<void> {
+    expect((await send('get', url, admin.access_token)).body).toEqual({ userId: adminId });
+    expect((await send('patch', url, admin.access_token)).body).toEqual({ userId: adminId });
+    expect((await send('get', url, plain.access_token)).status).toBe(200);
+    expectRefusal(await send('get', url), 'access_token_missing');
+    expectRefusal(await send('get', url, `${plain.access_token}x`), 'access_token_invalid');
+    expectRefusal(await send('patch', url, plain.access_token), 'insufficient_role');
+    const { pair } = await service.client.signUpAndIn();
+    await service.client.logout({ refreshToken: pair.refresh_token });
+    await eventually(async () => (await send('get', url, pair.access_token)).status === 401, { withinMs: 2_000 });
+    expectRefusal(await send('get', url, pair.access_token), 'access_token_revoked');
+  }
+
+  /** Nest has Fastify add a charset, which the media type does not know and nobody minds. */
+  function expectRefusal(response: Response, code: ProblemCode): void {
+    const { status, headers, body } = response as { status: number; headers: Record<string, string>; body: unknown };
+    const contentType = headers['content-type']?.replace('; charset=utf-8', '');
+    expectProblem({ status, headers: { ...headers, 'content-type': contentType }, body }, code);
+  }
+
+  async function listening(server: Server): Promise<string> {
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+
+  it('middleware, as Express calls it', async () => {
+    const anybody = express.requireAccessToken(verifier);
+    const admins = express.requireAccessToken(verifier, { anyRole: ['owner', 'admin'] });
+    const server = createServer((incoming, outgoing) => {
+      (incoming.method === 'GET' ? anybody : admins)(incoming, outgoing, () => {
+        const { userId } = express.accessTokenOf(incoming);
+        outgoing.setHeader('content-type', 'application/json').end(JSON.stringify({ userId }));
+      });
+    });
+    await expectGuarded(await listening(server));
+    server.close();
+  });
+
+  it('a hook of Fastify', async () => {
+    const app = createFastify();
+    app.get('/orders', { onRequest: fastify.requireAccessToken(verifier) }, (incoming) => ({
+      userId: fastify.accessTokenOf(incoming).userId,
+    }));
+    const onRequest = fastify.requireAccessToken(verifier, { anyRole: ['owner', 'admin'] });
+    app.patch('/orders', { onRequest }, (incoming) => ({ userId: fastify.accessTokenOf(incoming).userId }));
+    await expectGuarded(await app.listen({ port: 0, host: '127.0.0.1' }));
+    await app.close();
+  });
+
+  it('a guard of Nest, which denies where a route says nothing', async () => {
+    const app = await NestFactory.create<NestFastifyApplication>(OrdersModule, new FastifyAdapter(), { logger: false });
+    app.useGlobalGuards(new AccessTokenGuard(verifier));
+    await app.listen(0, '127.0.0.1');
+    const url = await app.getUrl();
+    await expectGuarded(url);
+    expect((await request(url).get('/orders/catalogue')).body).toEqual({ open: true });
+    await app.close();
+  });
+
+  describe('the published package', () => {
+    const started: RunningCommand[] = [];
+
+    afterEach(async () => {
+      for (const command of started.splice(0)) {
+        command.signalGroup('SIGKILL');
+        await command.end();
+      }
+    });
+
+    it('holds what is built, a README and the licence, and nothing else', async () => {
+      const { stdout } = await runCommand('npm', ['pack', '--dry-run', '--json', '-w', '@ratchet/verifier'], {
+        workingDirectory: CHECKOUT,
+        environment: { npm_config_update_notifier: 'false' },
+      });
+      const packed = JSON.parse(stdout) as unknown;
+      const [{ files }] = (Array.isArray(packed) ? packed : Object.values(packed as object)) as [
+        { files: { path: string }[] },
+      ];
+      const others = files.map(({ path }) => path).filter((path) => !/^dist\/[\w.-]+\.(js|d\.ts)$/.test(path));
+      expect(others.sort()).toEqual(['LICENSE', 'README.md', 'package.json']);
+      expect(files.filter(({ path }) => /spec|testing/.test(path))).toEqual([]);
+    });
+
+    it('lets the sample backend tell who asks, by the token or by the word of the gateway', async () => {
+      const command = new RunningCommand('node', ['examples/orders/server.js'], {
+        workingDirectory: CHECKOUT,
+        environment: { AUTH_URL: service.url, PORT: '0', INTERNAL_PORT: '0' },
+      });
+      started.push(command);
+      const [, publicPort] = await command.said(/"listener":"public","port":(\d+)/);
+      const [, internalPort] = await command.said(/"listener":"internal","port":(\d+)/);
+      const identity = { user_id: adminId, roles: ['admin'], session_id: sessionIdOf(admin) };
+
+      const publicUrl = `http://127.0.0.1:${publicPort}`;
+      const byToken = await send('get', publicUrl, admin.access_token);
+      expect(byToken.body).toMatchObject({ identity: { ...identity, verified_by: 'token' } });
+      const spoofed = await request(publicUrl).get('/orders').set('x-user-id', adminId);
+      expectProblem(spoofed, 'access_token_missing');
+
+      const internalUrl = `http://127.0.0.1:${internalPort}`;
+      const byGateway = await request(internalUrl)
+        .get('/orders')
+        .set({ 'x-user-id': adminId, 'x-user-roles': 'admin', 'x-session-id': sessionIdOf(admin) });
+      expect(byGateway.body).toMatchObject({ identity: { ...identity, verified_by: 'gateway' } });
+      expect((await send('get', internalUrl, admin.access_token)).status).toBe(403);
+
+      command.signal('SIGTERM');
+      expect((await command.end()).exitCode).toBe(0);
+    });
+
+    it("works as the project's README pastes it", async () => {
+      const readme = await readFile(join(CHECKOUT, 'README.md'), 'utf8');
+      const section = readme.split(/^## /m).find((part) => part.startsWith('Verify tokens in a backend')) ?? '';
+      const [, script = ''] = /^```js\n([^]*?)^```$/m.exec(section) ?? [];
+      const command = new RunningCommand('node', ['--input-type=module', '-'], {
+        workingDirectory: CHECKOUT,
+        input: script
+          .replace("'http://127.0.0.1:3000'", `'${service.url}'`)
+          .replace('listen(4000)', `listen(0, '127.0.0.1', function () { console.log(this.address().port); })`),
+      });
+      started.push(command);
+      const [, port] = await command.said(/^(\d+)$/m);
+      const response = await send('get', `http://127.0.0.1:${port}`, admin.access_token);
+      expect(response.text).toContain(adminId);
+      expectProblem(await send('get', `http://127.0.0.1:${port}`), 'access_token_missing');
+    });
+  });
+});
