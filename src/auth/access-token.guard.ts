@@ -15,12 +15,8 @@ import {
 } from './auth.errors.js';
 import type { AuthenticatedRequest, Identity } from './auth.types.js';
 import { readBearerToken } from './bearer-token.js';
+import { RouteMarks } from './route-marks.js';
 import { VerifiedTokens } from './verified-tokens.service.js';
-
-interface RouteMark {
-  readonly isPublic: boolean;
-  readonly policy: AccessPolicy | undefined;
-}
 
 /**
  * Lets a request pass when it carries a valid access token of a session that has not ended. Global and deny by default:
@@ -31,64 +27,56 @@ interface RouteMark {
  */
 @Injectable()
 export class AccessTokenGuard extends AuthGuard() {
-  private readonly marks = new WeakMap<object, RouteMark>();
+  private readonly marks: RouteMarks<{ readonly isPublic: boolean; readonly policy: AccessPolicy | undefined }>;
 
   constructor(
     options: AuthModuleOptions,
-    private readonly reflector: Reflector,
+    reflector: Reflector,
     private readonly feed: RevocationFeed,
     private readonly verifiedTokens: VerifiedTokens,
   ) {
     super(options);
+    this.marks = new RouteMarks((targets) => ({
+      isPublic: reflector.getAllAndOverride<boolean | undefined>(PUBLIC_ROUTE, targets) === true,
+      policy: reflector.getAllAndOverride<AccessPolicy | undefined>(ACCESS_POLICY, targets),
+    }));
   }
 
-  override async canActivate(context: ExecutionContext): Promise<boolean> {
-    const { isPublic, policy } = this.markOf(context);
+  /** At once for a token that has been verified before, which is known; any other goes through passport. */
+  override canActivate(context: ExecutionContext): boolean | Promise<boolean> {
+    const { isPublic, policy } = this.marks.of(context);
     if (isPublic) {
       return true;
     }
-    const bearer = readBearerToken(context.switchToHttp().getRequest<FastifyRequest>().raw);
+    const request = context.switchToHttp().getRequest<FastifyRequest & Partial<AuthenticatedRequest>>();
+    const bearer = readBearerToken(request.raw);
     if (bearer.kind === 'absent' && policy?.isTokenOptional === true) {
       return true;
     }
     if (bearer.kind !== 'present') {
       throw bearer.kind === 'absent' ? new AccessTokenMissingError() : new AccessTokenInvalidError('header syntax');
     }
-    const identity = await this.identify(bearer.token, context);
-    if (policy === undefined && (await this.feed.isRevoked(identity.sessionId))) {
-      throw new AccessTokenRevokedError();
+    const known = this.verifiedTokens.find(bearer.token);
+    if (known === undefined) {
+      return this.verify(bearer.token, policy, context);
     }
-    return true;
+    request.user = known;
+    return this.admit(known, policy);
   }
 
-  /** A token that has been verified before is known; any other goes through passport. Both put it on the request. */
-  private async identify(token: string, context: ExecutionContext): Promise<Identity> {
-    const request = context.switchToHttp().getRequest<Partial<AuthenticatedRequest>>();
-    const known = this.verifiedTokens.find(token);
-    if (known !== undefined) {
-      request.user = known;
-      return known;
-    }
+  private async verify(token: string, policy: AccessPolicy | undefined, context: ExecutionContext): Promise<boolean> {
     await super.canActivate(context);
     const { user } = context.switchToHttp().getRequest<AuthenticatedRequest>();
     this.verifiedTokens.remember(token, user);
-    return user;
+    return this.admit(user, policy);
   }
 
-  /** What the decorators of a route say; they say it once, and are asked with every request. */
-  private markOf(context: ExecutionContext): RouteMark {
-    const handler = context.getHandler();
-    const known = this.marks.get(handler);
-    if (known !== undefined) {
-      return known;
+  private admit({ sessionId }: Identity, policy: AccessPolicy | undefined): true | Promise<true> {
+    if (policy !== undefined) {
+      return true;
     }
-    const targets = [handler, context.getClass()];
-    const mark = {
-      isPublic: this.reflector.getAllAndOverride<boolean | undefined>(PUBLIC_ROUTE, targets) === true,
-      policy: this.reflector.getAllAndOverride<AccessPolicy | undefined>(ACCESS_POLICY, targets),
-    };
-    this.marks.set(handler, mark);
-    return mark;
+    const isRevoked = this.feed.isRevoked(sessionId);
+    return typeof isRevoked === 'boolean' ? refuseIf(isRevoked) : isRevoked.then(refuseIf);
   }
 
   /** Says in our words why passport refused; `info` is what the strategy or jsonwebtoken failed with. */
@@ -107,4 +95,11 @@ export class AccessTokenGuard extends AuthGuard() {
     }
     throw new AccessTokenInvalidError(messageOf(info));
   }
+}
+
+function refuseIf(isRevoked: boolean): true {
+  if (isRevoked) {
+    throw new AccessTokenRevokedError();
+  }
+  return true;
 }

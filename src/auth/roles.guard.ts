@@ -3,17 +3,19 @@ import { Reflector } from '@nestjs/core';
 import { InsufficientRoleError } from './auth.errors.js';
 import type { AuthenticatedRequest } from './auth.types.js';
 import { REQUIRED_ROLES } from './roles.decorator.js';
+import { RouteMarks } from './route-marks.js';
 
 /** Runs after the access-token guard; without an identity nobody has a role. */
 @Injectable()
 export class RolesGuard implements CanActivate {
-  constructor(private readonly reflector: Reflector) {}
+  private readonly marks: RouteMarks<readonly string[] | undefined>;
+
+  constructor(reflector: Reflector) {
+    this.marks = new RouteMarks((targets) => reflector.getAllAndOverride(REQUIRED_ROLES, targets));
+  }
 
   canActivate(context: ExecutionContext): boolean {
-    const required = this.reflector.getAllAndOverride<readonly string[] | undefined>(REQUIRED_ROLES, [
-      context.getHandler(),
-      context.getClass(),
-    ]);
+    const required = this.marks.of(context);
     if (required === undefined) {
       return true;
     }

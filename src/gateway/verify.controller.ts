@@ -1,9 +1,8 @@
-import { Controller, Get, Headers, Res, UseFilters } from '@nestjs/common';
+import { Controller, Get, Headers, Req, Res, UseFilters } from '@nestjs/common';
 import { ApiBearerAuth, ApiHeader, ApiOkResponse, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { InsufficientRoleError } from '../auth/auth.errors.js';
-import type { Identity } from '../auth/auth.types.js';
-import { CurrentIdentity } from '../auth/request.decorators.js';
+import type { AuthenticatedRequest } from '../auth/auth.types.js';
 import { ACCESS_TOKEN_SCHEME } from '../http/openapi.js';
 import { DenialFilter } from './denial.filter.js';
 import { identityHeaders } from './identity-headers.js';
@@ -48,14 +47,14 @@ export class VerifyController {
   @ApiResponse({ status: 403, description: 'A role is missing; `X-Auth-Error` is `insufficient_role`.' })
   @ApiResponse({ status: 503, description: 'It cannot be told now; `X-Auth-Error` is `temporarily_unavailable`.' })
   verify(
-    @CurrentIdentity() identity: Identity,
+    @Req() { user }: AuthenticatedRequest,
     @Headers('x-require-role') requireRole: string | undefined,
     @Res() reply: FastifyReply,
   ): void {
     const required = parseRequiredRoles(requireRole);
-    if (required === undefined || !meets(identity.roles, required)) {
+    if (required === undefined || !meets(user.roles, required)) {
       throw new InsufficientRoleError(required === undefined ? 'X-Require-Role has bad syntax' : 'X-Require-Role');
     }
-    void reply.headers(identityHeaders(identity)).send();
+    void reply.headers(identityHeaders(user)).send();
   }
 }

@@ -65,7 +65,7 @@ export function sendProblem(reply: FastifyReply, error: DomainError, edgeHeaders
   noteProblem(reply, error.code);
   void reply
     .code(status)
-    .headers({ ...edgeHeaders(reply.request.id), ...headers })
+    .headers({ ...edgeHeaders, 'x-request-id': reply.request.id, ...headers })
     .send(Buffer.from(JSON.stringify(body)));
 }
 
@@ -74,7 +74,8 @@ export function writeProblem(socket: Duplex, error: DomainError, requestId: stri
   const { status, headers, body } = toProblem(error, requestId);
   const payload = JSON.stringify(body);
   const lines = Object.entries({
-    ...edgeHeaders(requestId),
+    ...edgeHeaders,
+    'x-request-id': requestId,
     ...headers,
     connection: 'close',
     'content-length': String(Buffer.byteLength(payload)),

@@ -14,25 +14,25 @@ export function requestIdFor(request: Pick<IncomingMessage, 'headers'>): string 
   return typeof offered === 'string' && ACCEPTABLE_REQUEST_ID.test(offered) ? offered : randomUUID();
 }
 
-/** The headers of an answer that has this request id. */
-export type EdgeHeaders = (requestId: string) => Readonly<Record<string, string>>;
+/** What every answer carries beside its `X-Request-Id`, problem or not. */
+export type EdgeHeaders = Readonly<Record<string, string>>;
 
 /**
- * What every answer carries, problem or not. HSTS speaks for this host only, because its subdomains are not ours to
- * decide about; over plain HTTP a browser ignores it (RFC 6797 section 8.1), so it needs no knowledge of who ends TLS.
+ * HSTS speaks for this host only, because its subdomains are not ours to decide about; over plain HTTP a browser ignores
+ * it (RFC 6797 section 8.1), so it needs no knowledge of who ends TLS.
  */
 export function edgeHeadersOf({ hstsMaxAgeSeconds }: Pick<HttpConfig, 'hstsMaxAgeSeconds'>): EdgeHeaders {
-  const constant = {
+  return {
     'x-content-type-options': 'nosniff',
     ...(hstsMaxAgeSeconds > 0 && { 'strict-transport-security': `max-age=${hstsMaxAgeSeconds}` }),
   };
-  return (requestId) => ({ ...constant, 'x-request-id': requestId });
 }
 
 /** Nothing is cached unless its route says so: almost every answer carries or concerns a credential. */
 export function addResponseHeaders(instance: FastifyInstance, edgeHeaders: EdgeHeaders): void {
   instance.addHook('onSend', (request, reply, payload, done) => {
-    reply.headers(edgeHeaders(request.id));
+    // No object is made for each answer: V8 learns to put such ones beside the long-lived, and collects them late.
+    reply.headers(edgeHeaders).header('x-request-id', request.id);
     if (!reply.hasHeader('cache-control')) {
       reply.header('cache-control', 'no-store');
     }

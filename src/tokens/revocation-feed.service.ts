@@ -100,14 +100,14 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
   }
 
   /**
-   * Whether the session has ended, as of at most `REVOCATION_MAX_STALENESS_SECONDS` ago.
+   * Whether the session has ended, as of at most `REVOCATION_MAX_STALENESS_SECONDS` ago. No promise while the feed is
+   * current, which it almost always is: the question is asked with every request.
    *
    * @throws TemporarilyUnavailableError when the feed is older than that and no poll completes within 100 ms; no request
    *   runs a query of its own, so an outage does not end in a stampede
    */
-  async isRevoked(sessionId: string): Promise<boolean> {
-    await this.requireCurrent();
-    return this.log.has(sessionId);
+  isRevoked(sessionId: string): boolean | Promise<boolean> {
+    return this.isCurrent() ? this.log.has(sessionId) : this.isRevokedOncePolled(sessionId);
   }
 
   /**
@@ -166,6 +166,11 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
     this.tellNewsOf(() => {
       this.log.add(sessionIds, this.clock.monotonicMs());
     });
+  }
+
+  private async isRevokedOncePolled(sessionId: string): Promise<boolean> {
+    await this.requireCurrent();
+    return this.log.has(sessionId);
   }
 
   private async requireCurrent(): Promise<void> {
