@@ -10,6 +10,9 @@ import { dueMigrations } from './due-migrations.js';
 /** What a repository may do inside a transaction. */
 export interface Transaction {
   query<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]>;
+
+  /** For the statements of the hot paths. */
+  queryPrepared<Row extends object>(statement: PreparedStatement, takeValues: () => readonly unknown[]): Promise<Row[]>;
 }
 
 /** A statement that every connection parses and plans once. */
@@ -62,10 +65,9 @@ export class Database implements OnApplicationShutdown {
     statement: PreparedStatement,
     takeValues: () => readonly unknown[] | undefined,
   ): Promise<Row[]> {
-    const query = this.options.canPrepare ? statement : { text: statement.text };
     return this.onConnection(async (client) => {
       const values = takeValues();
-      return values === undefined ? [] : runStatement<Row>(client, query, values);
+      return values === undefined ? [] : runStatement<Row>(client, this.preparable(statement), values);
     });
   }
 
@@ -77,7 +79,10 @@ export class Database implements OnApplicationShutdown {
     return this.onConnection(async (client) => {
       await runStatement(client, { text: 'begin isolation level read committed' });
       try {
-        const result = await work({ query: (text, values) => runStatement(client, { text }, values) });
+        const result = await work({
+          query: (text, values) => runStatement(client, { text }, values),
+          queryPrepared: (statement, takeValues) => runStatement(client, this.preparable(statement), takeValues()),
+        });
         await runStatement(client, { text: 'commit' });
         return result;
       } catch (error) {
@@ -128,6 +133,10 @@ export class Database implements OnApplicationShutdown {
 
   async onApplicationShutdown(): Promise<void> {
     await this.dataSource.destroy();
+  }
+
+  private preparable({ name, text }: PreparedStatement): { readonly text: string; readonly name?: string } {
+    return this.options.canPrepare ? { name, text } : { text };
   }
 
   private async onConnection<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {

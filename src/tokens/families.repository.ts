@@ -4,6 +4,7 @@ import { Config } from '../config/config.js';
 import { Database, type Transaction } from '../database/database.service.js';
 import { REVOCATION_CHANNEL } from './revocation-channel.js';
 import { RefreshTokenFamilyEntity } from './refresh-token-family.entity.js';
+import { OPEN_FAMILY, type OpeningRow } from './opening.statement.js';
 import { ROTATE_FAMILY, ROTATE_FREE_FAMILIES, type RotationRow, type RotationVerdict } from './rotation.statement.js';
 import type { ClientInfo, RevokeReason, Session } from './tokens.types.js';
 
@@ -121,41 +122,22 @@ export class FamiliesRepository {
       readonly client: ClientInfo;
     },
   ): Promise<{ readonly times: FamilyTimes; readonly evictedIds: readonly string[] }> {
-    const { ttlSeconds } = this.config.refreshTokens;
-    const selectTimes = `select extract(epoch from created_at)::float8 as now_seconds,
-      extract(epoch from rotated_at)::float8 as rotated_at_seconds,
-      extract(epoch from expires_at)::float8 as expires_at_seconds`;
-    const [existing] = await transaction.query<FamilyTimesRow>(
-      `${selectTimes} from refresh_token_families where id = $1`,
-      [family.id],
-    );
-    if (existing !== undefined) {
-      return { times: familyTimesOf(existing), evictedIds: [] };
-    }
-    const evictedIds = await this.evictLeastRecentlyRotated(transaction, family.userId);
-    const [created] = await transaction.query<FamilyTimesRow>(
-      `with created as (
-         insert into refresh_token_families
-           (id, user_id, secret_hash, generation, key_id, rotated_at, created_at, expires_at, ip_address, user_agent)
-         select $1, $2, $3, 1, $4, now.at, now.at, now.at + make_interval(secs => $5), $6, $7
-         from (select clock_timestamp() as at) as now
-         returning created_at, rotated_at, expires_at
-       )
-       ${selectTimes} from created`,
-      [
-        family.id,
-        family.userId,
-        family.secretHash,
-        family.keyId,
-        ttlSeconds,
-        family.client.ipAddress,
-        family.client.userAgent,
-      ],
-    );
-    if (created === undefined) {
+    const { ttlSeconds, idleTtlSeconds, maxSessionsPerUser } = this.config.refreshTokens;
+    const [opened] = await transaction.queryPrepared<OpeningRow>(OPEN_FAMILY, () => [
+      family.id,
+      family.userId,
+      family.secretHash,
+      family.keyId,
+      ttlSeconds,
+      family.client.ipAddress,
+      family.client.userAgent,
+      idleTtlSeconds,
+      maxSessionsPerUser - 1,
+    ]);
+    if (opened === undefined) {
       throw new Error('an insert returned no row');
     }
-    return { times: familyTimesOf(created), evictedIds };
+    return { times: familyTimesOf(opened), evictedIds: opened.evicted_ids };
   }
 
   /**
@@ -278,25 +260,6 @@ export class FamiliesRepository {
       graceSeconds,
       rollForward,
     ];
-  }
-
-  /** Makes room for one more live family under the limit, at the expense of those that were used longest ago. */
-  private async evictLeastRecentlyRotated(transaction: Transaction, userId: string): Promise<readonly string[]> {
-    const { idleTtlSeconds, maxSessionsPerUser } = this.config.refreshTokens;
-    const rows = await transaction.query<{ id: string }>(
-      `update refresh_token_families
-       set revoked_at = clock_timestamp(), revoked_xid = pg_current_xact_id(), revoke_reason = 'session_limit'
-       where revoked_at is null and id in (
-         select id from refresh_token_families
-         where user_id = $1 and revoked_at is null
-           and expires_at > clock_timestamp() and rotated_at > clock_timestamp() - make_interval(secs => $2)
-         order by rotated_at desc, id
-         offset $3
-       )
-       returning id, ${NOTIFY_REVOCATION}`,
-      [userId, idleTtlSeconds, maxSessionsPerUser - 1],
-    );
-    return rows.map((row) => row.id);
   }
 }
 

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { isUniqueViolation } from '../database/database.errors.js';
-import { Database, type Transaction } from '../database/database.service.js';
+import { Database, type PreparedStatement, type Transaction } from '../database/database.service.js';
 import { UserEntity } from './user.entity.js';
 import { EmailTakenError } from './users.errors.js';
 import type {
@@ -26,6 +26,31 @@ export interface NewUser {
   readonly roles: readonly string[];
 }
 
+/** A `User`, member by member. */
+const USER_COLUMNS = 'id, email, status, roles, created_at as "createdAt"';
+
+const FIND_CREDENTIALS = `
+  select ${USER_COLUMNS}, password_hash as "passwordHash", credential_version as "credentialVersion" from users`;
+
+const FIND_CREDENTIALS_BY_EMAIL: PreparedStatement = {
+  name: 'find_credentials_by_email',
+  text: `${FIND_CREDENTIALS} where email = $1`,
+};
+
+const FIND_CREDENTIALS_BY_ID: PreparedStatement = {
+  name: 'find_credentials_by_id',
+  text: `${FIND_CREDENTIALS} where id = $1`,
+};
+
+const LOCK_USER: PreparedStatement = {
+  name: 'lock_user',
+  text: `
+    select id, email, status, roles, credential_version as "credentialVersion"
+    from users
+    where id = $1
+    for no key update`,
+};
+
 /** The only place with statements on `users`. E-mails are canonical and ids are UUIDs when they get here. */
 @Injectable()
 export class UsersRepository {
@@ -42,11 +67,11 @@ export class UsersRepository {
   }
 
   async findCredentialsByEmail(email: string): Promise<StoredCredentials | undefined> {
-    return this.findCredentials({ email });
+    return this.findCredentials(FIND_CREDENTIALS_BY_EMAIL, email);
   }
 
   async findCredentialsById(userId: string): Promise<StoredCredentials | undefined> {
-    return this.findCredentials({ id: userId });
+    return this.findCredentials(FIND_CREDENTIALS_BY_ID, userId);
   }
 
   /** Keyset paging on the unique e-mail: neither skips nor repeats a user who was there throughout. */
@@ -106,13 +131,7 @@ export class UsersRepository {
    * update` rather than `update`, because nobody changes the key and a foreign key's share lock need not wait.
    */
   async lockUserById(transaction: Transaction, userId: string): Promise<LockedUser | undefined> {
-    const [locked] = await transaction.query<LockedUser>(
-      `select id, email, status, roles, credential_version as "credentialVersion"
-       from users
-       where id = $1
-       for no key update`,
-      [userId],
-    );
+    const [locked] = await transaction.queryPrepared<LockedUser>(LOCK_USER, () => [userId]);
     return locked;
   }
 
@@ -169,29 +188,20 @@ export class UsersRepository {
     return deleted.length === 1;
   }
 
-  private async findCredentials(
-    key: { readonly email: string } | { readonly id: string },
-  ): Promise<StoredCredentials | undefined> {
-    const row = await this.database.repository(UserEntity).findOne({
-      where: key,
-      select: {
-        id: true,
-        email: true,
-        passwordHash: true,
-        status: true,
-        roles: true,
-        credentialVersion: true,
-        createdAt: true,
-      },
-    });
-    return row === null
-      ? undefined
-      : { user: toUser(row), passwordHash: row.passwordHash, credentialVersion: row.credentialVersion };
+  private async findCredentials(statement: PreparedStatement, key: string): Promise<StoredCredentials | undefined> {
+    const [row] = await this.database.queryPrepared<CredentialsRow>(statement, () => [key]);
+    if (row === undefined) {
+      return undefined;
+    }
+    const { passwordHash, credentialVersion, ...user } = row;
+    return { user, passwordHash, credentialVersion };
   }
 }
 
-/** A `User`, member by member. */
-const USER_COLUMNS = 'id, email, status, roles, created_at as "createdAt"';
+interface CredentialsRow extends User {
+  readonly passwordHash: string;
+  readonly credentialVersion: number;
+}
 
 function toUser(row: UserEntity): User {
   return { id: row.id, email: row.email, status: row.status, roles: row.roles, createdAt: row.createdAt };

@@ -1,0 +1,50 @@
+import type { PreparedStatement } from '../database/database.service.js';
+import { REVOCATION_CHANNEL } from './revocation-channel.js';
+
+export interface OpeningRow {
+  readonly evicted_ids: string[];
+  readonly now_seconds: number;
+  readonly rotated_at_seconds: number;
+  readonly expires_at_seconds: number;
+}
+
+/**
+ * Opens a family and ends as many of the user's least recently rotated ones as have to make room for it. One that is
+ * there already, opened by an earlier attempt whose outcome was unknown, is left as it is, and so are the others. The
+ * caller's lock on the user's row keeps the number of live families from changing under it.
+ *
+ * $1 family id, $2 user id, $3 secret hash, $4 key id, $5 seconds to live, $6 address, $7 user agent, $8 idle seconds,
+ * $9 how many live families may stay
+ */
+export const OPEN_FAMILY: PreparedStatement = {
+  name: 'open_family',
+  text: `
+    with existing as materialized (
+      select created_at, rotated_at, expires_at from refresh_token_families where id = $1
+    ),
+    evicted as (
+      update refresh_token_families
+      set revoked_at = clock_timestamp(), revoked_xid = pg_current_xact_id(), revoke_reason = 'session_limit'
+      where revoked_at is null and not exists (select from existing) and id = any(array(
+        select id from refresh_token_families
+        where user_id = $2 and revoked_at is null
+          and expires_at > clock_timestamp() and rotated_at > clock_timestamp() - make_interval(secs => $8)
+        order by rotated_at desc, id
+        offset $9
+      ))
+      returning id, pg_notify('${REVOCATION_CHANNEL}', '')
+    ),
+    created as (
+      insert into refresh_token_families
+        (id, user_id, secret_hash, generation, key_id, rotated_at, created_at, expires_at, ip_address, user_agent)
+      select $1, $2, $3, 1, $4, now.at, now.at, now.at + make_interval(secs => $5), $6, $7
+      from (select clock_timestamp() as at) as now
+      where not exists (select from existing)
+      returning created_at, rotated_at, expires_at
+    )
+    select extract(epoch from created_at)::float8 as now_seconds,
+      extract(epoch from rotated_at)::float8 as rotated_at_seconds,
+      extract(epoch from expires_at)::float8 as expires_at_seconds,
+      array(select id from evicted) as evicted_ids
+    from (table existing union all table created) as family`,
+};
