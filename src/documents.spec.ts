@@ -70,3 +70,13 @@ describe('a table of tests', () => {
     expect(brokenReferences(markdown, textOf)).toEqual([]);
   });
 });
+
+describe('the image', () => {
+  it('starts the service with the arguments of `npm start` (ADR 16)', () => {
+    const { scripts } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as {
+      readonly scripts: { readonly start: string };
+    };
+    const command = readFileSync(new URL('Dockerfile', root), 'utf8').split('\nCMD ').at(-1) ?? '';
+    expect(`exec ${(JSON.parse(command) as string[]).join(' ')}`).toBe(scripts.start);
+  });
+});

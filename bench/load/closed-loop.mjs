@@ -9,12 +9,14 @@ import { Latencies } from './latencies.mjs';
  * Ends when the last answer has arrived, so that no client's token is left in doubt; what arrives after `seconds` is not
  * counted.
  *
- * @returns {Promise<object>} rate in answers per second, latencies in ms, `answered`: all good answers, the late ones too, errors by
- *   status (0: connection lost)
+ * @param mostRequests ends it before `seconds` have passed
+ * @returns {Promise<object>} rate in answers per second, latencies in ms, `answered`: all good answers, the late ones too,
+ *   errors by status (0: connection lost)
  */
-export async function runClosedLoop({ operation, port, connections, seconds }) {
+export async function runClosedLoop({ operation, port, connections, seconds, mostRequests = Infinity }) {
   const latencies = new Latencies();
   const errors = {};
+  let sent = 0;
   let answered = 0;
   const startedAt = performance.now();
   const endsAt = startedAt + seconds * 1_000;
@@ -23,9 +25,10 @@ export async function runClosedLoop({ operation, port, connections, seconds }) {
     const connection = new HttpConnection(port);
     for (;;) {
       const sentAt = performance.now();
-      if (sentAt >= endsAt) {
+      if (sentAt >= endsAt || sent === mostRequests) {
         break;
       }
+      sent += 1;
       const client = operation.takeClient();
       const answer = await connection.request(operation.requestOf(client));
       const now = performance.now();
@@ -46,8 +49,9 @@ export async function runClosedLoop({ operation, port, connections, seconds }) {
   };
 
   await Promise.all(Array.from({ length: connections }, runConnection));
+  const took = sent === mostRequests ? (performance.now() - startedAt) / 1_000 : seconds;
   return {
-    rate: latencies.count / seconds,
+    rate: latencies.count / took,
     count: latencies.count,
     answered,
     latencyMs: latencies.summary(),

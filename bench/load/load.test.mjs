@@ -75,6 +75,21 @@ test('the closed loop counts good answers only, and says how many were not', asy
   assert.ok(result.errors[500] > 0);
 });
 
+test('the closed loop ends early where every credential is good for one request', async () => {
+  let requests = 0;
+  const result = await withServer(
+    (_request, response) => {
+      requests += 1;
+      setTimeout(() => response.end(), 10);
+    },
+    (port) => runClosedLoop({ operation: get(), port, connections: 4, seconds: 30, mostRequests: 40 }),
+  );
+  assert.equal(requests, 40);
+  assert.equal(result.count, 40);
+  // Four at a time, each of at least ten milliseconds.
+  assert.ok(result.rate < 400, `rate ${result.rate}`);
+});
+
 test('a token is presented once, and its successor by the same client next', async () => {
   const current = new Map();
   const reused = [];

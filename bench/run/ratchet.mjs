@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { migrateDatabase } from '../../dist/database/migrate.js';
 import { fillDatabase, SEEDED_PASSWORD } from '../ratchet/fill-database.mjs';
@@ -5,6 +6,11 @@ import { SeededSessions } from '../ratchet/seeded-session.mjs';
 import { BENCH, ROOT } from './bench.mjs';
 import { mintPairs } from './token-pairs.mjs';
 import { freePort, ServerProcess } from './server-process.mjs';
+
+/** Those of `npm start`, behind its `exec node`; the service's own program is the last. */
+export const START_ARGUMENTS = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+  .scripts.start.split(' ')
+  .slice(2, -1);
 
 const ONE_STATEMENT_PER_REQUEST = join(BENCH, 'ratchet', 'one-statement-per-request.mjs');
 
@@ -36,7 +42,7 @@ export class Ratchet {
 
   start() {
     return ServerProcess.start({
-      args: [...this.bench.nodeArgs, ...this.preload, join(ROOT, 'dist', 'main.js')],
+      args: [...START_ARGUMENTS, ...this.bench.nodeArgs, ...this.preload, join(ROOT, 'dist', 'main.js')],
       env: this.bench.ratchetEnvironment(this.databaseUrl),
       port: this.port,
       readyPath: '/health/live',

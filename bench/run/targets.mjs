@@ -14,8 +14,9 @@ const PEER_SESSIONS = 64;
 
 /**
  * What is measured. A target has a `name`, a `title`, the `database` it uses, and `prepare`, which fills that database and
- * resolves to `port`, `start` and `operations`: for each the `spec` for the load generator and whether its latency at half
- * of the knee is of interest (`open`).
+ * resolves to `port`, `start` and `operations`: for each the `spec` for the load generator, whether its latency at half
+ * of the knee is of interest (`open`), and whether each credential is to be used once and measured from the first request
+ * on (`isFirstSight`).
  */
 export const TARGETS = [
   {
@@ -36,6 +37,7 @@ export const TARGETS = [
         login: ratchet.login(rows),
         operations: {
           verify: { spec: ratchet.verify(accessTokens.slice(0, PEER_SESSIONS)), open: true },
+          'verify, tokens seen for the first time': { spec: ratchet.verify(accessTokens), isFirstSight: true },
           'verify, many tokens': { spec: ratchet.verify(accessTokens), open: true },
           refresh: { spec: ratchet.refresh(refreshTokens.slice(0, half)), open: true },
           'refresh with Idempotency-Key': {

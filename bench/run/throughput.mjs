@@ -86,9 +86,11 @@ async function measureTarget(bench, target, repetition) {
   try {
     const coldStartMs = target.login && (await firstToken(target, startedAt));
     const measurements = [];
-    for (const [operation, { open }] of Object.entries(target.operations)) {
+    for (const [operation, { spec, open, isFirstSight }] of Object.entries(target.operations)) {
       bench.report(`${target.title}: ${operation}`);
-      measurements.push(await measureOperation(bench, target, operation, { server, open, seed: repetition + 1 }));
+      const mostRequests = isFirstSight === true ? spec.credentials.length : undefined;
+      const options = { server, open, mostRequests, seed: repetition + 1 };
+      measurements.push(await measureOperation(bench, target, operation, options));
     }
     const residentBytes = server.usage()?.residentBytes;
     return measurements.map((measurement, index) => ({
@@ -101,13 +103,16 @@ async function measureTarget(bench, target, repetition) {
   }
 }
 
-async function measureOperation(bench, target, operation, { server, open, seed }) {
+/** @param mostRequests to be measured from the first one on; without, there is a warm-up */
+async function measureOperation(bench, target, operation, { server, open, mostRequests, seed }) {
   const { scale, generator } = bench;
   const loop = { operation: `${target.name} ${operation}`, port: target.port };
   const closed = { ...loop, kind: 'closed', connections: scale.connections };
-  await generator.run([{ ...closed, seconds: scale.warmUpSeconds }]);
+  if (mostRequests === undefined) {
+    await generator.run([{ ...closed, seconds: scale.warmUpSeconds }]);
+  }
   const before = { server: server.usage(), postgres: bench.postgresUsage() };
-  const { results, generatorCores } = await generator.run([{ ...closed, seconds: scale.closedSeconds }]);
+  const { results, generatorCores } = await generator.run([{ ...closed, seconds: scale.closedSeconds, mostRequests }]);
   const after = { server: server.usage(), postgres: bench.postgresUsage() };
   const [{ rate, count, latencyMs, errors }] = results;
   const cpuMsPerOperation = (which) =>
