@@ -6,8 +6,8 @@ import { newEmail, newPassword } from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';
 
-/** More than the hasher runs and queues, which grows with the machine up to four cores. */
-const HASHES = Math.min(availableParallelism(), 4) * 150;
+/** More than the hasher runs and queues, which grows with the machine up to sixteen cores. */
+const HASHES = Math.min(availableParallelism(), 16) * 150;
 
 /** More than are hashed while they arrive. */
 const LOGINS = 100;

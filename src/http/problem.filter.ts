@@ -2,7 +2,7 @@ import { Catch } from '@nestjs/common';
 import type { ArgumentsHost, ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import type { DomainError } from '../common/domain.errors.js';
+import { type DomainError, OverloadedError } from '../common/domain.errors.js';
 import { toDomainError } from './error-translation.js';
 import { InternalError } from './http.errors.js';
 import { sendProblem } from './problem.js';
@@ -46,7 +46,10 @@ export class ProblemFilter implements ExceptionFilter {
 
   private log(error: DomainError, requestId: string): void {
     const fields = { code: error.code, request_id: requestId };
-    if (PROBLEM_CATALOGUE[error.code].status >= 500) {
+    if (error instanceof OverloadedError) {
+      // Comes in crowds and from one place: a stack with each would be work where there is too much of it.
+      this.logger.warn({ ...fields, reason: error.message }, 'request refused');
+    } else if (PROBLEM_CATALOGUE[error.code].status >= 500) {
       this.logger.error({ ...fields, err: error instanceof InternalError ? error.cause : error }, 'request failed');
     } else {
       this.logger.debug({ ...fields, reason: error.message }, 'request refused');

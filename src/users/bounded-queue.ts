@@ -19,6 +19,17 @@ export class BoundedQueue {
     return this.waiting.length;
   }
 
+  /**
+   * For not even preparing what would be refused now. There may be room here and none any more in `run`.
+   *
+   * @throws OverloadedError when the queue is full
+   */
+  requireRoom(): void {
+    if (this.running >= this.limits.maxRunning && this.waiting.length >= this.limits.maxWaiting) {
+      throw new OverloadedError(`${this.waiting.length} are waiting already`);
+    }
+  }
+
   /** @throws OverloadedError when the queue is full; `work` was not called */
   async run<T>(work: () => Promise<T>): Promise<T> {
     await this.takeSlot();
@@ -34,9 +45,7 @@ export class BoundedQueue {
       this.running += 1;
       return;
     }
-    if (this.waiting.length >= this.limits.maxWaiting) {
-      throw new OverloadedError(`${this.waiting.length} are waiting already`);
-    }
+    this.requireRoom();
     await new Promise<void>((resolve) => this.waiting.push(resolve));
   }
 

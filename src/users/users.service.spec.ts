@@ -70,6 +70,13 @@ class FakeHasher {
   verifications = 0;
   isOutdated = false;
   hashFailure: Error | undefined;
+  isFull = false;
+
+  requireRoom(): void {
+    if (this.isFull) {
+      throw new OverloadedError('full');
+    }
+  }
 
   hash(password: Buffer): Promise<string> {
     this.hashes += 1;
@@ -243,6 +250,13 @@ describe('UsersService.verifyCredentials', () => {
       lookUps: [],
       verifications: 0,
     });
+  });
+
+  it('neither counts an attempt nor looks anything up while the queue of hashes is full', async () => {
+    hasher.isFull = true;
+    const attempt = users.verifyCredentials('ada@example.com', 'analytical engine', NETWORK);
+    await expect(attempt).rejects.toBeInstanceOf(OverloadedError);
+    expect({ attempts: limits.attempts, lookUps: repository.lookUps }).toEqual({ attempts: [], lookUps: [] });
   });
 
   it('refuses an oversized or malformed password before any work', async () => {

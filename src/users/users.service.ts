@@ -65,6 +65,7 @@ export class UsersService {
         ...(roles === undefined ? [INVALID_ROLES] : []),
       ]);
     }
+    this.hasher.requireRoom();
     if (registration.network !== undefined) {
       await this.registrations.admit(registration.network);
     }
@@ -237,6 +238,8 @@ export class UsersService {
     password: Buffer,
     lookUp: () => Promise<StoredCredentials | undefined>,
   ): Promise<StoredCredentials> {
+    // A refusal in a storm costs neither counting nor looking up.
+    this.hasher.requireRoom();
     let stored: StoredCredentials | undefined;
     const isCorrect = await this.attempts.admit(attempt, async () => {
       stored = await lookUp();
