@@ -578,17 +578,17 @@ describe('the HTTP edge', () => {
       ]);
     });
 
-    it('logs undecodable paths too, and probes and granted verifications at debug', async () => {
+    it('logs undecodable paths too, with the code of their problem, and probes and granted verifications at debug', async () => {
       const port = await start();
       for (const path of ['/health/live', '/auth/verify', '/auth/verify/orders', '/%zz']) {
         await (await fetch(`http://127.0.0.1:${port}${path}`)).text();
       }
       const requests = lines.filter(({ msg }) => msg === 'request');
-      expect(requests.map(({ path, status, level }) => [path, status, level])).toEqual([
-        ['/health/live', 200, 'debug'],
-        ['/auth/verify', 200, 'debug'],
-        ['/auth/verify', 200, 'debug'],
-        ['/%zz', 400, 'info'],
+      expect(requests.map(({ path, status, code, level }) => [path, status, code, level])).toEqual([
+        ['/health/live', 200, undefined, 'debug'],
+        ['/auth/verify', 200, undefined, 'debug'],
+        ['/auth/verify', 200, undefined, 'debug'],
+        ['/%zz', 400, 'malformed_request', 'info'],
       ]);
     });
 

@@ -46,10 +46,8 @@ export class ProblemFilter implements ExceptionFilter {
 
   private log(error: DomainError, requestId: string): void {
     const fields = { code: error.code, request_id: requestId };
-    if (error instanceof OverloadedError) {
-      // Comes in crowds and from one place: a stack with each would be work where there is too much of it.
-      this.logger.warn({ ...fields, reason: error.message }, 'request refused');
-    } else if (PROBLEM_CATALOGUE[error.code].status >= 500) {
+    // Overload comes in crowds: a stack with each refusal would be work where there is too much of it.
+    if (PROBLEM_CATALOGUE[error.code].status >= 500 && !(error instanceof OverloadedError)) {
       this.logger.error({ ...fields, err: error instanceof InternalError ? error.cause : error }, 'request failed');
     } else {
       this.logger.debug({ ...fields, reason: error.message }, 'request refused');

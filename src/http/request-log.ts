@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { redactLine } from '../logging/redaction.js';
 import { FORWARD_AUTH_PATH } from './forward-auth.js';
+import { outcomeOf } from './outcome.js';
 
 const MAX_PATH_LENGTH = 200;
 
@@ -22,8 +23,16 @@ export function logRequest(logger: Logger, request: FastifyRequest, reply: Fasti
   const level = isRoutine(request.url, reply.statusCode) ? 'debug' : 'info';
   // Not even put together when nobody will read it: it would cost a third of what answering a gateway costs.
   if (logger.isLevelEnabled(level)) {
-    const durationMs = Math.round(reply.elapsedTime * 10) / 10;
-    logger[level]({ ...requestFields(request), status: reply.statusCode, duration_ms: durationMs }, 'request');
+    const outcome = outcomeOf(reply);
+    logger[level](
+      {
+        ...requestFields(request),
+        status: reply.statusCode,
+        ...(outcome !== 'ok' && { code: outcome }),
+        duration_ms: Math.round(reply.elapsedTime * 10) / 10,
+      },
+      'request',
+    );
   }
 }
 

@@ -1,12 +1,12 @@
-import { createHash } from 'node:crypto';
 import { Controller, Get, Header, Headers, Param, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiParam, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { NotFoundError } from '../common/domain.errors.js';
 import { Public } from '../common/public.decorator.js';
 import { ApiProblems } from '../http/api-problems.decorator.js';
+import { publish, sendPublished } from '../http/published-document.js';
 import { JwkSetDto } from './jwk-set.dto.js';
-import { KeysService } from './keys.service.js';
+import { JWK_SET_MEDIA_TYPE, KeysService } from './keys.service.js';
 
 const PEM_MEDIA_TYPE = 'application/x-pem-file';
 
@@ -25,15 +25,14 @@ export class JwksController {
       'stands beside it. A key is published for a day before it signs unless configured otherwise, so a set may be cached ' +
       'for that long.',
   })
-  @ApiProduces('application/jwk-set+json')
+  @ApiProduces(JWK_SET_MEDIA_TYPE)
   @ApiOkResponse({
     type: JwkSetDto,
     description: 'Every key that verifies a good token, and the one that will sign next.',
   })
   @ApiResponse({ status: 304, description: 'The set is still the one that `If-None-Match` names.' })
   jwks(@Headers('if-none-match') ifNoneMatch: string | undefined, @Res() reply: FastifyReply): void {
-    const { body, entityTag } = this.keys.publishedKeys();
-    answer(reply, { body, entityTag, type: 'application/jwk-set+json' }, ifNoneMatch);
+    sendPublished(reply, this.keys.publishedKeys(), ifNoneMatch);
   }
 
   /** @throws NotFoundError when no published key has that id */
@@ -58,29 +57,7 @@ export class JwksController {
     if (key === undefined) {
       throw new NotFoundError();
     }
-    const body = key.publicKey.export({ type: 'spki', format: 'pem' }).toString();
-    const entityTag = `"${createHash('sha256').update(body).digest('base64url')}"`;
-    answer(reply, { body, entityTag, type: PEM_MEDIA_TYPE }, ifNoneMatch);
+    const pem = key.publicKey.export({ type: 'spki', format: 'pem' }).toString();
+    sendPublished(reply, publish(PEM_MEDIA_TYPE, pem), ifNoneMatch);
   }
-}
-
-interface Document {
-  readonly body: string;
-  readonly entityTag: string;
-  readonly type: string;
-}
-
-function answer(reply: FastifyReply, { body, entityTag, type }: Document, ifNoneMatch: string | undefined): void {
-  void reply.header('etag', entityTag);
-  if (isMatch(ifNoneMatch, entityTag)) {
-    void reply.status(304).send();
-  } else {
-    void reply.type(type).send(body);
-  }
-}
-
-/** RFC 9110 section 13.1.2: `*`, or any of the listed tags by weak comparison. */
-function isMatch(ifNoneMatch: string | undefined, entityTag: string): boolean {
-  const candidates = ifNoneMatch?.split(',').map((candidate) => candidate.trim().replace(/^W\//, '')) ?? [];
-  return candidates.includes('*') || candidates.includes(entityTag);
 }

@@ -1,14 +1,17 @@
-import { createHash, createPublicKey } from 'node:crypto';
+import { createPublicKey } from 'node:crypto';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { TemporarilyUnavailableError } from '../common/domain.errors.js';
 import { messageOf } from '../common/is-error.js';
 import { Config } from '../config/config.js';
+import { publish, type PublishedDocument } from '../http/published-document.js';
 import { KeyLifeCycle } from './key-life-cycle.service.js';
 import { type KeySettings, keySettingsOf, standsInUntil } from './key-rotation.policy.js';
 import { UntrustedSigningKeyError } from './keys.errors.js';
 import { KeysRepository } from './keys.repository.js';
 import type { JwkSet, SigningKey, StoredKey, StoredKeys, VerificationKey } from './keys.types.js';
 import { SigningKeyVault } from './signing-key.vault.js';
+
+export const JWK_SET_MEDIA_TYPE = 'application/jwk-set+json';
 
 /** How soon an instance learns of a key that another one made; the policy gives it time for two attempts. */
 const RELOAD_INTERVAL_MS = 10_000;
@@ -23,7 +26,7 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
   private readonly settings: KeySettings;
   private keys: ReadonlyMap<string, SigningKey> = new Map();
   private signer: SigningKey | undefined;
-  private published: PublishedKeys = publish([]);
+  private published = publishedSetOf([]);
   private untrusted: ReadonlySet<string> = new Set();
   private loading: Promise<unknown> = Promise.resolve();
   private timer: NodeJS.Timeout | undefined;
@@ -74,8 +77,8 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
     return this.signer !== undefined;
   }
 
-  /** The RFC 7517 key set and the entity tag of its bytes. */
-  publishedKeys(): PublishedKeys {
+  /** The RFC 7517 key set. */
+  publishedKeys(): PublishedDocument {
     return this.published;
   }
 
@@ -135,7 +138,7 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
     const fresh = errors.filter(({ kid }) => !this.untrusted.has(kid));
     this.keys = new Map(trusted.map((key) => [key.kid, key]));
     this.signer = this.chooseSigner(stored);
-    this.published = publish(trusted);
+    this.published = publishedSetOf(trusted);
     this.untrusted = new Set(errors.map(({ kid }) => kid));
     return fresh;
   }
@@ -163,17 +166,9 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
   }
 }
 
-export interface PublishedKeys {
-  /** The bytes to serve, so that the entity tag is theirs. */
-  readonly body: string;
-  /** A strong validator (RFC 9110 section 8.8.3), quotes included. */
-  readonly entityTag: string;
-}
-
-function publish(trusted: readonly VerificationKey[]): PublishedKeys {
+function publishedSetOf(trusted: readonly VerificationKey[]): PublishedDocument {
   const set: JwkSet = {
     keys: trusted.map(({ publicJwk, kid, algorithm }) => ({ ...publicJwk, kid, alg: algorithm, use: 'sig' })),
   };
-  const body = JSON.stringify(set);
-  return { body, entityTag: `"${createHash('sha256').update(body).digest('base64url')}"` };
+  return publish(JWK_SET_MEDIA_TYPE, JSON.stringify(set));
 }
