@@ -47,13 +47,17 @@ describe('BoundedQueue', () => {
     const queue = new BoundedQueue({ maxRunning: 1, maxWaiting: 1 });
     const admitted = Promise.all([queue.run(gate.work('running')), queue.run(gate.work('waiting'))]);
     await expect(queue.run(gate.work('refused'))).rejects.toBeInstanceOf(OverloadedError);
-    expect(() => { queue.requireRoom(); }).toThrow(OverloadedError);
+    expect(() => {
+      queue.requireRoom();
+    }).toThrow(OverloadedError);
     gate.releaseNext();
     await settle();
     gate.releaseNext();
     expect(await admitted).toEqual(['running', 'waiting']);
     expect(gate.started).toEqual(['running', 'waiting']);
-    expect(() => { queue.requireRoom(); }).not.toThrow();
+    expect(() => {
+      queue.requireRoom();
+    }).not.toThrow();
   });
 
   it('gives the slot of failed work to the next', async () => {
