@@ -16,12 +16,18 @@ export const SCALES = {
   },
   quick: {
     /** Variants, for the sake of time. */
-    without: ['better-auth-cookie-cache', 'nest-express', 'limit-plain-nest', 'limit-rotation-set-32'],
+    without: [
+      'better-auth-cookie-cache',
+      'nest-express',
+      'limit-plain-nest',
+      'limit-rotation-set-32',
+      'limit-rotation-set-64',
+    ],
     repetitions: 1,
     connections: 32,
     warmUpSeconds: 0.4,
     closedSeconds: 0.8,
-    openSeconds: 0.5,
+    openSeconds: 0.4,
     limitSeconds: 0.6,
     rows: 1_000,
     storm: { clients: 300, calmSeconds: 0.5, ignoreSeconds: 2, seconds: 1.5 },
