@@ -4,34 +4,36 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { BENCH, Bench, ROOT } from './run/bench.mjs';
 import { drawChart } from './run/chart.mjs';
 import { measureGrowth } from './run/growth.mjs';
 import { describeMachine, describeSources } from './run/machine.mjs';
+import { namesOf, readOptions, wholeNumber } from './run/options.mjs';
 import { renderReport } from './run/report.mjs';
 import { SCALES } from './run/scale.mjs';
 import { ServerProcess } from './run/server-process.mjs';
 import { measureSoak } from './run/soak.mjs';
 import { measureStorm } from './run/storm.mjs';
-import { measureThroughput } from './run/throughput.mjs';
+import { measureThroughput, TARGET_NAMES } from './run/throughput.mjs';
 
-const { values } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    only: { type: 'string', default: 'throughput,storm,growth' },
-    targets: { type: 'string' },
-    repetitions: { type: 'string' },
-    minutes: { type: 'string', default: '10' },
-    'ratchet-env': { type: 'string', multiple: true, default: [] },
-    profile: { type: 'string' },
-    out: { type: 'string' },
-  },
+const WHOLE = 'throughput,storm,growth';
+
+const values = readOptions({
+  quick: { type: 'boolean', default: false },
+  only: { type: 'string', default: WHOLE },
+  targets: { type: 'string' },
+  repetitions: { type: 'string' },
+  minutes: { type: 'string', default: '10' },
+  'ratchet-env': { type: 'string', multiple: true, default: [] },
+  profile: { type: 'string' },
+  out: { type: 'string' },
 });
-const parts = values.only.split(',');
+const parts = namesOf('only', values.only, [...WHOLE.split(','), 'soak']);
+const targets = values.targets === undefined ? undefined : namesOf('targets', values.targets, TARGET_NAMES);
+const minutes = wholeNumber('minutes', values.minutes);
 const scale = { ...SCALES[values.quick ? 'quick' : 'full'] };
 if (values.repetitions !== undefined) {
-  scale.repetitions = Number(values.repetitions);
+  scale.repetitions = wholeNumber('repetitions', values.repetitions);
 }
 
 /** The peer written in TypeScript; the others are what they are. */
@@ -71,7 +73,7 @@ const results = {
 };
 try {
   if (parts.includes('throughput')) {
-    results.throughput = await measureThroughput(bench, values.targets?.split(','));
+    results.throughput = await measureThroughput(bench, targets);
   }
   if (parts.includes('storm')) {
     results.storm = await measureStorm(bench);
@@ -80,14 +82,14 @@ try {
     results.growth = await measureGrowth(bench);
   }
   if (parts.includes('soak')) {
-    results.soak = await measureSoak(bench, Number(values.minutes));
+    results.soak = await measureSoak(bench, minutes);
   }
 } finally {
   await bench.close();
 }
 results.tookSeconds = seconds();
 
-const isWhole = !values.quick && values.targets === undefined && values.only === 'throughput,storm,growth';
+const isWhole = !values.quick && targets === undefined && values.only === WHOLE;
 const name = values.out ?? (isWhole ? 'latest' : 'partial');
 const folder = join(BENCH, 'results');
 mkdirSync(folder, { recursive: true });

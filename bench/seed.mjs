@@ -4,23 +4,19 @@
 // embedded one in .ratchet-bench, to look at with `DATA_DIR=.ratchet-bench npm start`.
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { loadConfig } from '../dist/config/config.loader.js';
 import { openDatabase } from '../dist/database/open-database.js';
 import { fillDatabase, SEEDED_PASSWORD } from './ratchet/fill-database.mjs';
 import { SeededSessions } from './ratchet/seeded-session.mjs';
+import { readOptions, wholeNumber } from './run/options.mjs';
 
-const { values } = parseArgs({
-  options: {
-    users: { type: 'string', default: '1000000' },
-    families: { type: 'string', default: '1000000' },
-    tombstones: { type: 'boolean', default: false },
-  },
+const values = readOptions({
+  users: { type: 'string', default: '1000000' },
+  families: { type: 'string', default: '1000000' },
+  tombstones: { type: 'boolean', default: false },
 });
-const [users, families] = [Number(values.users), Number(values.families)];
-if (!Number.isSafeInteger(users) || !Number.isSafeInteger(families) || users < 1 || families < 0) {
-  throw new Error('--users and --families take whole numbers');
-}
+const users = wholeNumber('users', values.users);
+const families = wholeNumber('families', values.families, 0);
 
 process.env['DATA_DIR'] ??= join(fileURLToPath(new URL('..', import.meta.url)), '.ratchet-bench');
 const config = loadConfig();

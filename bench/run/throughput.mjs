@@ -31,6 +31,8 @@ const PROGRAMS = [
   },
 ];
 
+export const TARGET_NAMES = [...TARGETS, ...PROGRAMS].map(({ name }) => name);
+
 /**
  * Every target's operations, over and over: closed loop for the highest rate, then open loop at half of the rate just
  * found. Each repetition starts every server afresh and takes them in another order, so that what drifts on the machine
