@@ -12,7 +12,7 @@ export default tseslint.config(
       'no-restricted-properties': [
         'error',
         { object: 'process', property: 'env', message: 'Configuration is read in src/config only.' },
-        { object: 'Date', property: 'now', message: 'Inject the Clock of src/common/clock.ts.' },
+        { object: 'Date', property: 'now', message: 'Inject the Clock of src/platform/common/clock.ts.' },
       ],
       '@typescript-eslint/no-extraneous-class': 'off',
       // DTOs and injection tokens are classes for Nest's sake; object literals of their shape are what is meant.
@@ -24,7 +24,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['src/config/**/*.ts', 'test/**/*.ts'],
+    files: ['src/platform/config/**/*.ts', 'test/**/*.ts'],
     rules: { 'no-restricted-properties': 'off' },
   },
   {

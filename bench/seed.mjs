@@ -4,8 +4,8 @@
 // embedded one in .ratchet-bench, to look at with `DATA_DIR=.ratchet-bench npm start`.
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { loadConfig } from '../dist/config/config.loader.js';
-import { openDatabase } from '../dist/database/open-database.js';
+import { loadConfig } from '../dist/platform/config/config.loader.js';
+import { openDatabase } from '../dist/platform/database/open-database.js';
 import { fillDatabase, SEEDED_PASSWORD } from './ratchet/fill-database.mjs';
 import { SeededSessions } from './ratchet/seeded-session.mjs';
 import { readOptions, wholeNumber } from './run/options.mjs';

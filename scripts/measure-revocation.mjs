@@ -16,11 +16,11 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { AppModule } from '../dist/app.module.js';
 import { createApp } from '../dist/app.setup.js';
-import { AccountsService } from '../dist/auth/accounts.service.js';
-import { loadConfig } from '../dist/config/config.loader.js';
-import { startEmbeddedPostgres } from '../dist/database/embedded/embedded-postgres.js';
-import { migrateDatabase } from '../dist/database/migrate.js';
-import { createLogger } from '../dist/logging/logger.js';
+import { AccountsService } from '../dist/auth/accounts/accounts.service.js';
+import { loadConfig } from '../dist/platform/config/config.loader.js';
+import { startEmbeddedPostgres } from '../dist/platform/database/embedded/embedded-postgres.js';
+import { migrateDatabase } from '../dist/platform/database/migrate.js';
+import { createLogger } from '../dist/platform/logging/logger.js';
 
 const PROMISED_MS = 1_000;
 const PAUSE_BETWEEN_QUESTIONS_MS = 2;

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createVerifier } from '@ratchet/verifier';
-import { startEmbeddedPostgres } from '../dist/database/embedded/embedded-postgres.js';
+import { startEmbeddedPostgres } from '../dist/platform/database/embedded/embedded-postgres.js';
 
 const trials = Number(process.argv[2] ?? 200);
 const PASSWORD = 'a long and unlikely sentence';

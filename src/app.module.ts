@@ -1,10 +1,10 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AuthModule } from './auth/auth.module.js';
-import { CommonModule } from './common/common.module.js';
-import type { Siblings } from './common/siblings.js';
-import type { Config } from './config/config.js';
-import { DatabaseModule } from './database/database.module.js';
-import type { DatabaseAddress } from './database/database.types.js';
+import { CommonModule } from './platform/common/common.module.js';
+import type { Siblings } from './platform/common/siblings.js';
+import type { Config } from './platform/config/config.js';
+import { DatabaseModule } from './platform/database/database.module.js';
+import type { DatabaseAddress } from './platform/database/database.types.js';
 import { GatewayModule } from './gateway/gateway.module.js';
 import { HealthModule } from './health/health.module.js';
 import { MetricsModule } from './metrics/metrics.module.js';

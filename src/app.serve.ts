@@ -2,9 +2,9 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Logger } from 'pino';
 import { AppModule } from './app.module.js';
 import { createApp } from './app.setup.js';
-import { NO_SIBLINGS, type Siblings } from './common/siblings.js';
-import type { Config } from './config/config.js';
-import type { DatabaseAddress } from './database/database.types.js';
+import { NO_SIBLINGS, type Siblings } from './platform/common/siblings.js';
+import type { Config } from './platform/config/config.js';
+import type { DatabaseAddress } from './platform/database/database.types.js';
 
 /**
  * The application, listening.

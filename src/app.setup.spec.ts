@@ -7,12 +7,12 @@ import { ApiTags } from '@nestjs/swagger';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { IsOptional, IsString, MaxLength } from 'class-validator';
 import { createApp } from './app.setup.js';
-import { OverloadedError } from './common/domain.errors.js';
-import type { HttpConfig } from './config/config.js';
-import { ApiProblems } from './http/api-problems.decorator.js';
-import { DEFAULT_HTTP_LIMITS } from './http/http-limits.js';
-import type { HttpLimits } from './http/http-limits.js';
-import { createLogger } from './logging/logger.js';
+import { OverloadedError } from './platform/common/domain.errors.js';
+import type { HttpConfig } from './platform/config/config.js';
+import { ApiProblems } from './platform/http/problems/api-problems.decorator.js';
+import { DEFAULT_HTTP_LIMITS } from './platform/http/http-limits.js';
+import type { HttpLimits } from './platform/http/http-limits.js';
+import { createLogger } from './platform/logging/logger.js';
 
 const REFRESH_TOKEN = `rt1.${'A'.repeat(92)}`;
 const JSON_POST = 'POST /auth/echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n';

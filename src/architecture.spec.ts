@@ -16,31 +16,31 @@ interface Import {
 
 const ROOT = '(root)';
 
+/** The wing that knows nothing of sign-in. Every feature may import it. */
+const PLATFORM = 'platform/';
+
 /**
- * DESIGN section 2, and what has become shared since: `http`, `logging` and `database` are infrastructure. A folder
- * that is not in the table may neither import nor be imported: a new one has to be entered here first.
+ * Which folders a folder may import. A folder that is not in the table may neither import nor be imported: a new one
+ * has to be entered here first.
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  config: [],
-  common: ['config'],
-  logging: ['common', 'config'],
-  database: ['common', 'config'],
-  http: ['common', 'config', 'logging', 'database'],
-  limits: ['common', 'config', 'database'],
-  users: ['common', 'config', 'database', 'http', 'limits'],
-  tokens: ['common', 'config', 'database', 'http'],
-  keys: ['common', 'config', 'database', 'http'],
-  auth: ['common', 'config', 'database', 'http', 'limits', 'users', 'tokens', 'keys'],
-  gateway: ['common', 'config', 'http', 'tokens', 'auth'],
-  oauth: ['common', 'config', 'http', 'tokens', 'auth'],
-  health: ['common', 'config', 'database', 'http', 'tokens', 'keys'],
-  metrics: ['common', 'config', 'http', 'users', 'tokens'],
-  workers: ['common', 'database'],
-  cli: [ROOT, 'common', 'config', 'logging', 'database', 'users', 'keys', 'auth'],
-  [ROOT]: [
-    ...['common', 'config', 'logging', 'database', 'http', 'users', 'tokens', 'keys', 'auth', 'gateway', 'oauth'],
-    ...['health', 'metrics', 'workers'],
-  ],
+  'platform/config': [],
+  'platform/common': ['platform/config'],
+  'platform/logging': ['platform/common', 'platform/config'],
+  'platform/database': ['platform/common', 'platform/config'],
+  'platform/http': ['platform/common', 'platform/config', 'platform/logging', 'platform/database'],
+  limits: [],
+  users: ['limits'],
+  tokens: [],
+  keys: [],
+  auth: ['limits', 'users', 'tokens', 'keys'],
+  gateway: ['tokens', 'auth'],
+  oauth: ['tokens', 'auth'],
+  health: ['tokens', 'keys'],
+  metrics: ['users', 'tokens'],
+  workers: [],
+  cli: [ROOT, 'users', 'keys', 'auth'],
+  [ROOT]: ['users', 'tokens', 'keys', 'auth', 'gateway', 'oauth', 'health', 'metrics', 'workers'],
 };
 
 /** What one folder shows to the others; a folder that is not here is shared as a whole. */
@@ -58,21 +58,25 @@ const FACES: Readonly<Record<string, RegExp>> = {
 
 /** Of the edge, features see what documents their routes, the gateway what an error means, and metrics what came of it. */
 const HTTP_FACE_OF_FEATURES =
-  /^http\/(api-problems\.decorator|form-route\.decorator|openapi|forward-auth|error-translation|outcome|problem|published-document)\.js$/;
+  /^platform\/http\/(form-route\.decorator|openapi|forward-auth|published-document|problems\/(api-problems\.decorator|error-translation|outcome|problem))\.js$/;
 
 /** Of the database, the edge sees which errors mean that it is away. */
-const DATABASE_FACE_OF_HTTP = 'database/database.errors.js';
+const DATABASE_FACE_OF_HTTP = 'platform/database/database.errors.js';
 
 /** The one dependency against the direction: the schema is described by the entities, which nobody else may import. */
-const isEntityForSchema = ({ from, to }: Import): boolean => from.startsWith('database/') && /\.entity\.js$/.test(to);
+const isEntityForSchema = ({ from, to }: Import): boolean =>
+  from.startsWith('platform/database/') && /\.entity\.js$/.test(to);
 
 /** The composition root is started and commanded from here only. */
 const STARTED_BY = /^(main\.ts|worker\.ts|app\.|boot\.|cli\/)/;
 
 /** Made by a factory, so that Nest need not know what their constructors take. */
-const MADE_BY_HAND: readonly string[] = ['database/database.service.ts', 'http/problem.filter.ts'];
+const MADE_BY_HAND: readonly string[] = [
+  'platform/database/database.service.ts',
+  'platform/http/problems/problem.filter.ts',
+];
 
-const HAS_SQL = /(?:^database\/|\.(?:repository|statement)\.ts$)/;
+const HAS_SQL = /(?:^platform\/database\/|\.(?:repository|statement)\.ts$)/;
 
 /** Statements on no table of a feature. */
 const HAS_SQL_TOO: readonly string[] = [
@@ -83,8 +87,15 @@ const HAS_SQL_TOO: readonly string[] = [
 const SQL =
   /(['"`])\s*(?:select\s|insert\s+into\s|update\s+[\w.]+(?:\s+as\s+\w+)?\s+set\s|delete\s+from\s|with\s+\w+\s+as\s|(?:begin|commit|rollback)\b['"`\s]|listen\s+\$|(?:create|drop|alter)\s+(?:table|index|function|unique))/i;
 
+/** The rooms of `auth` are one folder; those of the platform are folders of their own. */
 function folderOf(path: string): string {
-  return path.includes('/') ? path.slice(0, path.indexOf('/')) : ROOT;
+  const [first = '', second = ''] = path.split('/');
+  return !path.includes('/') ? ROOT : path.startsWith(PLATFORM) ? `${PLATFORM}${second}` : first;
+}
+
+function mayImport(own: string, other: string): boolean {
+  const isFeatureOnPlatform = other in MAY_IMPORT && other.startsWith(PLATFORM) && !own.startsWith(PLATFORM);
+  return own in MAY_IMPORT && (isFeatureOnPlatform || MAY_IMPORT[own]?.includes(other) === true);
 }
 
 function importsOf(sources: Sources): Import[] {
@@ -103,7 +114,7 @@ function describeImport({ from, to }: Import): string {
 const importsFollowTheTable: Rule = (sources) =>
   importsOf(sources)
     .filter((each) => folderOf(each.from) !== folderOf(each.to) && !isEntityForSchema(each))
-    .filter(({ from, to }) => MAY_IMPORT[folderOf(from)]?.includes(folderOf(to)) !== true)
+    .filter(({ from, to }) => !mayImport(folderOf(from), folderOf(to)))
     .map(describeImport);
 
 const facesAreKept: Rule = (sources) =>
@@ -111,10 +122,10 @@ const facesAreKept: Rule = (sources) =>
     .filter((each) => folderOf(each.from) !== folderOf(each.to) && !isEntityForSchema(each))
     .filter(({ from, to }) => {
       const [own, other] = [folderOf(from), folderOf(to)];
-      if (other === 'http') {
+      if (other === 'platform/http') {
         return own !== ROOT && !HTTP_FACE_OF_FEATURES.test(to);
       }
-      if (other === 'database' && own === 'http') {
+      if (other === 'platform/database' && own === 'platform/http') {
         return to !== DATABASE_FACE_OF_HTTP;
       }
       return FACES[other]?.test(to) === false;
@@ -186,10 +197,15 @@ const noBarrels: Rule = (sources) => [
 ];
 
 const oneReaderOfTheEnvironment: Rule = (sources) =>
-  findings(sources, /\bprocess\s*(?:\.|\[['"])\s*env\b/, (path) => path.startsWith('config/'), 'reads the environment');
+  findings(
+    sources,
+    /\bprocess\s*(?:\.|\[['"])\s*env\b/,
+    (path) => path.startsWith('platform/config/'),
+    'reads the environment',
+  );
 
 const oneClock: Rule = (sources) =>
-  findings(sources, /\bnew Date\(|\bDate\.now\b/, (path) => path === 'common/clock.ts', 'looks at the clock');
+  findings(sources, /\bnew Date\(|\bDate\.now\b/, (path) => path === 'platform/common/clock.ts', 'looks at the clock');
 
 const sqlInRepositories: Rule = (sources) =>
   findings(sources, SQL, (path) => HAS_SQL.test(path) || HAS_SQL_TOO.includes(path), 'has SQL');
@@ -239,7 +255,9 @@ describe('the architecture', () => {
   const sources = readSources();
 
   it('is read whole', () => {
-    expect([...sources.keys()]).toEqual(expect.arrayContaining(['main.ts', 'auth/auth.module.ts', 'common/clock.ts']));
+    expect([...sources.keys()]).toEqual(
+      expect.arrayContaining(['main.ts', 'auth/auth.module.ts', 'platform/common/clock.ts']),
+    );
     expect(importsOf(sources).length).toBeGreaterThan(200);
   });
 
@@ -250,19 +268,25 @@ describe('the architecture', () => {
       {
         'users/a.service.ts': "import { B } from '../tokens/b.service.js';",
         'tokens/b.service.ts': "import type { A } from '../users/a.types.js';\nimport { C } from './c.js';",
-        'common/c.ts': "const d = await import('../auth/d.service.js');",
-        'database/e.ts': "import { F } from '../users/f.service.js';\nimport { G } from '../users/g.entity.js';",
-        'audit/h.ts': "import '../common/clock.js';",
+        'platform/common/c.ts': "const d = await import('../../auth/d.service.js');",
+        'platform/database/e.ts':
+          "import { F } from '../../users/f.service.js';\nimport { G } from '../../users/g.entity.js';",
+        'audit/h.ts': "import '../platform/common/clock.js';",
         'auth/i.ts': "import { A } from '../users/a.service.js';",
         'users/j.ts': "import {\n  K,\n  type L,\n} from '../app.module.js';",
+        'platform/http/k.ts': "import { M } from '../logging/m.js';",
+        'platform/logging/l.ts': "import { N } from '../http/n.js';",
+        'keys/m.ts': "import { O } from '../platform/database/o.js';\nimport { P } from '../platform/mail/p.js';",
       },
       [
         'users/a.service.ts imports tokens/b.service.js',
         'tokens/b.service.ts imports users/a.types.js',
-        'common/c.ts imports auth/d.service.js',
-        'database/e.ts imports users/f.service.js',
-        'audit/h.ts imports common/clock.js',
+        'platform/common/c.ts imports auth/d.service.js',
+        'platform/database/e.ts imports users/f.service.js',
+        'audit/h.ts imports platform/common/clock.js',
         'users/j.ts imports app.module.js',
+        'platform/logging/l.ts imports platform/http/n.js',
+        'keys/m.ts imports platform/mail/p.js',
       ],
     ],
     [
@@ -271,16 +295,17 @@ describe('the architecture', () => {
       {
         'auth/a.ts': "import { B } from '../users/b.repository.js';\nimport { C } from '../users/c.service.js';",
         'auth/d.ts': "import { E } from '../tokens/e.entity.js';\nimport { F } from '../tokens/f.codec.js';",
-        'keys/g.ts': "import { H } from '../http/problem.filter.js';\nimport { I } from '../http/openapi.js';",
-        'http/j.ts': "import { K } from '../database/database.service.js';",
+        'keys/g.ts':
+          "import { H } from '../platform/http/problems/problem.filter.js';\nimport { I } from '../platform/http/openapi.js';",
+        'platform/http/j.ts': "import { K } from '../database/database.service.js';",
         'gateway/l.ts': "import { M } from '../auth/m.strategy.js';\nimport { N } from '../auth/n.guard.js';",
       },
       [
         'auth/a.ts imports users/b.repository.js',
         'auth/d.ts imports tokens/e.entity.js',
         'auth/d.ts imports tokens/f.codec.js',
-        'keys/g.ts imports http/problem.filter.js',
-        'http/j.ts imports database/database.service.js',
+        'keys/g.ts imports platform/http/problems/problem.filter.js',
+        'platform/http/j.ts imports platform/database/database.service.js',
         'gateway/l.ts imports auth/m.strategy.js',
       ],
     ],
@@ -344,7 +369,7 @@ describe('the architecture', () => {
       {
         'users/a.ts': 'const { PORT } = process.env;',
         'users/b.ts': "const port = process['env']['PORT'];",
-        'config/c.ts': 'const { PORT } = process.env;',
+        'platform/config/c.ts': 'const { PORT } = process.env;',
       },
       ['users/a.ts reads the environment', 'users/b.ts reads the environment'],
     ],
@@ -355,7 +380,7 @@ describe('the architecture', () => {
         'users/a.ts': 'const now = new Date();',
         'users/b.ts': 'const now = Date.now();',
         'users/c.ts': 'const clock = Date.now;',
-        'common/clock.ts': 'return new Date();',
+        'platform/common/clock.ts': 'return new Date();',
         'users/d.ts': '// new Date() is the clock’s\nconst createdAt: Date = row.createdAt;',
       },
       ['users/a.ts looks at the clock', 'users/b.ts looks at the clock', 'users/c.ts looks at the clock'],

@@ -1,6 +1,6 @@
-import { ConfigurationError } from './config/config.errors.js';
-import { EmbeddedPostgresError } from './database/embedded/embedded-postgres.errors.js';
-import { DatabaseUnusableError } from './database/database.errors.js';
+import { ConfigurationError } from './platform/config/config.errors.js';
+import { EmbeddedPostgresError } from './platform/database/embedded/embedded-postgres.errors.js';
+import { DatabaseUnusableError } from './platform/database/database.errors.js';
 import { UntrustedSigningKeyError } from './keys/keys.errors.js';
 import { WorkersFailedError } from './workers/workers.errors.js';
 

@@ -1,12 +1,12 @@
 import type { Logger } from 'pino';
 import { startServing } from './app.serve.js';
 import { bootFailureText, welcomeText } from './boot.report.js';
-import { workerCount } from './common/worker-count.js';
-import type { Config } from './config/config.js';
-import { loadConfig } from './config/config.loader.js';
-import type { DatabaseAddress } from './database/database.types.js';
-import { openDatabase } from './database/open-database.js';
-import { createLogger } from './logging/logger.js';
+import { workerCount } from './platform/common/worker-count.js';
+import type { Config } from './platform/config/config.js';
+import { loadConfig } from './platform/config/config.loader.js';
+import type { DatabaseAddress } from './platform/database/database.types.js';
+import { openDatabase } from './platform/database/open-database.js';
+import { createLogger } from './platform/logging/logger.js';
 import { Supervisor } from './workers/supervisor.js';
 
 /** Boots the service; on SIGTERM or SIGINT finishes the requests in flight, and only then lets go of the database. */

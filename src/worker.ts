@@ -1,8 +1,8 @@
 import cluster from 'node:cluster';
 import { startServing } from './app.serve.js';
 import { bootFailureText } from './boot.report.js';
-import { loadConfig } from './config/config.loader.js';
-import { createLogger } from './logging/logger.js';
+import { loadConfig } from './platform/config/config.loader.js';
+import { createLogger } from './platform/logging/logger.js';
 import { SupervisorLink } from './workers/supervisor-link.js';
 
 /** One of several processes that share a port; started by the supervisor only, and ended by it. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Response } from 'supertest';
-import { AccountsService } from '../src/auth/accounts.service.js';
-import type { ProblemCode } from '../src/common/domain.errors.js';
+import { AccountsService } from '../src/auth/accounts/accounts.service.js';
+import type { ProblemCode } from '../src/platform/common/domain.errors.js';
 import { eventually } from './support/eventually.js';
 import { holdLock } from './support/held-lock.js';
 import { expectProblem } from './support/problem.js';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Response } from 'supertest';
-import { OverloadedError } from '../src/common/domain.errors.js';
+import { OverloadedError } from '../src/platform/common/domain.errors.js';
 import { PasswordHasher } from '../src/users/password-hasher.service.js';
 import { eventually } from './support/eventually.js';
 import { expectProblem } from './support/problem.js';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { FieldError } from '../src/common/domain.errors.js';
+import type { FieldError } from '../src/platform/common/domain.errors.js';
 import { expectProblem } from './support/problem.js';
 import { exchange } from './support/raw-exchange.js';
 import { type RawAnswer, sendRaw } from './support/raw-request.js';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import request from 'supertest';
-import type { ProblemCode } from '../src/common/domain.errors.js';
-import { PROBLEM_CATALOGUE } from '../src/http/problem.catalogue.js';
+import type { ProblemCode } from '../src/platform/common/domain.errors.js';
+import { PROBLEM_CATALOGUE } from '../src/platform/http/problems/problem.catalogue.js';
 import { expectProblem } from './support/problem.js';
 import { type RawAnswer, sendRaw } from './support/raw-request.js';
 import { type Account, newEmail, newIdempotencyKey, newPassword, type TokenPair } from './support/test-client.js';

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { migrateDatabase } from '../src/database/migrate.js';
+import { migrateDatabase } from '../src/platform/database/migrate.js';
 import { copyCheckout } from './support/checkout-copy.js';
 import { postgresProcessesOf } from './support/embedded/postgres-processes.js';
 import { eventually } from './support/eventually.js';
@@ -96,17 +96,17 @@ describe('the migration command', () => {
   });
 
   it('finds no differences in a database that is up to date, and writes nothing', async () => {
-    await mkdir(join(checkout, 'src/database/migrations'), { recursive: true });
+    await mkdir(join(checkout, 'src/platform/database/migrations'), { recursive: true });
     expect(await migration(['generate', 'nothing-new'])).toEqual({
       exitCode: 0,
       stdout: 'No differences between the entities and the database.\n',
       stderr: '',
     });
-    expect(await readdir(join(checkout, 'src/database/migrations'))).toEqual([]);
+    expect(await readdir(join(checkout, 'src/platform/database/migrations'))).toEqual([]);
   });
 
   it('writes a migration of what the database lacks, and says what to do with it', async () => {
-    const folder = join(checkout, 'src/database/migrations');
+    const folder = join(checkout, 'src/platform/database/migrations');
     await mkdir(folder, { recursive: true });
     await database.sql('alter table signing_keys drop column retiring_at');
 
@@ -132,7 +132,7 @@ export class LetKeysRetire${timestampMs} implements MigrationInterface {
     );
     expect(stdout).toContain(`Wrote ${join(folder, file)}.\n`);
     expect(stdout).toContain(
-      `Then add LetKeysRetire${timestampMs} to the migrations in src/database/data-source.ts.\n`,
+      `Then add LetKeysRetire${timestampMs} to the migrations in src/platform/database/data-source.ts.\n`,
     );
     await rm(join(folder, file));
     await database.sql('alter table signing_keys add column retiring_at timestamptz');

@@ -3,12 +3,12 @@ import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import { AppModule } from '../src/app.module.js';
 import { createApp } from '../src/app.setup.js';
-import { loadConfig } from '../src/config/config.loader.js';
-import { createDataSource } from '../src/database/data-source.js';
-import { migrateDatabase } from '../src/database/migrate.js';
+import { loadConfig } from '../src/platform/config/config.loader.js';
+import { createDataSource } from '../src/platform/database/data-source.js';
+import { migrateDatabase } from '../src/platform/database/migrate.js';
 import { SigningKeyUnreadableError } from '../src/keys/keys.errors.js';
 import { KeysService } from '../src/keys/keys.service.js';
-import { createLogger } from '../src/logging/logger.js';
+import { createLogger } from '../src/platform/logging/logger.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { AUTH_SECRET, startService, type TestService } from './support/test-service.js';
 

@@ -3,7 +3,7 @@ import 'reflect-metadata';
 import { RequestMethod } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import request from 'supertest';
-import { PROBLEM_CATALOGUE } from '../src/http/problem.catalogue.js';
+import { PROBLEM_CATALOGUE } from '../src/platform/http/problems/problem.catalogue.js';
 import { newEmail, newPassword } from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { openDatabase } from '../src/database/open-database.js';
+import { openDatabase } from '../src/platform/database/open-database.js';
 import { eventually } from './support/eventually.js';
 import { expectDenied, expectDeniedInTime, expectLetThrough } from './support/gateway-probe.js';
 import { holdLock } from './support/held-lock.js';

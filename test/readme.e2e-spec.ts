@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { chmod, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { renderConfigurationTable } from '../src/config/configuration-table.js';
+import { renderConfigurationTable } from '../src/platform/config/configuration-table.js';
 import { freePort } from './support/free-port.js';
 import { isInstalled, makeScratchFolder } from './support/gateway-process.js';
 import { runCommand } from './support/run-command.js';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Response } from 'supertest';
-import { Clock } from '../src/common/clock.js';
+import { Clock } from '../src/platform/common/clock.js';
 import { RotationQueue } from '../src/tokens/rotation-queue.service.js';
 import { openConnections, sendRefresh } from './support/abandoned-refresh.js';
 import { eventually } from './support/eventually.js';

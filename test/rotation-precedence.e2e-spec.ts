@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import type { ProblemCode } from '../src/common/domain.errors.js';
+import type { ProblemCode } from '../src/platform/common/domain.errors.js';
 import type { RevokeReason } from '../src/tokens/tokens.types.js';
 import { type OpenSession, openSessions } from './support/open-sessions.js';
 import { expectProblem } from './support/problem.js';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Response } from 'supertest';
-import { deriveServerKey } from '../src/common/server-keys.js';
+import { deriveServerKey } from '../src/platform/common/server-keys.js';
 import { KeysService } from '../src/keys/keys.service.js';
 import { findSecrets, scanForSecrets } from './support/secret-scan.mjs';
 import { newEmail, newIdempotencyKey, newPassword, pairOf, type TokenPair } from './support/test-client.js';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import request from 'supertest';
-import { AccountsService } from '../src/auth/accounts.service.js';
+import { AccountsService } from '../src/auth/accounts/accounts.service.js';
 import { TombstoneCleaner } from '../src/tokens/tombstone-cleaner.service.js';
 import { holdLock } from './support/held-lock.js';
 import { ageSession } from './support/move-clock.js';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Siblings } from '../src/common/siblings.js';
+import type { Siblings } from '../src/platform/common/siblings.js';
 import { eventually } from './support/eventually.js';
 import { ENDINGS, MAX_SESSIONS } from './support/session-endings.js';
 import { sessionIdOf } from './support/test-client.js';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { hash } from '@node-rs/argon2';
 import request, { type Response } from 'supertest';
-import { AccountsService } from '../src/auth/accounts.service.js';
+import { AccountsService } from '../src/auth/accounts/accounts.service.js';
 import { UsersService } from '../src/users/users.service.js';
 import { expectProblem } from './support/problem.js';
 import { claimsOf, newEmail, newPassword, pairOf, sessionIdOf } from './support/test-client.js';

@@ -14,7 +14,7 @@ import * as fastify from '@ratchet/verifier/fastify';
 import { AccessTokenGuard, AnyRole, CurrentAccessToken, Public } from '@ratchet/verifier/nestjs';
 import createFastify from 'fastify';
 import request, { type Response } from 'supertest';
-import type { ProblemCode } from '../src/common/domain.errors.js';
+import type { ProblemCode } from '../src/platform/common/domain.errors.js';
 import { UsersService } from '../src/users/users.service.js';
 import { eventually } from './support/eventually.js';
 import { expectProblem } from './support/problem.js';

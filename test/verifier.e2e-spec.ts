@@ -1,7 +1,7 @@
 import { createHmac, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createVerifier, type Verifier, type VerifierEvent, type VerifierOptions } from '@ratchet/verifier';
-import { ServerKeys } from '../src/common/server-keys.js';
+import { ServerKeys } from '../src/platform/common/server-keys.js';
 import { KeysService } from '../src/keys/keys.service.js';
 import { encryptPrivateKey } from '../src/keys/signing-key.cipher.js';
 import { generateSigningKey } from '../src/keys/signing-key.generator.js';

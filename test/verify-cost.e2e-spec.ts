@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Response } from 'supertest';
-import { AccessTokenStrategy } from '../src/auth/access-token.strategy.js';
+import { AccessTokenStrategy } from '../src/auth/access-tokens/access-token.strategy.js';
 import { PostgresProxy } from './support/postgres-proxy.js';
 import { expectProblem } from './support/problem.js';
 import { recordStatements } from './support/statement-log.js';

@@ -1,6 +1,6 @@
 import { METHODS } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { AccountsService } from '../src/auth/accounts.service.js';
+import { AccountsService } from '../src/auth/accounts/accounts.service.js';
 import { UsersService } from '../src/users/users.service.js';
 import { PostgresProxy } from './support/postgres-proxy.js';
 import { type RawAnswer, sendRaw } from './support/raw-request.js';

@@ -4,8 +4,8 @@
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { createApp } from '../../dist/app.setup.js';
-import { loadConfig } from '../../dist/config/config.loader.js';
-import { createLogger } from '../../dist/logging/logger.js';
+import { loadConfig } from '../../dist/platform/config/config.loader.js';
+import { createLogger } from '../../dist/platform/logging/logger.js';
 
 // The product's Nest, not the one that bench/ installs for the peers.
 const requireFromRoot = createRequire(new URL('../../package.json', import.meta.url));

@@ -3,8 +3,8 @@
 // every statement. The parameters come from the product's repository. Prints the rate as JSON.
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { ServerKeys } from '../../dist/common/server-keys.js';
-import { loadConfig } from '../../dist/config/config.loader.js';
+import { ServerKeys } from '../../dist/platform/common/server-keys.js';
+import { loadConfig } from '../../dist/platform/config/config.loader.js';
 import { FamiliesRepository } from '../../dist/tokens/families.repository.js';
 import { hashFamilySecret } from '../../dist/tokens/refresh-token.codec.js';
 import { shuffled } from '../load/random.mjs';

@@ -1,9 +1,9 @@
 // One run of the product's clean-up, as another instance of the service would do it. Prints what it took as JSON.
-import { Clock } from '../../dist/common/clock.js';
-import { ServerKeys } from '../../dist/common/server-keys.js';
-import { loadConfig } from '../../dist/config/config.loader.js';
-import { createDataSource } from '../../dist/database/data-source.js';
-import { Database } from '../../dist/database/database.service.js';
+import { Clock } from '../../dist/platform/common/clock.js';
+import { ServerKeys } from '../../dist/platform/common/server-keys.js';
+import { loadConfig } from '../../dist/platform/config/config.loader.js';
+import { createDataSource } from '../../dist/platform/database/data-source.js';
+import { Database } from '../../dist/platform/database/database.service.js';
 import { FamiliesRepository } from '../../dist/tokens/families.repository.js';
 import { TombstoneCleaner } from '../../dist/tokens/tombstone-cleaner.service.js';
 

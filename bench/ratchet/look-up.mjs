@@ -1,9 +1,9 @@
 // The look-up of a login through the product's repository and driver, for users picked at random, with as many at once as
 // the pool has connections. Prints rate and latencies as JSON.
-import { Clock } from '../../dist/common/clock.js';
-import { loadConfig } from '../../dist/config/config.loader.js';
-import { createDataSource } from '../../dist/database/data-source.js';
-import { Database } from '../../dist/database/database.service.js';
+import { Clock } from '../../dist/platform/common/clock.js';
+import { loadConfig } from '../../dist/platform/config/config.loader.js';
+import { createDataSource } from '../../dist/platform/database/data-source.js';
+import { Database } from '../../dist/platform/database/database.service.js';
 import { UsersRepository } from '../../dist/users/users.repository.js';
 import { Latencies } from '../load/latencies.mjs';
 import { SeededSessions } from './seeded-session.mjs';

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { deriveServerKey } from '../../dist/common/server-keys.js';
+import { deriveServerKey } from '../../dist/platform/common/server-keys.js';
 import { encodeRefreshToken } from '../../dist/tokens/refresh-token.codec.js';
 
 /**

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
-import { startEmbeddedPostgres } from '../../dist/database/embedded/embedded-postgres.js';
+import { startEmbeddedPostgres } from '../../dist/platform/database/embedded/embedded-postgres.js';
 
 /** PostgreSQL as `npm start` runs it, fsync and synchronous_commit on, with the means to count statements. */
 const SERVER_SETTINGS = { shared_preload_libraries: 'pg_stat_statements' };

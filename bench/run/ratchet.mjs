@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { migrateDatabase } from '../../dist/database/migrate.js';
+import { migrateDatabase } from '../../dist/platform/database/migrate.js';
 import { fillDatabase, SEEDED_PASSWORD } from '../ratchet/fill-database.mjs';
 import { SeededSessions } from '../ratchet/seeded-session.mjs';
 import { BENCH, ROOT } from './bench.mjs';

@@ -10,13 +10,13 @@ import {
   ApiTags,
 } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
-import { ValidationFailedError } from '../common/domain.errors.js';
-import { Public } from '../common/public.decorator.js';
-import { ApiProblems } from '../http/api-problems.decorator.js';
-import { ACCESS_TOKEN_SCHEME } from '../http/openapi.js';
+import { ValidationFailedError } from '../platform/common/domain.errors.js';
+import { Public } from '../platform/common/public.decorator.js';
+import { ApiProblems } from '../platform/http/problems/api-problems.decorator.js';
+import { ACCESS_TOKEN_SCHEME } from '../platform/http/openapi.js';
 import { UsersService } from '../users/users.service.js';
-import { AllowEndedSession } from './access-policy.decorator.js';
-import { AccountsService } from './accounts.service.js';
+import { AllowEndedSession } from './access-tokens/access-policy.decorator.js';
+import { AccountsService } from './accounts/accounts.service.js';
 import {
   CredentialsDto,
   LogoutDto,
@@ -31,7 +31,7 @@ import { AccessTokenRevokedError } from './auth.errors.js';
 import type { Client, Identity } from './auth.types.js';
 import { IdempotencyKey } from './idempotency-key.decorator.js';
 import { CurrentClient, CurrentIdentity } from './request.decorators.js';
-import { SessionsService } from './sessions.service.js';
+import { SessionsService } from './sessions/sessions.service.js';
 
 @ApiTags('auth')
 @Controller('auth')

@@ -1,4 +1,4 @@
-import { DomainError } from '../common/domain.errors.js';
+import { DomainError } from '../platform/common/domain.errors.js';
 
 /** No bearer credentials came with the request. */
 export class AccessTokenMissingError extends DomainError {

@@ -6,16 +6,16 @@ import { KeysModule } from '../keys/keys.module.js';
 import { LimitsModule } from '../limits/limits.module.js';
 import { TokensModule } from '../tokens/tokens.module.js';
 import { UsersModule } from '../users/users.module.js';
-import { AccessTokenGuard } from './access-token.guard.js';
-import { AccessTokenIssuer } from './access-token.issuer.js';
-import { AccessTokenStrategy } from './access-token.strategy.js';
-import { AccessTokensService } from './access-tokens.service.js';
-import { AccountsService } from './accounts.service.js';
+import { AccessTokenGuard } from './access-tokens/access-token.guard.js';
+import { AccessTokenIssuer } from './access-tokens/access-token.issuer.js';
+import { AccessTokenStrategy } from './access-tokens/access-token.strategy.js';
+import { AccessTokensService } from './access-tokens/access-tokens.service.js';
+import { AccountsService } from './accounts/accounts.service.js';
 import { AuthController } from './auth.controller.js';
-import { RolesGuard } from './roles.guard.js';
-import { SessionsController } from './sessions.controller.js';
-import { SessionsService } from './sessions.service.js';
-import { VerifiedTokens } from './verified-tokens.service.js';
+import { RolesGuard } from './access-tokens/roles.guard.js';
+import { SessionsController } from './sessions/sessions.controller.js';
+import { SessionsService } from './sessions/sessions.service.js';
+import { VerifiedTokens } from './access-tokens/verified-tokens.service.js';
 
 /** Signs users in and out: issues and verifies access tokens, and changes accounts and their sessions as one. */
 @Module({

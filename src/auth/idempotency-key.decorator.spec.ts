@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { ValidationFailedError } from '../common/domain.errors.js';
+import { ValidationFailedError } from '../platform/common/domain.errors.js';
 import { readIdempotencyKey } from './idempotency-key.decorator.js';
 
 describe('readIdempotencyKey', () => {

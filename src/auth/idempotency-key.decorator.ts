@@ -1,6 +1,6 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
-import { ValidationFailedError } from '../common/domain.errors.js';
+import { ValidationFailedError } from '../platform/common/domain.errors.js';
 
 /** 22 characters of base64url are 128 bits; visible ASCII only. Node joins repeated headers with ", ", which is not. */
 const SHAPE = /^[\x21-\x7e]{22,128}$/;

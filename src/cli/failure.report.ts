@@ -1,7 +1,7 @@
 import { bootFailureText } from '../boot.report.js';
-import { OutcomeUnknownError, ValidationFailedError } from '../common/domain.errors.js';
-import { messageOf } from '../common/is-error.js';
-import { isDatabaseUnavailable, isPermissionDenied } from '../database/database.errors.js';
+import { OutcomeUnknownError, ValidationFailedError } from '../platform/common/domain.errors.js';
+import { messageOf } from '../platform/common/is-error.js';
+import { isDatabaseUnavailable, isPermissionDenied } from '../platform/database/database.errors.js';
 import { EmailTakenError, UserNotFoundError } from '../users/users.errors.js';
 import { CommandFailedError } from './command.errors.js';
 

@@ -13,7 +13,7 @@ export function migrationClassName(name: string, timestampMs: number): string {
   return `${words.join('')}${timestampMs}`;
 }
 
-/** A migration as they stand in `src/database/migrations`, formatted as Prettier leaves it. */
+/** A migration as they stand in `src/platform/database/migrations`, formatted as Prettier leaves it. */
 export function migrationSource({ name, timestampMs, up, down }: GeneratedMigration): string {
   return `import type { MigrationInterface, QueryRunner } from 'typeorm';
 

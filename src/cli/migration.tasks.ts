@@ -1,18 +1,18 @@
 import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { Clock } from '../common/clock.js';
-import { loadConfig } from '../config/config.loader.js';
-import { createDataSource } from '../database/data-source.js';
-import { joinOrStartEmbeddedPostgres } from '../database/embedded/embedded-postgres.js';
-import { revertMigration } from '../database/migrate.js';
-import { openDatabase } from '../database/open-database.js';
+import { Clock } from '../platform/common/clock.js';
+import { loadConfig } from '../platform/config/config.loader.js';
+import { createDataSource } from '../platform/database/data-source.js';
+import { joinOrStartEmbeddedPostgres } from '../platform/database/embedded/embedded-postgres.js';
+import { revertMigration } from '../platform/database/migrate.js';
+import { openDatabase } from '../platform/database/open-database.js';
 import { CommandFailedError } from './command.errors.js';
 import { migrationClassName, migrationSource } from './migration.source.js';
 
 import { writeAnswer, writeNotice } from './terminal.js';
 
 /** Beside `dist`, where this file runs. */
-const MIGRATIONS_FOLDER = new URL('../../src/database/migrations/', import.meta.url);
+const MIGRATIONS_FOLDER = new URL('../../src/platform/database/migrations/', import.meta.url);
 
 export async function applyMigrations(interrupted: AbortSignal): Promise<void> {
   const database = await openDatabase(loadConfig().database, writeNotice, interrupted, joinOrStartEmbeddedPostgres);
@@ -57,7 +57,7 @@ export async function generateMigration(name: string, interrupted: AbortSignal):
     writeAnswer(
       `Wrote ${fileURLToPath(file)}.\n` +
         'Read it, and mend what a machine cannot know: names, what happens to the rows that are there, how long locks ' +
-        `last.\nThen add ${migrationClassName(name, timestampMs)} to the migrations in src/database/data-source.ts.`,
+        `last.\nThen add ${migrationClassName(name, timestampMs)} to the migrations in src/platform/database/data-source.ts.`,
     );
   } finally {
     await database.close();

@@ -1,14 +1,14 @@
 import { NestFactory } from '@nestjs/core';
 import { AppModule } from '../app.module.js';
-import { AccountsService } from '../auth/accounts.service.js';
-import { Config } from '../config/config.js';
-import { loadConfig } from '../config/config.loader.js';
-import { joinOrStartEmbeddedPostgres } from '../database/embedded/embedded-postgres.js';
-import { openDatabase } from '../database/open-database.js';
+import { AccountsService } from '../auth/accounts/accounts.service.js';
+import { Config } from '../platform/config/config.js';
+import { loadConfig } from '../platform/config/config.loader.js';
+import { joinOrStartEmbeddedPostgres } from '../platform/database/embedded/embedded-postgres.js';
+import { openDatabase } from '../platform/database/open-database.js';
 import { KeyLifeCycle } from '../keys/key-life-cycle.service.js';
-import { createLogger } from '../logging/logger.js';
-import { NestLogger } from '../logging/nest.logger.js';
-import { prettyDestination } from '../logging/pretty.destination.js';
+import { createLogger } from '../platform/logging/logger.js';
+import { NestLogger } from '../platform/logging/nest.logger.js';
+import { prettyDestination } from '../platform/logging/pretty.destination.js';
 import { UsersService } from '../users/users.service.js';
 import { writeNotice } from './terminal.js';
 

@@ -1,9 +1,9 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, Logger } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
-import { type DomainError, TemporarilyUnavailableError } from '../common/domain.errors.js';
-import { toDomainError } from '../http/error-translation.js';
-import { noteProblem } from '../http/outcome.js';
-import { toProblem } from '../http/problem.js';
+import { type DomainError, TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
+import { toDomainError } from '../platform/http/problems/error-translation.js';
+import { noteProblem } from '../platform/http/problems/outcome.js';
+import { toProblem } from '../platform/http/problems/problem.js';
 
 const CANNOT_TELL = 503;
 

@@ -1,9 +1,9 @@
 import { Controller, Get, Query, Req } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiProperty, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
-import { ValidationFailedError } from '../common/domain.errors.js';
-import { Public } from '../common/public.decorator.js';
-import { ApiProblems } from '../http/api-problems.decorator.js';
+import { ValidationFailedError } from '../platform/common/domain.errors.js';
+import { Public } from '../platform/common/public.decorator.js';
+import { ApiProblems } from '../platform/http/problems/api-problems.decorator.js';
 import { LONGEST_WAIT_FOR_NEWS_SECONDS, RevocationFeed } from '../tokens/revocation-feed.service.js';
 
 class RevocationsDto {

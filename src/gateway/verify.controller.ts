@@ -3,7 +3,7 @@ import { ApiBearerAuth, ApiHeader, ApiOkResponse, ApiOperation, ApiResponse, Api
 import type { FastifyReply } from 'fastify';
 import { InsufficientRoleError } from '../auth/auth.errors.js';
 import type { AuthenticatedRequest } from '../auth/auth.types.js';
-import { ACCESS_TOKEN_SCHEME } from '../http/openapi.js';
+import { ACCESS_TOKEN_SCHEME } from '../platform/http/openapi.js';
 import { DenialFilter } from './denial.filter.js';
 import { identityHeaders } from './identity-headers.js';
 import { meets, parseRequiredRoles } from './required-roles.js';
@@ -12,7 +12,7 @@ import { meets, parseRequiredRoles } from './required-roles.js';
 @Controller('auth')
 @UseFilters(DenialFilter)
 export class VerifyController {
-  /** Every method and every path below: `http/forward-auth.ts` has made them this one. */
+  /** Every method and every path below: `platform/http/forward-auth.ts` has made them this one. */
   @Get('verify')
   @ApiBearerAuth(ACCESS_TOKEN_SCHEME)
   @ApiOperation({

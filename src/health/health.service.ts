@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { TemporarilyUnavailableError } from '../common/domain.errors.js';
-import { Database } from '../database/database.service.js';
+import { TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
+import { Database } from '../platform/database/database.service.js';
 import { KeysService } from '../keys/keys.service.js';
 import { RevocationFeed } from '../tokens/revocation-feed.service.js';
 

@@ -1,10 +1,10 @@
 import { Controller, Get, Header, Headers, Param, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiParam, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
-import { NotFoundError } from '../common/domain.errors.js';
-import { Public } from '../common/public.decorator.js';
-import { ApiProblems } from '../http/api-problems.decorator.js';
-import { publish, sendPublished } from '../http/published-document.js';
+import { NotFoundError } from '../platform/common/domain.errors.js';
+import { Public } from '../platform/common/public.decorator.js';
+import { ApiProblems } from '../platform/http/problems/api-problems.decorator.js';
+import { publish, sendPublished } from '../platform/http/published-document.js';
 import { JwkSetDto } from './jwk-set.dto.js';
 import { JWK_SET_MEDIA_TYPE, KeysService } from './keys.service.js';
 

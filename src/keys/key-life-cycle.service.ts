@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { Config } from '../config/config.js';
-import type { Transaction } from '../database/database.service.js';
+import { Config } from '../platform/config/config.js';
+import type { Transaction } from '../platform/database/database.service.js';
 import { forecast } from './key-forecast.js';
 import {
   type KeySettings,

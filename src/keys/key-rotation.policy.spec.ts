@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { addSeconds } from '../common/clock.js';
+import { addSeconds } from '../platform/common/clock.js';
 import { afterDeed, forecast } from './key-forecast.js';
 import { type KeySettings, nextStep, signsFromIfForced, standsInUntil, tokensEndAt } from './key-rotation.policy.js';
 import type { KeyRecord } from './keys.types.js';

@@ -1,5 +1,5 @@
-import { addSeconds } from '../common/clock.js';
-import type { Config, JwtAlgorithm } from '../config/config.js';
+import { addSeconds } from '../platform/common/clock.js';
+import type { Config, JwtAlgorithm } from '../platform/config/config.js';
 import type { Deed, KeyRecord } from './keys.types.js';
 
 const DAY_SECONDS = 86_400;

@@ -1,7 +1,7 @@
 import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { messageOf } from '../common/is-error.js';
-import { isDatabaseUnavailable } from '../database/database.errors.js';
+import { messageOf } from '../platform/common/is-error.js';
+import { isDatabaseUnavailable } from '../platform/database/database.errors.js';
 import { KeyLifeCycle } from './key-life-cycle.service.js';
 import { KeysService } from './keys.service.js';
 

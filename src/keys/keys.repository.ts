@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, type Transaction } from '../database/database.service.js';
+import { Database, type Transaction } from '../platform/database/database.service.js';
 import type { StoredKey, StoredKeys } from './keys.types.js';
 
 /** Any number that nothing else in this database locks. */

@@ -1,9 +1,9 @@
 import { createPublicKey } from 'node:crypto';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import { TemporarilyUnavailableError } from '../common/domain.errors.js';
-import { messageOf } from '../common/is-error.js';
-import { Config } from '../config/config.js';
-import { publish, type PublishedDocument } from '../http/published-document.js';
+import { TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
+import { messageOf } from '../platform/common/is-error.js';
+import { Config } from '../platform/config/config.js';
+import { publish, type PublishedDocument } from '../platform/http/published-document.js';
 import { KeyLifeCycle } from './key-life-cycle.service.js';
 import { type KeySettings, keySettingsOf, standsInUntil } from './key-rotation.policy.js';
 import { UntrustedSigningKeyError } from './keys.errors.js';

@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import type { JwtAlgorithm } from '../config/config.js';
+import type { JwtAlgorithm } from '../platform/config/config.js';
 
 /** `next` is published but does not sign yet, `active` signs, `retiring` only verifies. */
 export type SigningKeyStatus = 'next' | 'active' | 'retiring';

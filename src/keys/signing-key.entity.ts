@@ -1,5 +1,5 @@
 import { Check, Column, Entity, Index, PrimaryColumn } from 'typeorm';
-import type { JwtAlgorithm } from '../config/config.js';
+import type { JwtAlgorithm } from '../platform/config/config.js';
 import type { PublicJwk, SigningKeyStatus } from './keys.types.js';
 
 /** A signing key pair; the private half is encrypted under a key that is not in the database. */

@@ -1,6 +1,6 @@
 import { createHash, generateKeyPair, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
-import type { JwtAlgorithm } from '../config/config.js';
+import type { JwtAlgorithm } from '../platform/config/config.js';
 import type { PublicJwk } from './keys.types.js';
 
 const generate = promisify(generateKeyPair);

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { ServerKeys } from '../common/server-keys.js';
+import { ServerKeys } from '../platform/common/server-keys.js';
 import { SigningKeyAlteredError, SigningKeyUnreadableError } from './keys.errors.js';
 import type { StoredKey } from './keys.types.js';
 import { decryptPrivateKey, encryptPrivateKey } from './signing-key.cipher.js';

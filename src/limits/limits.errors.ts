@@ -1,4 +1,4 @@
-import { DomainError } from '../common/domain.errors.js';
+import { DomainError } from '../platform/common/domain.errors.js';
 
 /** Too many wrong guesses, new accounts or refused tokens of late; nothing was looked at, a later attempt may succeed. */
 export class TooManyAttemptsError extends DomainError {

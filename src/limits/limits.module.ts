@@ -1,6 +1,6 @@
 import { Logger, Module, type OnModuleInit } from '@nestjs/common';
-import { Config } from '../config/config.js';
-import { Database } from '../database/database.service.js';
+import { Config } from '../platform/config/config.js';
+import { Database } from '../platform/database/database.service.js';
 import { Counters } from './counters.js';
 import { PasswordAttempts } from './password-attempts.service.js';
 import { PostgresCounters } from './postgres-counters.js';

@@ -1,5 +1,5 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { Config } from '../config/config.js';
+import { Config } from '../platform/config/config.js';
 import { ATTEMPTS_BEFORE_DELAY, attemptDelaySeconds } from './attempt-delay.policy.js';
 import { Counters } from './counters.js';
 import type { Counter } from './counter.js';

@@ -1,6 +1,6 @@
 import { RateLimiterPostgres } from 'rate-limiter-flexible';
-import { isDatabaseUnavailable } from '../database/database.errors.js';
-import type { Database } from '../database/database.service.js';
+import { isDatabaseUnavailable } from '../platform/database/database.errors.js';
+import type { Database } from '../platform/database/database.service.js';
 import { Counter, type CounterSettings } from './counter.js';
 import { Counters } from './counters.js';
 

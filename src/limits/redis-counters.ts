@@ -1,7 +1,7 @@
 import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { createClient } from '@redis/client';
 import { RateLimiterRedis } from 'rate-limiter-flexible';
-import { messageOf } from '../common/is-error.js';
+import { messageOf } from '../platform/common/is-error.js';
 import { Counter, type CounterSettings } from './counter.js';
 import { Counters } from './counters.js';
 

@@ -1,7 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Test } from '@nestjs/testing';
-import { AccountDisabledError, OverloadedError, TemporarilyUnavailableError } from '../common/domain.errors.js';
-import { Config } from '../config/config.js';
+import {
+  AccountDisabledError,
+  OverloadedError,
+  TemporarilyUnavailableError,
+} from '../platform/common/domain.errors.js';
+import { Config } from '../platform/config/config.js';
 import { TooManyAttemptsError } from './limits.errors.js';
 import { RefusedTokens } from './refused-tokens.service.js';
 

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
-import { DomainError, type ProblemCode } from '../common/domain.errors.js';
-import { Config } from '../config/config.js';
+import { DomainError, type ProblemCode } from '../platform/common/domain.errors.js';
+import { Config } from '../platform/config/config.js';
 import { TooManyAttemptsError } from './limits.errors.js';
 
 /** A client that follows the algorithm in API.md forgets a token at its first refusal. */

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Config } from '../config/config.js';
+import { Config } from '../platform/config/config.js';
 import type { Counter } from './counter.js';
 import { Counters } from './counters.js';
 import { TooManyAttemptsError } from './limits.errors.js';

@@ -9,8 +9,8 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyAdapter } from '@nestjs/platform-fastify';
-import { messageOf } from '../common/is-error.js';
-import { Config } from '../config/config.js';
+import { messageOf } from '../platform/common/is-error.js';
+import { Config } from '../platform/config/config.js';
 import { MetricsService } from './metrics.service.js';
 
 const PATH = '/metrics';

@@ -1,10 +1,10 @@
 import { Controller, Get, Header, Headers, Param, Res } from '@nestjs/common';
 import { ApiExcludeEndpoint, ApiOkResponse, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
-import { NotFoundError } from '../common/domain.errors.js';
-import { Public } from '../common/public.decorator.js';
-import { Config } from '../config/config.js';
-import { publish, type PublishedDocument, sendPublished } from '../http/published-document.js';
+import { NotFoundError } from '../platform/common/domain.errors.js';
+import { Public } from '../platform/common/public.decorator.js';
+import { Config } from '../platform/config/config.js';
+import { publish, type PublishedDocument, sendPublished } from '../platform/http/published-document.js';
 import { ServerMetadataDto } from './server-metadata.dto.js';
 import { issuerPath, serverMetadata } from './server-metadata.js';
 

@@ -7,8 +7,12 @@ import {
   OverloadedError,
   TemporarilyUnavailableError,
   ValidationFailedError,
-} from '../common/domain.errors.js';
-import { InternalError, PayloadTooLargeError, UnsupportedMediaTypeError } from '../http/http.errors.js';
+} from '../platform/common/domain.errors.js';
+import {
+  InternalError,
+  PayloadTooLargeError,
+  UnsupportedMediaTypeError,
+} from '../platform/http/problems/http.errors.js';
 import { TooManyAttemptsError } from '../limits/limits.errors.js';
 import {
   IdempotencyKeyReusedError,

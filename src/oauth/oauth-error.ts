@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
-import { type DomainError, type ProblemCode, ValidationFailedError } from '../common/domain.errors.js';
-import { toProblem } from '../http/problem.js';
+import { type DomainError, type ProblemCode, ValidationFailedError } from '../platform/common/domain.errors.js';
+import { toProblem } from '../platform/http/problems/problem.js';
 import { RolesNotGrantedError } from '../tokens/tokens.errors.js';
 import { InvalidClientError, MalformedScopeError, UnsupportedGrantTypeError } from './oauth.errors.js';
 

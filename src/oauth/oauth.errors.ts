@@ -1,4 +1,4 @@
-import { DomainError } from '../common/domain.errors.js';
+import { DomainError } from '../platform/common/domain.errors.js';
 
 /** No client identifies itself, another one does, or ours tries to prove who it is, which a public client cannot. */
 export class InvalidClientError extends DomainError {

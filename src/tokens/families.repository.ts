@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { ServerKeys } from '../common/server-keys.js';
-import { Config } from '../config/config.js';
-import { Database, type Transaction } from '../database/database.service.js';
+import { ServerKeys } from '../platform/common/server-keys.js';
+import { Config } from '../platform/config/config.js';
+import { Database, type Transaction } from '../platform/database/database.service.js';
 import { REVOCATION_CHANNEL } from './revocation-channel.js';
 import { RefreshTokenFamilyEntity } from './refresh-token-family.entity.js';
 import { OPEN_FAMILY, type OpeningRow } from './opening.statement.js';

@@ -7,12 +7,12 @@ import {
   type OnModuleDestroy,
   type OnModuleInit,
 } from '@nestjs/common';
-import { Clock } from '../common/clock.js';
-import { TemporarilyUnavailableError, ValidationFailedError } from '../common/domain.errors.js';
-import { messageOf } from '../common/is-error.js';
-import { Siblings } from '../common/siblings.js';
-import { Config } from '../config/config.js';
-import { DatabaseAddress, SessionSupport } from '../database/database.types.js';
+import { Clock } from '../platform/common/clock.js';
+import { TemporarilyUnavailableError, ValidationFailedError } from '../platform/common/domain.errors.js';
+import { messageOf } from '../platform/common/is-error.js';
+import { Siblings } from '../platform/common/siblings.js';
+import { Config } from '../platform/config/config.js';
+import { DatabaseAddress, SessionSupport } from '../platform/database/database.types.js';
 import { formatCursor, parseCursor } from './revocation-cursor.js';
 import { REVOCATION_WINDOW_SECONDS, RevocationFollower } from './revocation-follower.repository.js';
 import { RevocationLog } from './revocation-log.js';

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
-import { OverloadedError } from '../common/domain.errors.js';
+import { OverloadedError } from '../platform/common/domain.errors.js';
 import { FamiliesRepository, type Presentation, type RotationOutcome } from './families.repository.js';
 import { RotationQueue } from './rotation-queue.service.js';
 

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { OverloadedError } from '../common/domain.errors.js';
+import { OverloadedError } from '../platform/common/domain.errors.js';
 import { FamiliesRepository, type Presentation, type RotationOutcome } from './families.repository.js';
 
 /** One statement decides that many at most, so that its locks are held for milliseconds. */

@@ -1,4 +1,4 @@
-import type { PreparedStatement } from '../database/database.service.js';
+import type { PreparedStatement } from '../platform/database/database.service.js';
 import { REVOCATION_CHANNEL } from './revocation-channel.js';
 
 /** A valid tag this far ahead of the database is a forgery, not a rotation that was lost. */

@@ -1,4 +1,4 @@
-import { DomainError } from '../common/domain.errors.js';
+import { DomainError } from '../platform/common/domain.errors.js';
 
 /** Not a token that this service issued. */
 export class RefreshTokenInvalidError extends DomainError {

@@ -1,11 +1,11 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
-import { Clock } from '../common/clock.js';
-import { AccountDisabledError, DomainError, TemporarilyUnavailableError } from '../common/domain.errors.js';
-import { type ServerKey, ServerKeys } from '../common/server-keys.js';
-import { isCanonicalUuid } from '../common/uuid.js';
-import { Config } from '../config/config.js';
-import { Database, type Transaction } from '../database/database.service.js';
+import { Clock } from '../platform/common/clock.js';
+import { AccountDisabledError, DomainError, TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
+import { type ServerKey, ServerKeys } from '../platform/common/server-keys.js';
+import { isCanonicalUuid } from '../platform/common/uuid.js';
+import { Config } from '../platform/config/config.js';
+import { Database, type Transaction } from '../platform/database/database.service.js';
 import {
   FamiliesRepository,
   type FamilyTimes,

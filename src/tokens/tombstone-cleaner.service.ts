@@ -1,6 +1,6 @@
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import { messageOf } from '../common/is-error.js';
-import { Database } from '../database/database.service.js';
+import { messageOf } from '../platform/common/is-error.js';
+import { Database } from '../platform/database/database.service.js';
 import { FamiliesRepository } from './families.repository.js';
 
 const INTERVAL_MS = 60_000;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { OverloadedError } from '../common/domain.errors.js';
+import { OverloadedError } from '../platform/common/domain.errors.js';
 import { BoundedQueue } from './bounded-queue.js';
 
 /** Work that ends when the test says so. */

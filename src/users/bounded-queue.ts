@@ -1,4 +1,4 @@
-import { OverloadedError } from '../common/domain.errors.js';
+import { OverloadedError } from '../platform/common/domain.errors.js';
 
 export interface BoundedQueueLimits {
   readonly maxRunning: number;

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
 import { hash } from '@node-rs/argon2';
-import { Config } from '../config/config.js';
+import { Config } from '../platform/config/config.js';
 import { PasswordHasher } from './password-hasher.service.js';
 
 let hasher: PasswordHasher;

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { hashSync, parseOptions } from '@node-rs/argon2';
-import { coresPerWorker } from '../common/worker-count.js';
-import { Config } from '../config/config.js';
+import { coresPerWorker } from '../platform/common/worker-count.js';
+import { Config } from '../platform/config/config.js';
 import { Argon2Threads } from './argon2-threads.js';
 import { BoundedQueue } from './bounded-queue.js';
 

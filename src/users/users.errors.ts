@@ -1,4 +1,4 @@
-import { DomainError, NotFoundError } from '../common/domain.errors.js';
+import { DomainError, NotFoundError } from '../platform/common/domain.errors.js';
 
 /** Wrong password, or no such account: the client is never told which. */
 export class InvalidCredentialsError extends DomainError {

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { isUniqueViolation } from '../database/database.errors.js';
-import { Database, type PreparedStatement, type Transaction } from '../database/database.service.js';
+import { isUniqueViolation } from '../platform/database/database.errors.js';
+import { Database, type PreparedStatement, type Transaction } from '../platform/database/database.service.js';
 import { UserEntity } from './user.entity.js';
 import { EmailTakenError } from './users.errors.js';
 import type {

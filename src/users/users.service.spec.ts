@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
-import { AccountDisabledError, OverloadedError, ValidationFailedError } from '../common/domain.errors.js';
-import { Config } from '../config/config.js';
-import { Database } from '../database/database.service.js';
+import { AccountDisabledError, OverloadedError, ValidationFailedError } from '../platform/common/domain.errors.js';
+import { Config } from '../platform/config/config.js';
+import { Database } from '../platform/database/database.service.js';
 import { TooManyAttemptsError } from '../limits/limits.errors.js';
 import { type PasswordAttempt, PasswordAttempts } from '../limits/password-attempts.service.js';
 import { Registrations } from '../limits/registrations.service.js';

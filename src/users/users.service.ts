@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
-import { AccountDisabledError, type FieldError, ValidationFailedError } from '../common/domain.errors.js';
-import { isCanonicalUuid } from '../common/uuid.js';
-import { Config } from '../config/config.js';
-import { Database, type Transaction } from '../database/database.service.js';
+import { AccountDisabledError, type FieldError, ValidationFailedError } from '../platform/common/domain.errors.js';
+import { isCanonicalUuid } from '../platform/common/uuid.js';
+import { Config } from '../platform/config/config.js';
+import { Database, type Transaction } from '../platform/database/database.service.js';
 import { type PasswordAttempt, PasswordAttempts } from '../limits/password-attempts.service.js';
 import { Registrations } from '../limits/registrations.service.js';
 import { CommonPasswords } from './common-passwords.service.js';

@@ -1,4 +1,4 @@
-import type { DatabaseAddress } from '../database/database.types.js';
+import type { DatabaseAddress } from '../platform/database/database.types.js';
 
 /** What the supervisor tells a worker. */
 export type ToWorker =

@@ -1,5 +1,5 @@
-import { Siblings } from '../common/siblings.js';
-import type { DatabaseAddress } from '../database/database.types.js';
+import { Siblings } from '../platform/common/siblings.js';
+import type { DatabaseAddress } from '../platform/database/database.types.js';
 import type { FromWorker, ToWorker } from './messages.js';
 
 /** Longer than the supervisor waits for a sibling, so that it is the supervisor who says which one is late. */

@@ -1,8 +1,8 @@
 import cluster, { type Worker } from 'node:cluster';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
-import { messageOf } from '../common/is-error.js';
-import type { DatabaseAddress } from '../database/database.types.js';
+import { messageOf } from '../platform/common/is-error.js';
+import type { DatabaseAddress } from '../platform/database/database.types.js';
 import { AnnouncementRelay, type WorkerLine } from './announcement-relay.js';
 import type { FromWorker } from './messages.js';
 import { LASTING_MS, RestartPolicy } from './restart.policy.js';

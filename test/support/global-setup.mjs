@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { startEmbeddedPostgres } from '../../dist/database/embedded/embedded-postgres.js';
-import { migrateDatabase } from '../../dist/database/migrate.js';
+import { startEmbeddedPostgres } from '../../dist/platform/database/embedded/embedded-postgres.js';
+import { migrateDatabase } from '../../dist/platform/database/migrate.js';
 
 /** Cloned for every spec file that wants a database; nobody may be connected to it. */
 const TEMPLATE = 'ratchet_test_template';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { ProblemCode } from '../../src/common/domain.errors.js';
+import type { ProblemCode } from '../../src/platform/common/domain.errors.js';
 import { EXPIRED_ACCESS_TOKENS, HOSTILE_ACCESS_TOKENS, type HostileToken } from './hostile-access-tokens.js';
 import { usedMemoryBytes } from './memory.js';
 import { PostgresProxy } from './postgres-proxy.js';

@@ -1,5 +1,5 @@
-import { AccessTokenIssuer } from '../../src/auth/access-token.issuer.js';
-import { Database } from '../../src/database/database.service.js';
+import { AccessTokenIssuer } from '../../src/auth/access-tokens/access-token.issuer.js';
+import { Database } from '../../src/platform/database/database.service.js';
 import { TokensService } from '../../src/tokens/tokens.service.js';
 import type { TestDatabase } from './test-database.js';
 import { TestFamily } from './test-family.js';

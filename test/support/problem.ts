@@ -1,7 +1,7 @@
 import { expect } from '@jest/globals';
 import type { Response } from 'supertest';
-import type { FieldError, ProblemCode } from '../../src/common/domain.errors.js';
-import { PROBLEM_CATALOGUE } from '../../src/http/problem.catalogue.js';
+import type { FieldError, ProblemCode } from '../../src/platform/common/domain.errors.js';
+import { PROBLEM_CATALOGUE } from '../../src/platform/http/problems/problem.catalogue.js';
 
 const BEARER_ERRORS: Readonly<Partial<Record<ProblemCode, string>>> = {
   access_token_invalid: 'invalid_token',

@@ -1,5 +1,5 @@
 import { expect } from '@jest/globals';
-import { AccountsService } from '../../src/auth/accounts.service.js';
+import { AccountsService } from '../../src/auth/accounts/accounts.service.js';
 import { expectProblem } from './problem.js';
 import { COMMIT, LOGOUT } from './statements.js';
 import { type Account, newPassword, pairOf, sessionIdOf, type TokenPair } from './test-client.js';

@@ -1,4 +1,4 @@
-import { deriveServerKey, type ServerKey } from '../../src/common/server-keys.js';
+import { deriveServerKey, type ServerKey } from '../../src/platform/common/server-keys.js';
 import {
   decodeRefreshToken,
   encodeRefreshToken,

@@ -19,10 +19,10 @@ export interface CheckoutOptions {
  * @returns the path of the compiled driver
  */
 export async function makeCheckout(folder: string, options: CheckoutOptions): Promise<string> {
-  const sources = await readdir(join(repository, 'src/database/embedded'));
+  const sources = await readdir(join(repository, 'src/platform/database/embedded'));
   const modules = sources
     .filter((name) => name.endsWith('.ts') && !name.endsWith('.spec.ts'))
-    .map((name) => `src/database/embedded/${name.slice(0, -'.ts'.length)}`);
+    .map((name) => `src/platform/database/embedded/${name.slice(0, -'.ts'.length)}`);
   for (const module of [...modules, driver]) {
     const { code } = await transformFile(join(repository, `${module}.ts`), {
       configFile: join(repository, '.swcrc'),

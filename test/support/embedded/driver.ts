@@ -3,7 +3,7 @@ import pg from 'pg';
 import {
   joinOrStartEmbeddedPostgres,
   startEmbeddedPostgres,
-} from '../../../src/database/embedded/embedded-postgres.js';
+} from '../../../src/platform/database/embedded/embedded-postgres.js';
 
 /**
  * A process of its own that owns or joins an embedded PostgreSQL, so that a test can kill it. Speaks one JSON object a

@@ -1,4 +1,4 @@
-import type { ProblemCode } from '../../../src/common/domain.errors.js';
+import type { ProblemCode } from '../../../src/platform/common/domain.errors.js';
 
 /**
  * What the service should do, written from the table in DESIGN section 4 and from API.md, not from the SQL: plain values,

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from '@jest/globals';
 import type { Response } from 'supertest';
-import { AccountsService } from '../../../src/auth/accounts.service.js';
-import type { ProblemCode } from '../../../src/common/domain.errors.js';
+import { AccountsService } from '../../../src/auth/accounts/accounts.service.js';
+import type { ProblemCode } from '../../../src/platform/common/domain.errors.js';
 import { TombstoneCleaner } from '../../../src/tokens/tombstone-cleaner.service.js';
 import { expectProblem } from '../problem.js';
 import {

@@ -1,0 +1,105 @@
+import { type ExecutionContext, Injectable } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import { AuthGuard, AuthModuleOptions } from '@nestjs/passport';
+import type { FastifyRequest } from 'fastify';
+import { DomainError } from '../../platform/common/domain.errors.js';
+import { isError, messageOf } from '../../platform/common/is-error.js';
+import { PUBLIC_ROUTE } from '../../platform/common/public.decorator.js';
+import { RevocationFeed } from '../../tokens/revocation-feed.service.js';
+import { ACCESS_POLICY, type AccessPolicy } from './access-policy.decorator.js';
+import {
+  AccessTokenExpiredError,
+  AccessTokenInvalidError,
+  AccessTokenMissingError,
+  AccessTokenRevokedError,
+} from '../auth.errors.js';
+import type { AuthenticatedRequest, Identity } from '../auth.types.js';
+import { readBearerToken } from './bearer-token.js';
+import { RouteMarks } from './route-marks.js';
+import { VerifiedTokens } from './verified-tokens.service.js';
+
+/**
+ * Lets a request pass when it carries a valid access token of a session that has not ended. Global and deny by default:
+ * a route is open only where it says `@Public()`.
+ *
+ * @throws AccessTokenMissingError, AccessTokenInvalidError, AccessTokenExpiredError, AccessTokenRevokedError
+ * @throws TemporarilyUnavailableError when the revocation feed is too old to tell
+ */
+@Injectable()
+export class AccessTokenGuard extends AuthGuard() {
+  private readonly marks: RouteMarks<{ readonly isPublic: boolean; readonly policy: AccessPolicy | undefined }>;
+
+  constructor(
+    options: AuthModuleOptions,
+    reflector: Reflector,
+    private readonly feed: RevocationFeed,
+    private readonly verifiedTokens: VerifiedTokens,
+  ) {
+    super(options);
+    this.marks = new RouteMarks((targets) => ({
+      isPublic: reflector.getAllAndOverride<boolean | undefined>(PUBLIC_ROUTE, targets) === true,
+      policy: reflector.getAllAndOverride<AccessPolicy | undefined>(ACCESS_POLICY, targets),
+    }));
+  }
+
+  /** At once for a token that has been verified before, which is known; any other goes through passport. */
+  override canActivate(context: ExecutionContext): boolean | Promise<boolean> {
+    const { isPublic, policy } = this.marks.of(context);
+    if (isPublic) {
+      return true;
+    }
+    const request = context.switchToHttp().getRequest<FastifyRequest & Partial<AuthenticatedRequest>>();
+    const bearer = readBearerToken(request.raw);
+    if (bearer.kind === 'absent' && policy?.isTokenOptional === true) {
+      return true;
+    }
+    if (bearer.kind !== 'present') {
+      throw bearer.kind === 'absent' ? new AccessTokenMissingError() : new AccessTokenInvalidError('header syntax');
+    }
+    const known = this.verifiedTokens.find(bearer.token);
+    if (known === undefined) {
+      return this.verify(bearer.token, policy, context);
+    }
+    request.user = known;
+    return this.admit(known, policy);
+  }
+
+  private async verify(token: string, policy: AccessPolicy | undefined, context: ExecutionContext): Promise<boolean> {
+    await super.canActivate(context);
+    const { user } = context.switchToHttp().getRequest<AuthenticatedRequest>();
+    this.verifiedTokens.remember(token, user);
+    return this.admit(user, policy);
+  }
+
+  private admit({ sessionId }: Identity, policy: AccessPolicy | undefined): true | Promise<true> {
+    if (policy !== undefined) {
+      return true;
+    }
+    const isRevoked = this.feed.isRevoked(sessionId);
+    return typeof isRevoked === 'boolean' ? refuseIf(isRevoked) : isRevoked.then(refuseIf);
+  }
+
+  /** Says in our words why passport refused; `info` is what the strategy or jsonwebtoken failed with. */
+  override handleRequest<Identity>(error: unknown, identity: Identity | false, info: unknown): Identity {
+    if (isError(error)) {
+      throw error;
+    }
+    if (identity !== false) {
+      return identity;
+    }
+    if (info instanceof DomainError) {
+      throw info;
+    }
+    if (isError(info) && info.name === 'TokenExpiredError') {
+      throw new AccessTokenExpiredError();
+    }
+    throw new AccessTokenInvalidError(messageOf(info));
+  }
+}
+
+function refuseIf(isRevoked: boolean): true {
+  if (isRevoked) {
+    throw new AccessTokenRevokedError();
+  }
+  return true;
+}

@@ -1,0 +1,58 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { JwtService } from '@nestjs/jwt';
+import { Config } from '../../platform/config/config.js';
+import { KeysService } from '../../keys/keys.service.js';
+import type { SessionGrant } from '../../tokens/tokens.types.js';
+import { ACCESS_TOKEN_TYPE } from './access-token.format.js';
+import { CLIENT_ID } from '../auth.types.js';
+
+/** Signs access tokens (RFC 9068). */
+@Injectable()
+export class AccessTokenIssuer {
+  constructor(
+    private readonly jwt: JwtService,
+    private readonly keys: KeysService,
+    private readonly config: Config,
+  ) {}
+
+  /**
+   * To be asked before a session is changed: afterwards it would be too late to say that nothing was done.
+   *
+   * @throws TemporarilyUnavailableError when this instance cannot sign
+   */
+  requireKey(): void {
+    this.keys.signingKey();
+  }
+
+  /**
+   * `iat` and `exp` are the database's time, taken in the statement that made or rotated the family; `exp` never passes
+   * the family's end. There is no e-mail and no secret in it: anyone can decode it.
+   *
+   * @returns the token and its lifetime in whole seconds
+   */
+  issue(grant: SessionGrant): { readonly accessToken: string; readonly expiresInSeconds: number } {
+    const { issuer, audience, ttlSeconds } = this.config.accessTokens;
+    const { kid, algorithm, privateKey } = this.keys.signingKey();
+    const issuedAt = grant.issuedAtSeconds;
+    const expiresAt = Math.min(issuedAt + ttlSeconds, grant.sessionExpiresAtSeconds);
+    const claims = {
+      iss: issuer,
+      aud: audience,
+      sub: grant.userId,
+      sid: grant.sessionId,
+      jti: randomUUID(),
+      iat: issuedAt,
+      exp: expiresAt,
+      client_id: CLIENT_ID,
+      roles: grant.roles,
+      // The same roles for gateways that cannot read arrays.
+      scope: grant.roles.join(' '),
+    };
+    const header = { alg: algorithm, typ: ACCESS_TOKEN_TYPE, kid };
+    return {
+      accessToken: this.jwt.sign(claims, { algorithm, header, privateKey }),
+      expiresInSeconds: expiresAt - issuedAt,
+    };
+  }
+}

@@ -1,0 +1,56 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { PassportStrategy } from '@nestjs/passport';
+import type { FastifyRequest } from 'fastify';
+import passport from 'passport';
+import { Strategy } from 'passport-jwt';
+import { AccessTokensService } from './access-tokens.service.js';
+import { AccessTokenInvalidError } from '../auth.errors.js';
+import type { Identity } from '../auth.types.js';
+import { readBearerToken } from './bearer-token.js';
+
+/** The typings know strings and buffers only; jsonwebtoken also takes a KeyObject, which it need not parse each time. */
+type KeyCallback = (error: Error | null, key?: never) => void;
+
+/**
+ * Verifies an access token: header, signature, `iss`, `aud` and `exp` (no tolerance), then the claims that make an
+ * identity. Knows no database; whether the session has ended is the guard's question.
+ */
+@Injectable()
+export class AccessTokenStrategy extends PassportStrategy(Strategy) implements OnApplicationShutdown {
+  /** Passport keeps one registry per process: two applications in it must not find each other's strategy. */
+  readonly registeredName = `access-token-${randomUUID()}`;
+
+  constructor(private readonly accessTokens: AccessTokensService) {
+    super({
+      jwtFromRequest: (request: unknown) => {
+        const bearer = readBearerToken((request as FastifyRequest).raw);
+        return bearer.kind === 'present' ? bearer.token : null;
+      },
+      // A throw in here would end in a 500; passport-jwt turns what `done` is given into a failed authentication.
+      secretOrKeyProvider: (_request: unknown, token: string, done: KeyCallback) => {
+        const publicKey = accessTokens.keyFor(token);
+        if (publicKey === undefined) {
+          done(new AccessTokenInvalidError('header or key id'));
+        } else {
+          done(null, publicKey as never);
+        }
+      },
+      ...accessTokens.rules,
+    });
+    passport.use(this.registeredName, this);
+  }
+
+  /** @throws AccessTokenInvalidError */
+  validate(claims: object): Identity {
+    const identity = this.accessTokens.identityOf(claims);
+    if (identity === undefined) {
+      throw new AccessTokenInvalidError('claims');
+    }
+    return identity;
+  }
+
+  onApplicationShutdown(): void {
+    passport.unuse(this.registeredName);
+  }
+}

@@ -1,0 +1,60 @@
+import type { KeyObject } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { JwtService } from '@nestjs/jwt';
+import { Clock } from '../../platform/common/clock.js';
+import { Config, type JwtAlgorithm } from '../../platform/config/config.js';
+import { KeysService } from '../../keys/keys.service.js';
+import { readAccessTokenHeader, readIdentity } from './access-token.format.js';
+import type { Identity } from '../auth.types.js';
+
+/** What the JWT library checks, whoever calls it. */
+export interface VerificationRules {
+  readonly algorithms: JwtAlgorithm[];
+  readonly issuer: string;
+  readonly audience: string;
+}
+
+/** Says what makes an access token good, short of whether its session has ended; asks no database. */
+@Injectable()
+export class AccessTokensService {
+  readonly rules: VerificationRules;
+
+  constructor(
+    private readonly keys: KeysService,
+    private readonly jwt: JwtService,
+    private readonly clock: Clock,
+    { accessTokens: { issuer, audience } }: Config,
+  ) {
+    this.rules = { algorithms: ['ES256', 'RS256'], issuer, audience };
+  }
+
+  /** The key that the token's header names, for that key's own algorithm only (RFC 8725 section 3.1). */
+  keyFor(token: string): KeyObject | undefined {
+    const header = readAccessTokenHeader(token);
+    const key = header === undefined ? undefined : this.keys.verificationKey(header.kid);
+    return key !== undefined && key.algorithm === header?.algorithm ? key.publicKey : undefined;
+  }
+
+  /** Of claims whose signature and `rules` have been checked; undefined when they are not what this service writes. */
+  identityOf(claims: object): Identity | undefined {
+    return readIdentity(claims, this.clock.now());
+  }
+
+  /**
+   * Verifies a token that did not come in the `Authorization` header, by the same rules.
+   *
+   * @returns undefined for whatever is no access token of ours, or one that has expired
+   */
+  identify(token: string): Identity | undefined {
+    const publicKey = this.keyFor(token);
+    if (publicKey === undefined) {
+      return undefined;
+    }
+    try {
+      // The typings know PEM only; the library also takes a KeyObject, which it need not parse.
+      return this.identityOf(this.jwt.verify<object>(token, { ...this.rules, publicKey: publicKey as never }));
+    } catch {
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,146 @@
+import { Injectable } from '@nestjs/common';
+import { Database, type Transaction } from '../../platform/database/database.service.js';
+import { TokensService } from '../../tokens/tokens.service.js';
+import type { RevokeReason } from '../../tokens/tokens.types.js';
+import { InvalidCredentialsError, UserNotFoundError } from '../../users/users.errors.js';
+import { UsersService } from '../../users/users.service.js';
+import type { LockedUser } from '../../users/users.types.js';
+import { AccessTokenIssuer } from '../access-tokens/access-token.issuer.js';
+import type { Client, TokenPair } from '../auth.types.js';
+import { SessionsService } from '../sessions/sessions.service.js';
+
+/** A change loses to a rehash at most once: nobody raises the parameters between two attempts. */
+const PASSWORD_CHANGE_ATTEMPTS = 3;
+
+/** Changes of an account that its sessions must not survive. */
+@Injectable()
+export class AccountsService {
+  constructor(
+    private readonly users: UsersService,
+    private readonly tokens: TokensService,
+    private readonly sessions: SessionsService,
+    private readonly issuer: AccessTokenIssuer,
+    private readonly database: Database,
+  ) {}
+
+  /**
+   * Every earlier session ends, the caller's too, since a thief may hold a copy of it; the caller gets a new one.
+   *
+   * @throws ValidationFailedError, InvalidCredentialsError, AccountDisabledError, TooManyAttemptsError, OverloadedError
+   */
+  async changePassword(
+    userId: string,
+    currentPassword: string,
+    newPassword: string,
+    client: Client,
+  ): Promise<TokenPair> {
+    this.issuer.requireKey();
+    for (let attempt = 1; attempt <= PASSWORD_CHANGE_ATTEMPTS; attempt += 1) {
+      const { verifiedHash, newHash } = await this.users.prepareNewPassword(
+        userId,
+        currentPassword,
+        newPassword,
+        client.network,
+      );
+      const family = this.tokens.newFamily();
+      const endedIds = new Set<string>();
+      const changed = await this.database.settle(() =>
+        this.database.transaction(async (transaction) => {
+          const user = await this.users.lockUser(transaction, userId);
+          const replacement = await this.users.replacePasswordHash(transaction, userId, verifiedHash, newHash);
+          if (user?.status !== 'active' || replacement === 'superseded') {
+            return undefined;
+          }
+          const ids = await this.tokens.endSessionsOfUser(transaction, userId, 'password_changed', family.id);
+          // Of every attempt: after one whose answer alone was lost, the next finds nothing left to end.
+          ids.forEach((id) => endedIds.add(id));
+          return this.tokens.createFamily(transaction, family, user, client);
+        }),
+      );
+      if (changed !== undefined) {
+        await this.tokens.announceEnded(endedIds);
+        return this.sessions.tokenPair(changed.grant);
+      }
+      // The stored hash has changed since it was verified: a rehash by a login, or another password. Verifying tells.
+    }
+    throw new InvalidCredentialsError('the password kept changing');
+  }
+
+  /** @throws UserNotFoundError */
+  disable(userId: string): Promise<number> {
+    return this.changeAndEndSessions(userId, 'user_disabled', (transaction) =>
+      this.users.setStatus(transaction, userId, 'disabled'),
+    );
+  }
+
+  /**
+   * Sessions that ended by disabling stay ended.
+   *
+   * @throws UserNotFoundError
+   */
+  async enable(userId: string): Promise<void> {
+    await this.database.settle(() =>
+      this.database.transaction(async (transaction) => {
+        await this.requireLocked(transaction, userId);
+        await this.users.setStatus(transaction, userId, 'active');
+      }),
+    );
+  }
+
+  /**
+   * An operator's; the old password need not be known.
+   *
+   * @throws UserNotFoundError, ValidationFailedError
+   */
+  async setPassword(userId: string, newPassword: string): Promise<number> {
+    const newHash = await this.users.hashNewPassword(newPassword);
+    return this.changeAndEndSessions(userId, 'password_changed', (transaction) =>
+      this.users.setPassword(transaction, userId, newHash),
+    );
+  }
+
+  /** @throws UserNotFoundError */
+  endSessions(userId: string): Promise<number> {
+    return this.changeAndEndSessions(userId, 'operator', () => Promise.resolve());
+  }
+
+  /** @throws UserNotFoundError also when the account has been deleted already */
+  delete(userId: string): Promise<number> {
+    return this.changeAndEndSessions(userId, 'user_deleted', (transaction) =>
+      this.users.deleteUser(transaction, userId),
+    );
+  }
+
+  /**
+   * One lock order for all: first the user's row, then, in a later statement whose snapshot holds what others committed
+   * while this one waited, the families.
+   *
+   * @returns how many sessions ended
+   */
+  private async changeAndEndSessions(
+    userId: string,
+    reason: RevokeReason,
+    change: (transaction: Transaction) => Promise<unknown>,
+  ): Promise<number> {
+    const endedIds = new Set<string>();
+    await this.database.settle(() =>
+      this.database.transaction(async (transaction) => {
+        await this.requireLocked(transaction, userId);
+        const ids = await this.tokens.endSessionsOfUser(transaction, userId, reason);
+        // As above.
+        ids.forEach((id) => endedIds.add(id));
+        await change(transaction);
+      }),
+    );
+    await this.tokens.announceEnded(endedIds);
+    return endedIds.size;
+  }
+
+  private async requireLocked(transaction: Transaction, userId: string): Promise<LockedUser> {
+    const user = await this.users.lockUser(transaction, userId);
+    if (user === undefined) {
+      throw new UserNotFoundError();
+    }
+    return user;
+  }
+}

@@ -1,0 +1,48 @@
+import { Controller, Delete, Get, HttpCode, Param } from '@nestjs/common';
+import { ApiBearerAuth, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
+import { ApiProblems } from '../../platform/http/problems/api-problems.decorator.js';
+import { ACCESS_TOKEN_SCHEME } from '../../platform/http/openapi.js';
+import { SessionListDto, toSessionDto } from '../auth.dto.js';
+import type { Identity } from '../auth.types.js';
+import { CurrentIdentity } from '../request.decorators.js';
+import { SessionsService } from './sessions.service.js';
+
+@ApiTags('sessions')
+@ApiBearerAuth(ACCESS_TOKEN_SCHEME)
+@Controller('auth/sessions')
+export class SessionsController {
+  constructor(private readonly sessions: SessionsService) {}
+
+  @Get()
+  @ApiOperation({ summary: 'The live sessions of the user, the last used first' })
+  @ApiOkResponse({ type: SessionListDto, description: 'Without those that have ended or expired.' })
+  @ApiProblems(
+    'access_token_missing',
+    'access_token_invalid',
+    'access_token_expired',
+    'access_token_revoked',
+    'temporarily_unavailable',
+  )
+  async list(@CurrentIdentity() identity: Identity): Promise<SessionListDto> {
+    const sessions = await this.sessions.list(identity.userId);
+    return { sessions: sessions.map((session) => toSessionDto(session, identity.sessionId)) };
+  }
+
+  @Delete(':id')
+  @HttpCode(204)
+  @ApiOperation({ summary: 'End one session of the user' })
+  @ApiParam({ name: 'id', format: 'uuid', example: '2ae1a4de-8d71-4f45-a7d2-9d9c578bf564' })
+  @ApiNoContentResponse({ description: 'The session has ended, now or earlier.' })
+  @ApiProblems(
+    'access_token_missing',
+    'access_token_invalid',
+    'access_token_expired',
+    'access_token_revoked',
+    'not_found',
+    'temporarily_unavailable',
+    'outcome_unknown',
+  )
+  async end(@Param('id') id: string, @CurrentIdentity() identity: Identity): Promise<void> {
+    await this.sessions.end(identity.userId, id);
+  }
+}

@@ -1,0 +1,109 @@
+import { Injectable } from '@nestjs/common';
+import { AccountDisabledError } from '../../platform/common/domain.errors.js';
+import { Database } from '../../platform/database/database.service.js';
+import { RefusedTokens } from '../../limits/refused-tokens.service.js';
+import { TokensService } from '../../tokens/tokens.service.js';
+import type { RefreshRequest, Session, SessionGrant } from '../../tokens/tokens.types.js';
+import { InvalidCredentialsError } from '../../users/users.errors.js';
+import { UsersService } from '../../users/users.service.js';
+import { AccessTokenIssuer } from '../access-tokens/access-token.issuer.js';
+import type { Client, Identity, TokenPair } from '../auth.types.js';
+
+/** Opens, continues, lists and ends the sessions of users who act for themselves. */
+@Injectable()
+export class SessionsService {
+  constructor(
+    private readonly users: UsersService,
+    private readonly tokens: TokensService,
+    private readonly issuer: AccessTokenIssuer,
+    private readonly refusedTokens: RefusedTokens,
+    private readonly database: Database,
+  ) {}
+
+  /**
+   * Every login makes a new session; none that came along is adopted.
+   *
+   * @throws InvalidCredentialsError, AccountDisabledError, TooManyAttemptsError, OverloadedError
+   */
+  async login(email: string, password: string, client: Client): Promise<TokenPair> {
+    this.issuer.requireKey();
+    const { user, credentialVersion } = await this.users.verifyCredentials(email, password, client.network);
+    const family = this.tokens.newFamily();
+    const opened = await this.database.settle(() =>
+      this.database.transaction(async (transaction) => {
+        // The password was verified outside: under the lock, neither it nor the account may have changed since.
+        const locked = await this.users.lockUser(transaction, user.id);
+        if (locked?.credentialVersion !== credentialVersion) {
+          return 'credentials_changed';
+        }
+        return locked.status === 'active'
+          ? this.tokens.createFamily(transaction, family, locked, client)
+          : 'account_disabled';
+      }),
+    );
+    if (opened === 'credentials_changed') {
+      throw new InvalidCredentialsError('the credentials changed while they were being checked');
+    }
+    if (opened === 'account_disabled') {
+      throw new AccountDisabledError('the account was disabled while the credentials were being checked');
+    }
+    await this.tokens.announceEnded(opened.evictedIds);
+    return this.tokenPair(opened.grant);
+  }
+
+  /** @throws TooManyAttemptsError, and whatever `TokensService.refresh` does */
+  async refresh(request: RefreshRequest & { readonly client: Client }): Promise<TokenPair> {
+    this.issuer.requireKey();
+    const grant = await this.refusedTokens.admit(request.client.network, () => this.tokens.refresh(request));
+    return this.tokenPair(grant);
+  }
+
+  /**
+   * Ends the session of each credential that came; both are read before either is acted upon.
+   *
+   * @throws RefreshTokenInvalidError, TooManyAttemptsError
+   */
+  async logout(refreshToken: string | undefined, identity: Identity | undefined, client: Client): Promise<void> {
+    await this.refusedTokens.admit(client.network, async () => {
+      const presented = refreshToken === undefined ? undefined : this.tokens.identify(refreshToken);
+      if (presented !== undefined) {
+        await this.tokens.endSessionByToken(presented, 'logout');
+      }
+      if (identity !== undefined && identity.sessionId !== presented?.familyId) {
+        await this.tokens.endSessionByIdentity(identity.userId, identity.sessionId, 'logout');
+      }
+    });
+  }
+
+  async logoutAll(userId: string): Promise<void> {
+    const endedIds = new Set<string>();
+    await this.database.settle(() =>
+      this.database.transaction(async (transaction) => {
+        await this.users.lockUser(transaction, userId);
+        const ids = await this.tokens.endSessionsOfUser(transaction, userId, 'logout_all');
+        // Of every attempt: after one whose answer alone was lost, the next finds nothing left to end.
+        ids.forEach((id) => endedIds.add(id));
+      }),
+    );
+    await this.tokens.announceEnded(endedIds);
+  }
+
+  list(userId: string): Promise<readonly Session[]> {
+    return this.tokens.listSessions(userId);
+  }
+
+  /** @throws SessionNotFoundError when the user never had this session */
+  async end(userId: string, sessionId: string): Promise<void> {
+    await this.tokens.endSessionOfUser(userId, sessionId, 'session_ended');
+  }
+
+  /** What a client gets for a session that has just been opened or continued. */
+  tokenPair(grant: SessionGrant): TokenPair {
+    return {
+      ...this.issuer.issue(grant),
+      refreshToken: grant.refreshToken,
+      refreshExpiresInSeconds: grant.refreshExpiresInSeconds,
+      roles: grant.roles,
+    };
+  }
+}

@@ -1,0 +1,56 @@
+import { Catch } from '@nestjs/common';
+import type { ArgumentsHost, ExceptionFilter } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import { type DomainError, OverloadedError } from '../../common/domain.errors.js';
+import { toDomainError } from './error-translation.js';
+import { InternalError } from './http.errors.js';
+import { sendProblem } from './problem.js';
+import { PROBLEM_CATALOGUE } from './problem.catalogue.js';
+import type { EdgeHeaders } from '../response-headers.js';
+import { errorWriterOf } from '../route-contract.js';
+
+/**
+ * Turns everything that is thrown into one documented problem, or into what the route's own protocol says instead, and
+ * logs it once: our failures as errors, the client's at debug. The log gets the details, the client the constant
+ * sentence of the code.
+ */
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
+  constructor(
+    private readonly logger: Logger,
+    private readonly edgeHeaders: EdgeHeaders,
+  ) {}
+
+  catch(exception: unknown, host: ArgumentsHost): void {
+    const http = host.switchToHttp();
+    this.answer(exception, http.getRequest<FastifyRequest>(), http.getResponse<FastifyReply>());
+  }
+
+  /** For what fails before Nest is reached, too. */
+  answer(exception: unknown, request: FastifyRequest, reply: FastifyReply): void {
+    const error = toDomainError(exception);
+    this.log(error, request.id);
+    if (reply.sent || reply.raw.headersSent) {
+      // Half an answer cannot be taken back; a cut connection at least does not look like a whole one.
+      reply.raw.destroy();
+      return;
+    }
+    const write = errorWriterOf(request);
+    if (write === undefined) {
+      sendProblem(reply, error, this.edgeHeaders);
+    } else {
+      write(reply, error);
+    }
+  }
+
+  private log(error: DomainError, requestId: string): void {
+    const fields = { code: error.code, request_id: requestId };
+    // Overload comes in crowds: a stack with each refusal would be work where there is too much of it.
+    if (PROBLEM_CATALOGUE[error.code].status >= 500 && !(error instanceof OverloadedError)) {
+      this.logger.error({ ...fields, err: error instanceof InternalError ? error.cause : error }, 'request failed');
+    } else {
+      this.logger.debug({ ...fields, reason: error.message }, 'request refused');
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import { STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { FastifyReply } from 'fastify';
+import type { DomainError, FieldError, ProblemCode } from '../../common/domain.errors.js';
+import { ValidationFailedError } from '../../common/domain.errors.js';
+import { MethodNotAllowedError } from './http.errors.js';
+import { noteProblem } from './outcome.js';
+import { PROBLEM_CATALOGUE } from './problem.catalogue.js';
+import type { EdgeHeaders } from '../response-headers.js';
+
+export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
+
+/** RFC 9457, section 3.1, and the extension members of the wire contract. */
+export interface ProblemBody {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly code: ProblemCode;
+  readonly errors?: readonly FieldError[];
+  readonly request_id?: string;
+}
+
+export interface Problem {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: ProblemBody;
+}
+
+const REALM = 'Bearer realm="ratchet"';
+const CHALLENGE_ERRORS: Readonly<Partial<Record<ProblemCode, string>>> = {
+  access_token_invalid: 'invalid_token',
+  access_token_expired: 'invalid_token',
+  access_token_revoked: 'invalid_token',
+  insufficient_role: 'insufficient_scope',
+};
+const DEFAULT_RETRY_AFTER_SECONDS = 1;
+
+/** The members that depend on the code alone; what the API documentation shows as the example of a code. */
+export function problemBody(code: ProblemCode): ProblemBody {
+  const { status, title, detail } = PROBLEM_CATALOGUE[code];
+  return { type: `urn:ratchet:problem:${code}`, title, status, detail, code };
+}
+
+/**
+ * What a client is told about an error: constant text per code, never the error's own message, cause or stack.
+ * An error may say when to come back with a numeric `retryAfterSeconds`.
+ */
+export function toProblem(error: DomainError, requestId: string): Problem {
+  const body = problemBody(error.code);
+  return {
+    status: body.status,
+    headers: problemHeaders(error, body),
+    body: {
+      ...body,
+      ...(error instanceof ValidationFailedError && { errors: error.errors }),
+      ...(body.status >= 500 && { request_id: requestId }),
+    },
+  };
+}
+
+/** Answers a request that Fastify knows. The body is bytes because Fastify would add a `charset` to a string. */
+export function sendProblem(reply: FastifyReply, error: DomainError, edgeHeaders: EdgeHeaders): void {
+  const { status, headers, body } = toProblem(error, reply.request.id);
+  noteProblem(reply, error.code);
+  void reply
+    .code(status)
+    .headers({ ...edgeHeaders, 'x-request-id': reply.request.id, ...headers })
+    .send(Buffer.from(JSON.stringify(body)));
+}
+
+/** Answers on a connection whose bytes never became a request, and closes it. */
+export function writeProblem(socket: Duplex, error: DomainError, requestId: string, edgeHeaders: EdgeHeaders): void {
+  const { status, headers, body } = toProblem(error, requestId);
+  const payload = JSON.stringify(body);
+  const lines = Object.entries({
+    ...edgeHeaders,
+    'x-request-id': requestId,
+    ...headers,
+    connection: 'close',
+    'content-length': String(Buffer.byteLength(payload)),
+  }).map(([name, value]) => `${name}: ${value}`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('\r\n')}\r\n\r\n${payload}`);
+}
+
+function problemHeaders(error: DomainError, body: ProblemBody): Record<string, string> {
+  const challenge = challengeFor(body);
+  const retryAfterSeconds = retryAfterSecondsOf(error, body.status);
+  return {
+    'content-type': PROBLEM_MEDIA_TYPE,
+    'cache-control': 'no-store',
+    ...(challenge !== undefined && { 'www-authenticate': challenge }),
+    ...(error instanceof MethodNotAllowedError && { allow: error.allowedMethods.join(', ') }),
+    ...(retryAfterSeconds !== undefined && { 'retry-after': String(retryAfterSeconds) }),
+  };
+}
+
+/**
+ * RFC 9110 section 15.5.2 wants a challenge on every 401; RFC 6750 section 3.1 wants no `error` in it unless a bearer
+ * token came with the request and was refused.
+ */
+function challengeFor({ code, status, detail }: ProblemBody): string | undefined {
+  const reason = CHALLENGE_ERRORS[code];
+  if (reason !== undefined) {
+    return `${REALM}, error="${reason}", error_description="${detail}"`;
+  }
+  return status === 401 ? REALM : undefined;
+}
+
+function retryAfterSecondsOf(error: DomainError, status: number): number | undefined {
+  if ('retryAfterSeconds' in error && typeof error.retryAfterSeconds === 'number') {
+    return Math.max(1, Math.ceil(error.retryAfterSeconds));
+  }
+  return status === 503 ? DEFAULT_RETRY_AFTER_SECONDS : undefined;
+}
