@@ -53,6 +53,24 @@ class AdminProbeController {
   }
 }
 
+class SharedHandlers {
+  @Get('shared')
+  shared(): string {
+    return 'shared';
+  }
+}
+
+@Controller('open-heir')
+@Public()
+class OpenHeirController extends SharedHandlers {}
+
+@Controller('closed-heir')
+class ClosedHeirController extends SharedHandlers {}
+
+@Controller('admin-heir')
+@Roles('admin')
+class AdminHeirController extends SharedHandlers {}
+
 class ProbeModule {}
 
 describe('the guards on routes of another module', () => {
@@ -67,7 +85,13 @@ describe('the guards on routes of another module', () => {
     const module = {
       module: ProbeModule,
       imports: [AppModule.forRoot(service.config, { url: database.url, directUrl: database.url })],
-      controllers: [ProbeController, AdminProbeController],
+      controllers: [
+        ProbeController,
+        AdminProbeController,
+        OpenHeirController,
+        ClosedHeirController,
+        AdminHeirController,
+      ],
     };
     app = await createApp(module, service.config, createLogger({ level: 'silent' }));
     await app.listen(0, '127.0.0.1');
@@ -91,7 +115,7 @@ describe('the guards on routes of another module', () => {
     return accessToken === undefined ? call : call.set('authorization', `Bearer ${accessToken}`);
   }
 
-  it('ask for a token where a route says nothing, and only there where it does not say @Public()', async () => {
+  it('the access-token guard requires a token on every route not marked @Public()', async () => {
     expectProblem(await get('/probe/plain'), 'access_token_missing');
     expect((await get('/probe/plain', await accessTokenWith())).status).toBe(200);
     expect((await get('/probe/open')).status).toBe(200);
@@ -99,7 +123,7 @@ describe('the guards on routes of another module', () => {
     expect((await get('/probe/open', 'x')).status).toBe(200);
   });
 
-  it('ask for one of the roles of a route', async () => {
+  it('the roles guard requires one of the roles of a route', async () => {
     expectProblem(await get('/probe/admin'), 'access_token_missing');
     expectProblem(await get('/probe/admin', await accessTokenWith()), 'insufficient_role');
     expectProblem(await get('/probe/admin', await accessTokenWith('admins', 'support')), 'insufficient_role');
@@ -108,11 +132,19 @@ describe('the guards on routes of another module', () => {
     expectProblem(await get('/probe/staff', await accessTokenWith('billing')), 'insufficient_role');
   });
 
-  it("let a route's own roles stand in for those of its controller", async () => {
+  it("a route's own roles replace those of its controller", async () => {
     const [admin, support] = [await accessTokenWith('admin'), await accessTokenWith('support')];
     expect((await get('/admin-probe/plain', admin)).status).toBe(200);
     expectProblem(await get('/admin-probe/plain', support), 'insufficient_role');
     expect((await get('/admin-probe/support', support)).status).toBe(200);
     expectProblem(await get('/admin-probe/support', admin), 'insufficient_role');
+  });
+
+  it('both guards read the decorators of each controller, where several inherit one handler', async () => {
+    expect((await get('/open-heir/shared')).status).toBe(200);
+    expectProblem(await get('/closed-heir/shared'), 'access_token_missing');
+    expect((await get('/closed-heir/shared', await accessTokenWith())).status).toBe(200);
+    expectProblem(await get('/admin-heir/shared', await accessTokenWith()), 'insufficient_role');
+    expect((await get('/admin-heir/shared', await accessTokenWith('admin'))).status).toBe(200);
   });
 });
