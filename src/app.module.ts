@@ -1,7 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AuthModule } from './auth/auth.module.js';
 import { CommonModule } from './platform/common/common.module.js';
-import type { Siblings } from './platform/common/siblings.js';
 import type { Config } from './platform/config/config.js';
 import { DatabaseModule } from './platform/database/database.module.js';
 import type { DatabaseAddress } from './platform/database/database.types.js';
@@ -13,12 +12,11 @@ import { OAuthModule } from './oauth/oauth.module.js';
 /** The composition root. */
 @Module({})
 export class AppModule {
-  /** @param siblings the other processes of this instance; absent: there are none */
-  static forRoot(config: Config, address: DatabaseAddress, siblings?: Siblings): DynamicModule {
+  static forRoot(config: Config, address: DatabaseAddress): DynamicModule {
     return {
       module: AppModule,
       imports: [
-        CommonModule.forRoot(config, siblings),
+        CommonModule.forRoot(config),
         DatabaseModule.forRoot(address),
         AuthModule,
         GatewayModule,

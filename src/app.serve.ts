@@ -2,7 +2,6 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Logger } from 'pino';
 import { AppModule } from './app.module.js';
 import { createApp } from './app.setup.js';
-import { NO_SIBLINGS, type Siblings } from './platform/common/siblings.js';
 import type { Config } from './platform/config/config.js';
 import type { DatabaseAddress } from './platform/database/database.types.js';
 
@@ -15,11 +14,10 @@ export async function startServing(
   config: Config,
   address: DatabaseAddress,
   logger: Logger,
-  siblings: Siblings = NO_SIBLINGS,
 ): Promise<NestFastifyApplication> {
   let app: NestFastifyApplication | undefined;
   try {
-    app = await createApp(AppModule.forRoot(config, address, siblings), config, logger);
+    app = await createApp(AppModule.forRoot(config, address), config, logger);
     await app.listen(config.http.port, config.http.host);
     return app;
   } catch (error) {

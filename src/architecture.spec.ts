@@ -38,9 +38,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   oauth: ['tokens', 'auth'],
   health: ['tokens', 'keys'],
   metrics: ['users', 'tokens'],
-  workers: [],
   cli: [ROOT, 'users', 'keys', 'auth'],
-  [ROOT]: ['users', 'tokens', 'keys', 'auth', 'gateway', 'oauth', 'health', 'metrics', 'workers'],
+  [ROOT]: ['users', 'tokens', 'keys', 'auth', 'gateway', 'oauth', 'health', 'metrics'],
 };
 
 /** What one folder shows to the others; a folder that is not here is shared as a whole. */
@@ -68,7 +67,7 @@ const isEntityForSchema = ({ from, to }: Import): boolean =>
   from.startsWith('platform/database/') && /\.entity\.js$/.test(to);
 
 /** The composition root is started and commanded from here only. */
-const STARTED_BY = /^(main\.ts|worker\.ts|app\.|boot\.|cli\/)/;
+const STARTED_BY = /^(main\.ts|app\.|boot\.|cli\/)/;
 
 /** Made by a factory, so that Nest need not know what their constructors take. */
 const MADE_BY_HAND: readonly string[] = [
@@ -134,10 +133,7 @@ const facesAreKept: Rule = (sources) =>
 
 const nobodyImportsTheStart: Rule = (sources) =>
   importsOf(sources)
-    .filter(
-      ({ from, to }) =>
-        /^(main|worker|app\.\w+)\.js$/.test(to) && (/^(main|worker)\.js$/.test(to) || !STARTED_BY.test(from)),
-    )
+    .filter(({ from, to }) => /^(main|app\.\w+)\.js$/.test(to) && (to === 'main.js' || !STARTED_BY.test(from)))
     .map(describeImport);
 
 /** Between folders; each cycle is told once per folder in it. */

@@ -1,13 +1,11 @@
 import type { Logger } from 'pino';
 import { startServing } from './app.serve.js';
 import { bootFailureText, welcomeText } from './boot.report.js';
-import { workerCount } from './platform/common/worker-count.js';
 import type { Config } from './platform/config/config.js';
 import { loadConfig } from './platform/config/config.loader.js';
 import type { DatabaseAddress } from './platform/database/database.types.js';
 import { openDatabase } from './platform/database/open-database.js';
 import { createLogger } from './platform/logging/logger.js';
-import { Supervisor } from './workers/supervisor.js';
 
 /** Boots the service; on SIGTERM or SIGINT finishes the requests in flight, and only then lets go of the database. */
 async function main(): Promise<void> {
@@ -29,30 +27,22 @@ async function main(): Promise<void> {
     },
     shutdown.signal,
   );
-  const count = workerCount(config.workers);
   try {
-    if (count === 1) {
-      await serveAlone(config, database.address, logger, shutdown.signal);
-    } else {
-      const supervisor = new Supervisor(count, database.address, logger, (url) => {
-        announceListening(config, logger, url);
-      });
-      await supervisor.run(shutdown.signal);
-    }
+    await serve(config, database.address, logger, shutdown.signal);
   } finally {
     await database.close();
   }
   logger.info({ event: 'stopped' }, 'stopped');
 }
 
-async function serveAlone(
-  config: Config,
-  address: DatabaseAddress,
-  logger: Logger,
-  shutdown: AbortSignal,
-): Promise<void> {
+async function serve(config: Config, address: DatabaseAddress, logger: Logger, shutdown: AbortSignal): Promise<void> {
   const app = await startServing(config, address, logger);
-  announceListening(config, logger, await app.getUrl());
+  const url = await app.getUrl();
+  logger.info({ event: 'listening', url }, `listening on ${url}`);
+  if (config.environment === 'development') {
+    // Standard output carries the log; the welcome is for a person.
+    process.stderr.write(welcomeText(url));
+  }
   if (!shutdown.aborted) {
     await new Promise((resolve) => {
       shutdown.addEventListener('abort', resolve);
@@ -60,14 +50,6 @@ async function serveAlone(
   }
   logger.info({ event: 'stopping' }, 'finishing the requests in flight');
   await app.close();
-}
-
-function announceListening(config: Config, logger: Logger, url: string): void {
-  logger.info({ event: 'listening', url }, `listening on ${url}`);
-  if (config.environment === 'development') {
-    // Standard output carries the log; the welcome is for a person.
-    process.stderr.write(welcomeText(url));
-  }
 }
 
 main().catch((error: unknown) => {

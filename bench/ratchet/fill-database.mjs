@@ -20,7 +20,7 @@ export const SEEDED_PASSWORD = 'a benchmark is no place for a secret';
  * as autovacuum would.
  */
 export async function fillDatabase({ url, sessions, users, families, withTombstones = false }) {
-  const passwordHash = await new PasswordHasher({ workers: { count: 1 } }).hash(Buffer.from(SEEDED_PASSWORD));
+  const passwordHash = await new PasswordHasher().hash(Buffer.from(SEEDED_PASSWORD));
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {

@@ -10,7 +10,6 @@ import {
 import { Clock } from '../platform/common/clock.js';
 import { TemporarilyUnavailableError, ValidationFailedError } from '../platform/common/domain.errors.js';
 import { messageOf } from '../platform/common/is-error.js';
-import { Siblings } from '../platform/common/siblings.js';
 import { Config } from '../platform/config/config.js';
 import { DatabaseAddress, SessionSupport } from '../platform/database/database.types.js';
 import { formatCursor, parseCursor } from './revocation-cursor.js';
@@ -60,7 +59,6 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
     private readonly address: DatabaseAddress,
     private readonly sessions: SessionSupport,
     private readonly clock: Clock,
-    private readonly siblings: Siblings,
     config: Config,
   ) {
     this.maxStalenessMs = config.revocation.maxStalenessSeconds * 1000;
@@ -68,9 +66,6 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
 
   /** Resolves when the whole window is loaded: no request is answered from an empty set. */
   async onModuleInit(): Promise<void> {
-    this.siblings.join((sessionIds) => {
-      this.add(sessionIds);
-    });
     this.running = this.follow();
     while (this.currentAsOfMs === Number.NEGATIVE_INFINITY) {
       await this.polled.within(POLL_INTERVAL_MS);
@@ -89,14 +84,11 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
     await this.running;
   }
 
-  /**
-   * To be called after the commit and before the answer: when it resolves, every process of this instance refuses the
-   * sessions' tokens.
-   */
-  async announce(sessionIds: Iterable<string>): Promise<void> {
-    const ids = [...sessionIds];
-    this.add(ids);
-    await this.siblings.announce(ids);
+  /** To be called after the commit and before the answer: from then on this instance refuses the sessions' tokens. */
+  announce(sessionIds: Iterable<string>): void {
+    this.tellNewsOf(() => {
+      this.log.add(sessionIds, this.clock.monotonicMs());
+    });
   }
 
   /**
@@ -160,12 +152,6 @@ export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicat
   /** How long ago the last completed poll began. */
   ageSeconds(): number {
     return (this.clock.monotonicMs() - this.currentAsOfMs) / 1000;
-  }
-
-  private add(sessionIds: readonly string[]): void {
-    this.tellNewsOf(() => {
-      this.log.add(sessionIds, this.clock.monotonicMs());
-    });
   }
 
   private async isRevokedOncePolled(sessionId: string): Promise<boolean> {

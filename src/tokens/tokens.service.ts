@@ -158,13 +158,13 @@ export class TokensService {
       this.raiseForgeryAlarm(parts);
       throw new RefreshTokenInvalidError('authentic tag with a wrong secret');
     }
-    await this.feed.announce([parts.familyId]);
+    this.feed.announce([parts.familyId]);
   }
 
   /** Ends the session of a verified access token; one that has ended or been cleaned up is fine too. */
   async endSessionByIdentity(userId: string, sessionId: string, reason: RevokeReason): Promise<void> {
     await this.database.settle(() => this.families.endFamilyOfUser(userId, sessionId, reason));
-    await this.feed.announce([sessionId]);
+    this.feed.announce([sessionId]);
   }
 
   /** @throws SessionNotFoundError when the user never had this session */
@@ -177,7 +177,7 @@ export class TokensService {
     if (!isOwn) {
       throw new SessionNotFoundError();
     }
-    await this.feed.announce([familyId]);
+    this.feed.announce([familyId]);
   }
 
   /**
@@ -195,9 +195,9 @@ export class TokensService {
     return this.families.endFamiliesOfUser(transaction, userId, reason, exceptId);
   }
 
-  /** To be awaited after the commit and before the answer: from then on this instance refuses the sessions' tokens. */
-  announceEnded(sessionIds: Iterable<string>): Promise<void> {
-    return this.feed.announce(sessionIds);
+  /** To be called after the commit and before the answer: from then on this instance refuses the sessions' tokens. */
+  announceEnded(sessionIds: Iterable<string>): void {
+    this.feed.announce(sessionIds);
   }
 
   listSessions(userId: string): Promise<readonly Session[]> {
@@ -220,11 +220,7 @@ export class TokensService {
     }
   }
 
-  private async concludeRefresh(
-    outcome: RotationOutcome,
-    presented: RefreshTokenParts,
-    client: ClientInfo,
-  ): Promise<SessionGrant> {
+  private concludeRefresh(outcome: RotationOutcome, presented: RefreshTokenParts, client: ClientInfo): SessionGrant {
     const sessionId = presented.familyId;
     this.refreshCounts.set(outcome.kind, (this.refreshCounts.get(outcome.kind) ?? 0) + 1);
     switch (outcome.kind) {
@@ -244,7 +240,7 @@ export class TokensService {
       case 'key_reused':
         throw new IdempotencyKeyReusedError();
       case 'reused':
-        await this.feed.announce([sessionId]);
+        this.feed.announce([sessionId]);
         this.logger.warn({
           event: 'refresh_token_reused',
           msg: 'a used refresh token was shown again; its session has been ended',
@@ -257,7 +253,7 @@ export class TokensService {
         });
         throw new RefreshTokenReusedError();
       case 'rolled_back':
-        await this.feed.announce([sessionId]);
+        this.feed.announce([sessionId]);
         this.reportLostCommits(presented, 'the session was ended (REFRESH_ROLL_FORWARD=off)');
         throw new SessionRevokedError();
       case 'rolled_forward':

@@ -1,14 +1,13 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
 import { hash } from '@node-rs/argon2';
-import { Config } from '../platform/config/config.js';
 import { PasswordHasher } from './password-hasher.service.js';
 
 let hasher: PasswordHasher;
 
 beforeAll(async () => {
   const module = await Test.createTestingModule({
-    providers: [PasswordHasher, { provide: Config, useValue: { workers: { count: 1 } } }],
+    providers: [PasswordHasher],
   }).compile();
   hasher = module.get(PasswordHasher);
 });

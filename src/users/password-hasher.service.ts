@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { hashSync, parseOptions } from '@node-rs/argon2';
-import { coresPerWorker } from '../platform/common/worker-count.js';
-import { Config } from '../platform/config/config.js';
+import { usableCores } from '../platform/common/cores.js';
 import { Argon2Threads } from './argon2-threads.js';
 import { BoundedQueue } from './bounded-queue.js';
 
@@ -42,8 +41,8 @@ export class PasswordHasher implements OnApplicationShutdown {
 
   private readonly nobodysHash = hashSync(randomBytes(32), PARAMETERS);
 
-  constructor(config: Config) {
-    const maxRunning = Math.min(coresPerWorker(config.workers), MOST_RUNNING);
+  constructor() {
+    const maxRunning = Math.min(usableCores(), MOST_RUNNING);
     this.queue = new BoundedQueue({ maxRunning, maxWaiting: MAX_WAITING_PER_RUNNING * maxRunning });
   }
 

@@ -6,7 +6,6 @@ import { finished } from 'node:stream/promises';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { AppModule } from '../../src/app.module.js';
 import { createApp } from '../../src/app.setup.js';
-import type { Siblings } from '../../src/platform/common/siblings.js';
 import type { Config } from '../../src/platform/config/config.js';
 import { loadConfig } from '../../src/platform/config/config.loader.js';
 import { createLogger } from '../../src/platform/logging/logger.js';
@@ -32,12 +31,10 @@ export interface TestService {
  * One instance of the service through the production set-up, listening on a port of its own.
  *
  * @param environment overrides, as an operator would set them
- * @param siblings other processes that it takes itself to be one of
  */
 export async function startService(
   database: Pick<TestDatabase, 'url'>,
   environment: Readonly<Record<string, string>> = {},
-  siblings?: Siblings,
 ): Promise<TestService> {
   const config = loadConfig({
     NODE_ENV: 'test',
@@ -59,7 +56,7 @@ export async function startService(
   });
   const logger = createLogger({ level: config.logLevel, destination });
   const { url = database.url, directUrl = url } = config.database;
-  const app = await createApp(AppModule.forRoot(config, { url, directUrl }, siblings), config, logger);
+  const app = await createApp(AppModule.forRoot(config, { url, directUrl }), config, logger);
   try {
     await app.listen(0, '127.0.0.1');
   } catch (error) {

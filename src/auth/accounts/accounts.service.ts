@@ -58,7 +58,7 @@ export class AccountsService {
         }),
       );
       if (changed !== undefined) {
-        await this.tokens.announceEnded(endedIds);
+        this.tokens.announceEnded(endedIds);
         return this.sessions.tokenPair(changed.grant);
       }
       // The stored hash has changed since it was verified: a rehash by a login, or another password. Verifying tells.
@@ -132,7 +132,7 @@ export class AccountsService {
         await change(transaction);
       }),
     );
-    await this.tokens.announceEnded(endedIds);
+    this.tokens.announceEnded(endedIds);
     return endedIds.size;
   }
 

@@ -47,7 +47,7 @@ export class SessionsService {
     if (opened === 'account_disabled') {
       throw new AccountDisabledError('the account was disabled while the credentials were being checked');
     }
-    await this.tokens.announceEnded(opened.evictedIds);
+    this.tokens.announceEnded(opened.evictedIds);
     return this.tokenPair(opened.grant);
   }
 
@@ -85,7 +85,7 @@ export class SessionsService {
         ids.forEach((id) => endedIds.add(id));
       }),
     );
-    await this.tokens.announceEnded(endedIds);
+    this.tokens.announceEnded(endedIds);
   }
 
   list(userId: string): Promise<readonly Session[]> {

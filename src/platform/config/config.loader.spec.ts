@@ -72,7 +72,6 @@ describe('the configuration', () => {
       revocation: { maxStalenessSeconds: 5 },
       passwords: { minLength: 8 },
       limits: { isOn: true },
-      workers: { count: 1 },
       metrics: {},
     });
     expect(secrets.accepted).toEqual([]);
@@ -102,7 +101,6 @@ describe('the configuration', () => {
       TRUSTED_PROXIES: '10.0.0.0/8, ::1',
       CORS_ORIGINS: 'https://app.example.com',
       RATE_LIMITS: 'off',
-      WORKERS: '1',
       REDIS_URL: 'rediss://:hidden@redis.example.com:6380/2',
       HSTS_MAX_AGE_SECONDS: '0',
       LOG_LEVEL: 'warn',
@@ -136,14 +134,21 @@ describe('the configuration', () => {
       revocation: { maxStalenessSeconds: 7 },
       passwords: { minLength: 15 },
       limits: { isOn: false, redisUrl: 'rediss://:hidden@redis.example.com:6380/2' },
-      workers: { count: 1 },
       metrics: { port: 9_464 },
     });
   });
 
-  it('takes a number of workers, or one per core', () => {
-    expect(load({ WORKERS: '4' }).workers).toEqual({ count: 4 });
-    expect(load({ WORKERS: 'auto' }).workers).toEqual({ count: 'auto' });
+  it.each(['4', 'auto'])(
+    'the removed WORKERS=%s is refused, because ignoring it would leave one process',
+    (workers) => {
+      expect(problemsOf({ WORKERS: workers })).toEqual([
+        'WORKERS has been removed; unset it, and run replicas behind the gateway instead',
+      ]);
+    },
+  );
+
+  it.each(['1', ''])('the removed WORKERS=%s asks for what happens anyway, and is accepted', (workers) => {
+    expect(problemsOf({ WORKERS: workers })).toEqual([]);
   });
 
   it('takes an empty variable for an unset one', () => {

@@ -5,7 +5,7 @@ import type { Config } from './config.js';
 import { findMisspellings } from './config.misspellings.js';
 import { findBrokenRules } from './config.rules.js';
 import { Settings } from './config.settings.js';
-import { type Environment, readTexts, withDotEnv } from './config.source.js';
+import { type Environment, readTexts, textOf, withDotEnv } from './config.source.js';
 import { configVariableList, configVariables as variables } from './config.variables.js';
 import { createGeneratedSecret, findGeneratedSecret } from './generated-secret.js';
 import { LoadedConfig } from './loaded-config.js';
@@ -23,6 +23,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, workingDirector
   const problems = [
     ...source.problems,
     ...findMisspellings(source.environment),
+    ...findRemoved(source.environment),
     ...settingProblems,
     ...findBrokenRules(settings),
     ...existing.problems,
@@ -33,6 +34,12 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, workingDirector
   const dataDir = resolve(workingDirectory, settings.get(variables.dataDir));
   const currentSecret = settings.get(variables.authSecret) ?? existing.secret ?? createGeneratedSecret(dataDir);
   return deepFreeze(new LoadedConfig(settings, dataDir, currentSecret));
+}
+
+/** Ignoring a variable of an earlier version would change a deployment without notice, so the start is refused. */
+function findRemoved(environment: Environment): readonly string[] {
+  const workers = textOf(environment, 'WORKERS') ?? '1';
+  return workers === '1' ? [] : ['WORKERS has been removed; unset it, and run replicas behind the gateway instead'];
 }
 
 function readSettings(

@@ -24,11 +24,6 @@ export function integerBetween(least: number, most: number): Parser<number> {
   };
 }
 
-export function countOrAuto(least: number, most: number): Parser<number | 'auto'> {
-  const count = integerBetween(least, most);
-  return { accepts: `\`auto\` or ${count.accepts}`, parse: (text) => (text === 'auto' ? 'auto' : count.parse(text)) };
-}
-
 export function oneOf<T extends string>(...choices: readonly T[]): Parser<T> {
   return {
     accepts: 'one of ' + choices.map((choice) => `\`${choice}\``).join(', '),

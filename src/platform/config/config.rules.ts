@@ -26,7 +26,6 @@ const {
   refreshTokenTtlSeconds,
   signingKeyPublicationSeconds,
   signingKeyRotationDays,
-  workers,
 } = configVariables;
 
 const rules: readonly ConfigRule[] = [
@@ -55,12 +54,6 @@ const rules: readonly ConfigRule[] = [
     concerns: [metricsPort, port],
     problem: 'METRICS_PORT must be another port than PORT',
     isBroken: (settings) => settings.get(port) !== 0 && settings.get(metricsPort) === settings.get(port),
-  },
-  {
-    // Each process counts for itself, and only one of them could have the port.
-    concerns: [metricsPort, workers],
-    problem: 'METRICS_PORT needs WORKERS=1; to measure several processes, run replicas instead of workers',
-    isBroken: (settings) => settings.isSet(metricsPort) && settings.get(workers) !== 1,
   },
   notGreater(refreshTokenIdleTtlSeconds, refreshTokenTtlSeconds),
   notGreater(accessTokenTtlSeconds, refreshTokenIdleTtlSeconds),

@@ -9,7 +9,6 @@ export abstract class Config {
   abstract readonly environment: 'development' | 'production' | 'test';
   abstract readonly logLevel: LogLevel;
   abstract readonly http: HttpConfig;
-  abstract readonly workers: WorkersConfig;
   abstract readonly database: DatabaseConfig;
   abstract readonly secrets: SecretsConfig;
   abstract readonly accessTokens: AccessTokenConfig;
@@ -33,17 +32,11 @@ export interface HttpConfig {
   readonly hstsMaxAgeSeconds: number;
 }
 
-export interface WorkersConfig {
-  /** Processes that share the port; `auto`: one per usable core. */
-  readonly count: number | 'auto';
-}
-
 export interface DatabaseConfig {
   /** Absent: the embedded Postgres in `dataDir`. */
   readonly url?: string;
   /** Bypasses a transaction pooler for LISTEN, migrations and jobs; absent when there is no pooler. */
   readonly directUrl?: string;
-  /** Of each worker process. */
   readonly poolSize: number;
   /** Absolute. */
   readonly dataDir: string;

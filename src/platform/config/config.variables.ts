@@ -1,7 +1,6 @@
 import { authSecret, authSecretList } from './auth-secret.policy.js';
 import type { JwtAlgorithm, LogLevel } from './config.js';
 import {
-  countOrAuto,
   directory,
   integerBetween,
   issuerUrl,
@@ -92,13 +91,6 @@ export const configVariables = {
     default: '3000',
     meaning: 'The port to listen on; 0 lets the operating system choose.',
     parser: integerBetween(0, 65_535),
-  },
-  workers: {
-    name: 'WORKERS',
-    isSecret: false,
-    default: '1',
-    meaning: 'Processes that share the port, on a machine with many cores; `auto` is one per core.',
-    parser: countOrAuto(1, 64),
   },
   metricsPort: {
     name: 'METRICS_PORT',

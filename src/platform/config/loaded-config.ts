@@ -7,7 +7,6 @@ export class LoadedConfig extends Config {
   readonly environment;
   readonly logLevel;
   readonly http;
-  readonly workers;
   readonly database;
   readonly secrets;
   readonly accessTokens;
@@ -31,7 +30,6 @@ export class LoadedConfig extends Config {
       corsOrigins: settings.get(variables.corsOrigins) ?? [],
       hstsMaxAgeSeconds: settings.get(variables.hstsMaxAgeSeconds),
     };
-    this.workers = { count: settings.get(variables.workers) };
     this.database = {
       ...(url === undefined ? {} : { url }),
       ...(directUrl === undefined ? {} : { directUrl }),

@@ -7,18 +7,16 @@ export interface CreateLoggerOptions {
   readonly level: LoggerOptions['level'] & string;
   /** Receives one line of JSON per event; by default standard output, pretty where that is a terminal. */
   readonly destination?: DestinationStream;
-  /** Of the process, where one instance has several; on every line then. */
-  readonly worker?: number;
 }
 
 /**
  * The one log of the process: one line of JSON per event. Secrets are removed here and not by the callers, so that no
  * caller can forget: by key from every field, and by shape from the finished line.
  */
-export function createLogger({ level, destination, worker }: CreateLoggerOptions): Logger {
+export function createLogger({ level, destination }: CreateLoggerOptions): Logger {
   const options: LoggerOptions = {
     level,
-    base: worker === undefined ? null : { worker },
+    base: null,
     timestamp: stdTimeFunctions.isoTime,
     // Errors arrive at pino's own serializer already reduced to plain objects.
     serializers: { err: (value: unknown) => value },

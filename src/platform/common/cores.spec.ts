@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, it } from '@jest/globals';
-import { usableCores } from './usable-cores.js';
+import { usableCores } from './cores.js';
 
 const all = availableParallelism();
 
