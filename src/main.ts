@@ -5,7 +5,7 @@ import type { Config } from './platform/config/config.js';
 import { loadConfig } from './platform/config/config.loader.js';
 import type { DatabaseAddress } from './platform/database/database.types.js';
 import { openDatabase } from './platform/database/open-database.js';
-import { createLogger } from './platform/logging/logger.js';
+import { createProcessLogger } from './platform/logging/logger.js';
 
 /** Boots the service; on SIGTERM or SIGINT finishes the requests in flight, and only then lets go of the database. */
 async function main(): Promise<void> {
@@ -19,7 +19,7 @@ async function main(): Promise<void> {
   });
 
   const config = loadConfig();
-  const logger = createLogger({ level: config.logLevel });
+  const logger = await createProcessLogger({ level: config.logLevel });
   const database = await openDatabase(
     config.database,
     (line) => {

@@ -4,7 +4,6 @@ import { Database } from '../platform/database/database.service.js';
 import { Counters } from './counters.js';
 import { PasswordAttempts } from './password-attempts.service.js';
 import { PostgresCounters } from './postgres-counters.js';
-import { RedisCounters } from './redis-counters.js';
 import { RefusedTokens } from './refused-tokens.service.js';
 import { Registrations } from './registrations.service.js';
 
@@ -14,10 +13,14 @@ import { Registrations } from './registrations.service.js';
     {
       provide: Counters,
       inject: [Config, Database],
-      useFactory: ({ limits }: Config, database: Database): Counters =>
-        limits.isOn && limits.redisUrl !== undefined
-          ? new RedisCounters(limits.redisUrl)
-          : new PostgresCounters(database),
+      useFactory: async ({ limits }: Config, database: Database): Promise<Counters> => {
+        if (!limits.isOn || limits.redisUrl === undefined) {
+          return new PostgresCounters(database);
+        }
+        // The Redis client is a quarter of all modules of the service; only a service that uses it loads it.
+        const { RedisCounters } = await import('./redis-counters.js');
+        return new RedisCounters(limits.redisUrl);
+      },
     },
     PasswordAttempts,
     RefusedTokens,

@@ -1,11 +1,13 @@
+import { isatty } from 'node:tty';
 import { pino, stdTimeFunctions } from 'pino';
 import type { DestinationStream, Logger, LoggerOptions } from 'pino';
-import { isTerminal, prettyDestination } from './pretty.destination.js';
 import { redactFields, redactLine, redactValue } from './redaction.js';
+
+const STDOUT_FD = 1;
 
 export interface CreateLoggerOptions {
   readonly level: LoggerOptions['level'] & string;
-  /** Receives one line of JSON per event; by default standard output, pretty where that is a terminal. */
+  /** Receives one line of JSON per event; by default standard output. */
   readonly destination?: DestinationStream;
 }
 
@@ -36,5 +38,14 @@ export function createLogger({ level, destination }: CreateLoggerOptions): Logge
       streamWrite: redactLine,
     },
   };
-  return pino(options, destination ?? (isTerminal() ? prettyDestination() : pino.destination({ dest: 1, sync: true })));
+  return pino(options, destination ?? pino.destination({ dest: STDOUT_FD, sync: true }));
+}
+
+/** Creates the log of the process on standard output, for people where that is a terminal. */
+export async function createProcessLogger(options: Omit<CreateLoggerOptions, 'destination'>): Promise<Logger> {
+  if (!isatty(STDOUT_FD)) {
+    return createLogger(options);
+  }
+  const { prettyDestination } = await import('./pretty.destination.js');
+  return createLogger({ ...options, destination: prettyDestination() });
 }

@@ -1,14 +1,9 @@
-import { isatty } from 'node:tty';
 import pretty from 'pino-pretty';
 import type { PrettyOptions } from 'pino-pretty';
 
 const STDOUT_FD = 1;
-/** Written as the message, or of no interest to somebody watching a terminal. */
+/** Written as the message, or of no interest on a terminal. */
 const HIDDEN_FIELDS = 'context,request_id,method,path,status,duration_ms,ip';
-
-export function isTerminal(): boolean {
-  return isatty(STDOUT_FD);
-}
 
 /** For people: a clock, a level and a sentence on one line; only a stack takes more. Honours NO_COLOR. */
 export function prettyDestination(options: Pick<PrettyOptions, 'colorize' | 'destination'> = {}): pretty.PrettyStream {
