@@ -9,7 +9,7 @@ import { IsOptional, IsString, MaxLength } from 'class-validator';
 import { createApp } from './app.setup.js';
 import { OverloadedError } from './platform/common/domain.errors.js';
 import type { HttpConfig } from './platform/config/config.js';
-import { ApiProblems } from './platform/http/problems/api-problems.decorator.js';
+import { ApiProblems } from './platform/http/problems/api-problems.js';
 import { DEFAULT_HTTP_LIMITS } from './platform/http/http-limits.js';
 import type { HttpLimits } from './platform/http/http-limits.js';
 import { createLogger } from './platform/logging/logger.js';

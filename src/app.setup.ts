@@ -1,23 +1,18 @@
 import type { DynamicModule, NestApplicationOptions, Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { FastifyAdapter } from '@nestjs/platform-fastify';
-import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { Clock } from './platform/common/clock.js';
 import type { Config } from './platform/config/config.js';
+import { BODY_LIMIT_BYTES, registerBodyParsers } from './platform/http/body-parser.js';
 import { enableCors } from './platform/http/cors.js';
-import { registerFormBodyParser } from './platform/http/form-body.parser.js';
+import { answerParserError, refuseUncollectedHeaders, takeOverNodeAnswers } from './platform/http/early-refusals.js';
 import { routeForwardAuth } from './platform/http/forward-auth.js';
 import { drainOnClose } from './platform/http/drain.js';
 import { warnOfUntrustedForwarding } from './platform/http/forwarded-for.warning.js';
-import { refuseUncollectedHeaders } from './platform/http/header-count.js';
-import { DEFAULT_HTTP_LIMITS } from './platform/http/http-limits.js';
-import type { HttpLimits } from './platform/http/http-limits.js';
-import { BODY_LIMIT_BYTES, registerJsonBodyParser } from './platform/http/json-body.parser.js';
+import { DEFAULT_HTTP_LIMITS, type HttpLimits } from './platform/http/http-limits.js';
 import { setupOpenApi } from './platform/http/openapi.js';
-import { takeOverNodeAnswers } from './platform/http/node-answers.js';
-import { answerParserError } from './platform/http/parser-errors.js';
 import { ProblemFilter } from './platform/http/problems/problem.filter.js';
 import { logRequest, logRequests } from './platform/http/request-log.js';
 import { addResponseHeaders, type EdgeHeaders, edgeHeadersOf, requestIdFor } from './platform/http/response-headers.js';
@@ -47,8 +42,7 @@ export async function createApp(
   takeOverNodeAnswers(instance);
   refuseUncollectedHeaders(instance, limits.maxHeaderCount);
   refuseUnmatchedRequests(instance);
-  registerJsonBodyParser(instance);
-  registerFormBodyParser(instance);
+  registerBodyParsers(instance);
   drainOnClose(instance, logger, limits.drainDeadlineMs);
 
   const options: Readonly<NestApplicationOptions> = {

@@ -57,7 +57,7 @@ const FACES: Readonly<Record<string, RegExp>> = {
 
 /** Of the edge, features see what documents their routes, the gateway what an error means, and metrics what came of it. */
 const HTTP_FACE_OF_FEATURES =
-  /^platform\/http\/(form-route\.decorator|openapi|forward-auth|published-document|problems\/(api-problems\.decorator|error-translation|outcome|problem))\.js$/;
+  /^platform\/http\/(form-route|openapi|forward-auth|published-document|problems\/(api-problems|error-translation|problem))\.js$/;
 
 /** Of the database, the edge sees which errors mean that it is away. */
 const DATABASE_FACE_OF_HTTP = 'platform/database/database.errors.js';

@@ -82,6 +82,14 @@ describe('the metrics of an instance', () => {
     });
   });
 
+  it('count refusals of the OAuth routes by code', async () => {
+    const token = { grant_type: 'refresh_token', client_id: 'ratchet', refresh_token: 'rubbish' };
+    expect((await request(service.url).post('/oauth/token').type('form').send(token)).status).toBe(400);
+    expect(await valuesOf('ratchet_http_requests_total', /route="\/oauth\/token"/)).toEqual({
+      'method="POST",route="/oauth/token",code="refresh_token_invalid"': 1,
+    });
+  });
+
   it('tell how old the news of revocations are', async () => {
     expect(await feedAgeSeconds()).toBeLessThan(1);
     line.freeze();

@@ -12,7 +12,7 @@ import {
 import type { FastifyRequest } from 'fastify';
 import { ValidationFailedError } from '../platform/common/domain.errors.js';
 import { Public } from '../platform/common/public.decorator.js';
-import { ApiProblems } from '../platform/http/problems/api-problems.decorator.js';
+import { ApiProblems } from '../platform/http/problems/api-problems.js';
 import { ACCESS_TOKEN_SCHEME } from '../platform/http/openapi.js';
 import { UsersService } from '../users/users.service.js';
 import { AllowEndedSession } from './access-tokens/access-policy.decorator.js';

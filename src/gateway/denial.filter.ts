@@ -2,8 +2,7 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, Logger } from '@nestjs
 import type { FastifyReply } from 'fastify';
 import { type DomainError, TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
 import { toDomainError } from '../platform/http/problems/error-translation.js';
-import { noteProblem } from '../platform/http/problems/outcome.js';
-import { toProblem } from '../platform/http/problems/problem.js';
+import { noteProblem, toProblem } from '../platform/http/problems/problem.js';
 
 const CANNOT_TELL = 503;
 

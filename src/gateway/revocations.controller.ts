@@ -3,7 +3,7 @@ import { ApiOkResponse, ApiOperation, ApiProperty, ApiQuery, ApiTags } from '@ne
 import type { FastifyRequest } from 'fastify';
 import { ValidationFailedError } from '../platform/common/domain.errors.js';
 import { Public } from '../platform/common/public.decorator.js';
-import { ApiProblems } from '../platform/http/problems/api-problems.decorator.js';
+import { ApiProblems } from '../platform/http/problems/api-problems.js';
 import { LONGEST_WAIT_FOR_NEWS_SECONDS, RevocationFeed } from '../tokens/revocation-feed.service.js';
 
 class RevocationsDto {

@@ -1,7 +1,7 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiProperty, ApiTags } from '@nestjs/swagger';
 import { Public } from '../platform/common/public.decorator.js';
-import { ApiProblems } from '../platform/http/problems/api-problems.decorator.js';
+import { ApiProblems } from '../platform/http/problems/api-problems.js';
 import { HealthService } from './health.service.js';
 
 class HealthDto {

@@ -3,7 +3,7 @@ import { ApiOkResponse, ApiOperation, ApiParam, ApiProduces, ApiResponse, ApiTag
 import type { FastifyReply } from 'fastify';
 import { NotFoundError } from '../platform/common/domain.errors.js';
 import { Public } from '../platform/common/public.decorator.js';
-import { ApiProblems } from '../platform/http/problems/api-problems.decorator.js';
+import { ApiProblems } from '../platform/http/problems/api-problems.js';
 import { publish, sendPublished } from '../platform/http/published-document.js';
 import { JwkSetDto } from './jwk-set.dto.js';
 import { JWK_SET_MEDIA_TYPE, KeysService } from './keys.service.js';

@@ -68,6 +68,11 @@ export class Counter {
   };
 }
 
+/** Where counters that all instances share are kept. */
+export abstract class Counters {
+  abstract counter(settings: CounterSettings): Counter;
+}
+
 function hashOf(key: string): string {
   return createHash('sha256').update(key).digest('base64url');
 }

@@ -1,7 +1,7 @@
 import { Logger, Module, type OnModuleInit } from '@nestjs/common';
 import { Config } from '../platform/config/config.js';
 import { Database } from '../platform/database/database.service.js';
-import { Counters } from './counters.js';
+import { Counters } from './counter.js';
 import { PasswordAttempts } from './password-attempts.service.js';
 import { PostgresCounters } from './postgres-counters.js';
 import { RefusedTokens } from './refused-tokens.service.js';

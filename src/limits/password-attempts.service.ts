@@ -1,8 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Config } from '../platform/config/config.js';
 import { ATTEMPTS_BEFORE_DELAY, attemptDelaySeconds } from './attempt-delay.policy.js';
-import { Counters } from './counters.js';
-import type { Counter } from './counter.js';
+import { type Counter, Counters } from './counter.js';
 import { TooManyAttemptsError } from './limits.errors.js';
 
 const DAY_SECONDS = 86_400;

@@ -1,8 +1,7 @@
 import { RateLimiterPostgres } from 'rate-limiter-flexible';
 import { isDatabaseUnavailable } from '../platform/database/database.errors.js';
 import type { Database } from '../platform/database/database.service.js';
-import { Counter, type CounterSettings } from './counter.js';
-import { Counters } from './counters.js';
+import { Counter, Counters, type CounterSettings } from './counter.js';
 
 /** What the library hands to a `pg.Pool`. */
 interface NamedQuery {

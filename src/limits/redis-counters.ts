@@ -2,8 +2,7 @@ import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/c
 import { createClient } from '@redis/client';
 import { RateLimiterRedis } from 'rate-limiter-flexible';
 import { messageOf } from '../platform/common/is-error.js';
-import { Counter, type CounterSettings } from './counter.js';
-import { Counters } from './counters.js';
+import { Counter, Counters, type CounterSettings } from './counter.js';
 
 const CONNECT_TIMEOUT_MS = 2_000;
 const LONGEST_RECONNECT_PAUSE_MS = 1_000;

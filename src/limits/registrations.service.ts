@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Config } from '../platform/config/config.js';
-import type { Counter } from './counter.js';
-import { Counters } from './counters.js';
+import { type Counter, Counters } from './counter.js';
 import { TooManyAttemptsError } from './limits.errors.js';
 
 const REGISTRATIONS_PER_NETWORK = 20;

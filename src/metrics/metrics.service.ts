@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
-import { outcomeOf } from '../platform/http/problems/outcome.js';
+import { outcomeOf } from '../platform/http/problems/problem.js';
 import { RevocationFeed } from '../tokens/revocation-feed.service.js';
 import { TokensService } from '../tokens/tokens.service.js';
 import { PasswordHasher } from '../users/password-hasher.service.js';

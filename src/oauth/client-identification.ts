@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import { CLIENT_ID } from '../auth/auth.types.js';
-import type { Form } from '../platform/http/form-route.decorator.js';
+import type { Form } from '../platform/http/form-route.js';
 import { InvalidClientError } from './oauth.errors.js';
 
 /** A bearer token that a client adds to every request of its own is no attempt to authenticate as a client. */

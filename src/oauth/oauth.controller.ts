@@ -1,5 +1,5 @@
 import { Controller, Header, HttpCode, Post, Req } from '@nestjs/common';
-import { ApiBody, ApiConsumes, ApiHeader, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiHeader, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { AccessTokensService } from '../auth/access-tokens/access-tokens.service.js';
 import type { Client } from '../auth/auth.types.js';
@@ -8,7 +8,7 @@ import { CurrentClient } from '../auth/request.decorators.js';
 import { SessionsService } from '../auth/sessions/sessions.service.js';
 import { ValidationFailedError } from '../platform/common/domain.errors.js';
 import { Public } from '../platform/common/public.decorator.js';
-import { type Form, FormBody, FormRoute } from '../platform/http/form-route.decorator.js';
+import { type Form, FormBody, FormRoute } from '../platform/http/form-route.js';
 import { RefreshTokenInvalidError } from '../tokens/tokens.errors.js';
 import { ApiOAuthErrors } from './api-oauth-errors.decorator.js';
 import { requireKnownClient } from './client-identification.js';
@@ -16,8 +16,6 @@ import { sendOAuthError } from './oauth-error.js';
 import { OAuthRevocationRequestDto, OAuthTokenDto, OAuthTokenRequestDto, toOAuthTokenDto } from './oauth.dto.js';
 import { UnsupportedGrantTypeError } from './oauth.errors.js';
 import { parseScope } from './scope.js';
-
-const FORM_MEDIA_TYPE = 'application/x-www-form-urlencoded';
 
 @ApiTags('oauth')
 @Controller('oauth')
@@ -39,7 +37,6 @@ export class OAuthController {
       'The same exchange as `POST /auth/refresh`, under the same rules, with the same `Idempotency-Key`, for the public ' +
       'client `ratchet`. Only `invalid_grant` means that the token is lost.',
   })
-  @ApiConsumes(FORM_MEDIA_TYPE)
   @ApiBody({ type: OAuthTokenRequestDto })
   @ApiHeader({
     name: 'Idempotency-Key',
@@ -79,7 +76,6 @@ export class OAuthController {
       'The same as `POST /auth/logout`, by refresh token or access token. What is no token of ours, or has expired, needs ' +
       'no revoking: that is a success too. The session’s access tokens are refused at once.',
   })
-  @ApiConsumes(FORM_MEDIA_TYPE)
   @ApiBody({ type: OAuthRevocationRequestDto })
   @ApiOkResponse({ description: 'The token is good for nothing.' })
   @ApiOAuthErrors()

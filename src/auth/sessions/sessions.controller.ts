@@ -1,6 +1,6 @@
 import { Controller, Delete, Get, HttpCode, Param } from '@nestjs/common';
 import { ApiBearerAuth, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
-import { ApiProblems } from '../../platform/http/problems/api-problems.decorator.js';
+import { ApiProblems } from '../../platform/http/problems/api-problems.js';
 import { ACCESS_TOKEN_SCHEME } from '../../platform/http/openapi.js';
 import { SessionListDto, toSessionDto } from '../auth.dto.js';
 import type { Identity } from '../auth.types.js';

@@ -1,35 +1,9 @@
 import { isUtf8 } from 'node:buffer';
-import type { FastifyInstance } from 'fastify';
-import { DomainError, MalformedRequestError, ValidationFailedError } from '../common/domain.errors.js';
-import { refuseOtherEncodings } from './body-encoding.js';
-import type { Form } from './form-route.decorator.js';
-import { UnsupportedMediaTypeError } from './problems/http.errors.js';
-import { BODY_LIMIT_BYTES } from './json-body.parser.js';
-import { readsForm } from './route-contract.js';
-
-const FORM_MEDIA_TYPE = 'application/x-www-form-urlencoded';
+import { MalformedRequestError, ValidationFailedError } from '../common/domain.errors.js';
+import type { Form } from './form-route.js';
 
 /** Several times as many as any request of OAuth has. */
 const MAX_PARAMETERS = 32;
-
-/** Reads forms for the routes that say so; for every other one a form stays what it was, 415. */
-export function registerFormBodyParser(instance: FastifyInstance): void {
-  instance.addContentTypeParser<Buffer>(
-    FORM_MEDIA_TYPE,
-    { parseAs: 'buffer', bodyLimit: BODY_LIMIT_BYTES },
-    (request, body, done) => {
-      try {
-        if (!readsForm(request)) {
-          throw new UnsupportedMediaTypeError('a form where JSON is read');
-        }
-        refuseOtherEncodings(request);
-        done(null, parseForm(body));
-      } catch (error) {
-        done(error instanceof DomainError ? error : new MalformedRequestError());
-      }
-    },
-  );
-}
 
 /**
  * Parses `application/x-www-form-urlencoded` as RFC 6749 wants it: UTF-8 (appendix B), no parameter twice, and one

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { redactLine } from '../logging/redaction.js';
 import { FORWARD_AUTH_PATH } from './forward-auth.js';
-import { outcomeOf } from './problems/outcome.js';
+import { outcomeOf } from './problems/problem.js';
 
 const MAX_PATH_LENGTH = 200;
 

@@ -1,14 +1,13 @@
-import { Catch } from '@nestjs/common';
-import type { ArgumentsHost, ExceptionFilter } from '@nestjs/common';
+import { type ArgumentsHost, Catch, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { type DomainError, OverloadedError } from '../../common/domain.errors.js';
+import { errorWriterOf } from '../form-route.js';
 import { toDomainError } from './error-translation.js';
 import { InternalError } from './http.errors.js';
-import { sendProblem } from './problem.js';
+import { noteProblem, sendProblem } from './problem.js';
 import { PROBLEM_CATALOGUE } from './problem.catalogue.js';
 import type { EdgeHeaders } from '../response-headers.js';
-import { errorWriterOf } from '../route-contract.js';
 
 /**
  * Turns everything that is thrown into one documented problem, or into what the route's own protocol says instead, and
@@ -36,6 +35,7 @@ export class ProblemFilter implements ExceptionFilter {
       reply.raw.destroy();
       return;
     }
+    noteProblem(reply, error.code);
     const write = errorWriterOf(request);
     if (write === undefined) {
       sendProblem(reply, error, this.edgeHeaders);

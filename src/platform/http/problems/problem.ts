@@ -1,10 +1,13 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyReply } from 'fastify';
-import type { DomainError, FieldError, ProblemCode } from '../../common/domain.errors.js';
-import { ValidationFailedError } from '../../common/domain.errors.js';
+import {
+  type DomainError,
+  type FieldError,
+  type ProblemCode,
+  ValidationFailedError,
+} from '../../common/domain.errors.js';
 import { MethodNotAllowedError } from './http.errors.js';
-import { noteProblem } from './outcome.js';
 import { PROBLEM_CATALOGUE } from './problem.catalogue.js';
 import type { EdgeHeaders } from '../response-headers.js';
 
@@ -36,6 +39,8 @@ const CHALLENGE_ERRORS: Readonly<Partial<Record<ProblemCode, string>>> = {
 };
 const DEFAULT_RETRY_AFTER_SECONDS = 1;
 
+const notedCodes = new WeakMap<FastifyReply, ProblemCode>();
+
 /** The members that depend on the code alone; what the API documentation shows as the example of a code. */
 export function problemBody(code: ProblemCode): ProblemBody {
   const { status, title, detail } = PROBLEM_CATALOGUE[code];
@@ -43,8 +48,8 @@ export function problemBody(code: ProblemCode): ProblemBody {
 }
 
 /**
- * What a client is told about an error: constant text per code, never the error's own message, cause or stack.
- * An error may say when to come back with a numeric `retryAfterSeconds`.
+ * Returns what a client is told about an error: constant text per code, never the error's own message, cause or stack.
+ * An error with a numeric `retryAfterSeconds` tells the client when to retry.
  */
 export function toProblem(error: DomainError, requestId: string): Problem {
   const body = problemBody(error.code);
@@ -62,11 +67,20 @@ export function toProblem(error: DomainError, requestId: string): Problem {
 /** Answers a request that Fastify knows. The body is bytes because Fastify would add a `charset` to a string. */
 export function sendProblem(reply: FastifyReply, error: DomainError, edgeHeaders: EdgeHeaders): void {
   const { status, headers, body } = toProblem(error, reply.request.id);
-  noteProblem(reply, error.code);
   void reply
     .code(status)
     .headers({ ...edgeHeaders, 'x-request-id': reply.request.id, ...headers })
     .send(Buffer.from(JSON.stringify(body)));
+}
+
+/** Keeps the code of an error that is answered, in whatever form, for the request log and the metrics. */
+export function noteProblem(reply: FastifyReply, code: ProblemCode): void {
+  notedCodes.set(reply, code);
+}
+
+/** Returns the noted code of a request's error, or `ok`. */
+export function outcomeOf(reply: FastifyReply): ProblemCode | 'ok' {
+  return notedCodes.get(reply) ?? 'ok';
 }
 
 /** Answers on a connection whose bytes never became a request, and closes it. */

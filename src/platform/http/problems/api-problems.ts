@@ -1,11 +1,43 @@
 import { applyDecorators } from '@nestjs/common';
-import { ApiExtraModels, ApiResponse, getSchemaPath } from '@nestjs/swagger';
+import { ApiExtraModels, ApiProperty, ApiPropertyOptional, ApiResponse, getSchemaPath } from '@nestjs/swagger';
 import type { ProblemCode } from '../../common/domain.errors.js';
 import { PROBLEM_MEDIA_TYPE, type ProblemBody, problemBody } from './problem.js';
-import { ProblemDto } from './problem.dto.js';
+import { PROBLEM_CATALOGUE } from './problem.catalogue.js';
 
 const EXAMPLE_FIELD_ERROR = { field: 'email', message: 'must be a string' };
 const EXAMPLE_REQUEST_ID = '4968080f-7456-416a-92b6-9b9ca50d4b60';
+
+class FieldErrorDto {
+  @ApiProperty({ description: 'Dotted path of the member.', example: 'email' })
+  readonly field!: string;
+
+  @ApiProperty({ description: 'What is expected; never the value.', example: 'must be a string' })
+  readonly message!: string;
+}
+
+/** Documentation only: problems are written by `problem.ts`. */
+class ProblemDto {
+  @ApiProperty({ format: 'uri', example: 'urn:ratchet:problem:not_found' })
+  readonly type!: string;
+
+  @ApiProperty()
+  readonly title!: string;
+
+  @ApiProperty({ type: 'integer' })
+  readonly status!: number;
+
+  @ApiProperty()
+  readonly detail!: string;
+
+  @ApiProperty({ enum: Object.keys(PROBLEM_CATALOGUE), description: 'Stable; the member to branch on.' })
+  readonly code!: string;
+
+  @ApiPropertyOptional({ type: [FieldErrorDto], description: 'With `validation_failed` only.' })
+  readonly errors?: FieldErrorDto[];
+
+  @ApiPropertyOptional({ description: 'With a 5xx: the id to quote in a report.' })
+  readonly request_id?: string;
+}
 
 /** Documents the problems a route answers with, grouped by status, each with the very body a client will see. */
 export function ApiProblems(...codes: readonly ProblemCode[]): MethodDecorator & ClassDecorator {

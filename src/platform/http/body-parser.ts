@@ -1,0 +1,60 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { DomainError, MalformedRequestError } from '../common/domain.errors.js';
+import { parseForm } from './form-body.parser.js';
+import { FORM_MEDIA_TYPE, readsForm } from './form-route.js';
+import { parseJsonBody } from './json-body.parser.js';
+import { UnsupportedMediaTypeError } from './problems/http.errors.js';
+
+export const BODY_LIMIT_BYTES = 16 * 1024;
+
+const CHARSET_PARAMETER = /;\s*charset\s*=\s*"?([^\s";]*)/i;
+
+/**
+ * Makes JSON, and forms on the routes that ask for them, the only bodies that are read at all. Fastify answers every
+ * other content type with 415 before a handler runs, so no route can be reached with a body that was not validated.
+ */
+export function registerBodyParsers(instance: FastifyInstance): void {
+  instance.removeAllContentTypeParsers();
+  addBodyParser(instance, 'application/json', (request) => !readsForm(request), parseJsonBody);
+  addBodyParser(instance, FORM_MEDIA_TYPE, readsForm, parseForm);
+}
+
+/**
+ * Errors other than our own become `malformed_request` without their message, which may quote the body.
+ *
+ * @param isWanted whether the route reads this media type; 415 where it does not
+ */
+function addBodyParser(
+  instance: FastifyInstance,
+  mediaType: string,
+  isWanted: (request: FastifyRequest) => boolean,
+  parse: (body: Buffer) => unknown,
+): void {
+  instance.addContentTypeParser<Buffer>(
+    mediaType,
+    { parseAs: 'buffer', bodyLimit: BODY_LIMIT_BYTES },
+    (request, body, done) => {
+      try {
+        if (!isWanted(request)) {
+          throw new UnsupportedMediaTypeError(`${mediaType} on a route that does not read it`);
+        }
+        refuseOtherEncodings(request);
+        done(null, parse(body));
+      } catch (error) {
+        done(error instanceof DomainError ? error : new MalformedRequestError());
+      }
+    },
+  );
+}
+
+/** Bodies are UTF-8 and never compressed. */
+function refuseOtherEncodings({ headers }: FastifyRequest): void {
+  const charset = CHARSET_PARAMETER.exec(headers['content-type'] ?? '')?.[1];
+  if (charset !== undefined && charset.toLowerCase() !== 'utf-8') {
+    throw new UnsupportedMediaTypeError('charset');
+  }
+  const contentCoding = headers['content-encoding'];
+  if (contentCoding !== undefined && contentCoding.toLowerCase() !== 'identity') {
+    throw new UnsupportedMediaTypeError('content coding');
+  }
+}

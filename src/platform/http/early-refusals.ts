@@ -1,0 +1,61 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { MalformedRequestError } from '../common/domain.errors.js';
+import { HeadersTooLargeError } from './problems/http.errors.js';
+import { writeProblem } from './problems/problem.js';
+import type { EdgeHeaders } from './response-headers.js';
+
+/**
+ * Takes over the two answers that Node would give by itself, with an empty body: 417 for an expectation it does not
+ * know, which RFC 9110 section 10.1.1 lets a server ignore, and 400 for a missing `Host` (RFC 9112 section 3.2), for
+ * which the server must be created with `requireHostHeader: false`.
+ */
+export function takeOverNodeAnswers(instance: FastifyInstance): void {
+  instance.server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    instance.server.emit('request', request, response);
+  });
+  instance.addHook('onRequest', (request, _reply, done) => {
+    const isHostMissing = request.headers.host === undefined && request.raw.httpVersion === '1.1';
+    done(isHostMissing ? new MalformedRequestError('no Host') : undefined);
+  });
+}
+
+/**
+ * Refuses a request with so many headers that Node has stopped collecting them: a proxy may have acted on one that Node
+ * dropped, a second `Authorization` for instance. The limit of the header section in bytes does not prevent this, since
+ * Node counts neither colons nor line breaks for it.
+ */
+export function refuseUncollectedHeaders(instance: FastifyInstance, maxHeaderCount: number): void {
+  instance.server.maxHeadersCount = maxHeaderCount;
+  instance.addHook('onRequest', (request, _reply, done) => {
+    const count = request.raw.rawHeaders.length / 2;
+    done(count >= maxHeaderCount ? new HeadersTooLargeError('too many headers') : undefined);
+  });
+}
+
+/**
+ * Answers bytes that are not an HTTP request. A request that came too slowly is cut without an answer, which a client
+ * treats as a lost connection and retries; the contract has no code for it.
+ */
+export function answerParserError(
+  error: NodeJS.ErrnoException,
+  socket: Socket,
+  logger: Logger,
+  edgeHeaders: EdgeHeaders,
+): void {
+  if (error.code === 'ECONNRESET' || error.code === 'ERR_HTTP_REQUEST_TIMEOUT' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const requestId = randomUUID();
+  const problem =
+    error.code === 'HPE_HEADER_OVERFLOW' ? new HeadersTooLargeError() : new MalformedRequestError(error.code);
+  logger.debug(
+    { code: problem.code, reason: error.code, request_id: requestId, ip: socket.remoteAddress },
+    'request refused',
+  );
+  writeProblem(socket, problem, requestId, edgeHeaders);
+}
