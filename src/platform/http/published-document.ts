@@ -3,13 +3,13 @@ import type { FastifyReply } from 'fastify';
 
 /** A document that anyone may fetch and keep for a while. */
 export interface PublishedDocument {
-  readonly body: string;
+  readonly body: string | Buffer;
   /** A strong validator (RFC 9110 section 8.8.3), quotes included. */
   readonly entityTag: string;
   readonly mediaType: string;
 }
 
-export function publish(mediaType: string, body: string): PublishedDocument {
+export function publish(mediaType: string, body: string | Buffer): PublishedDocument {
   return { body, entityTag: `"${createHash('sha256').update(body).digest('base64url')}"`, mediaType };
 }
 
