@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Installs, with apt and as root, the programs that some tests drive beside the service (Debian, Ubuntu). Without one of
+# them its tests say so and are skipped.
+set -euo pipefail
+
+programs=(redis-server pgbouncer nginx caddy haproxy apache2 libapache2-mod-auth-openidc openssl)
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${programs[@]}"
