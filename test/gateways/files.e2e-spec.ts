@@ -19,7 +19,7 @@ const IDENTITY_HEADERS = [
   'X-Token-Expires-At',
 ];
 
-const README = readFileSync(fileURLToPath(new URL('../../README.md', import.meta.url)), 'utf8');
+const INDEXES = ['gateways/README.md', 'docs/gateways.md'];
 
 const configurations = readdirSync(RECIPES, { recursive: true, encoding: 'utf8' })
   .map((path) => path.replaceAll('\\', '/'))
@@ -29,10 +29,11 @@ const configurations = readdirSync(RECIPES, { recursive: true, encoding: 'utf8' 
 const folderOf = (path: string): string => path.slice(0, path.indexOf('/'));
 
 describe('the recipes for gateways', () => {
-  it('are those that the README lists', () => {
+  it.each(INDEXES)('are all listed in %s', (index) => {
+    const markdown = readFileSync(fileURLToPath(new URL(`../../${index}`, import.meta.url)), 'utf8');
     const folders = [...new Set(configurations.map(([path]) => folderOf(path)))].sort();
     expect(folders).toEqual([...NOT_RUN, ...RUN].sort());
-    expect(folders.filter((folder) => !README.includes(`](gateways/${folder}/README.md)`))).toEqual([]);
+    expect(folders.filter((folder) => !markdown.includes(`${folder}/README.md)`))).toEqual([]);
   });
 
   it.each(configurations.filter(([path]) => NOT_RUN.includes(folderOf(path))))(
