@@ -1,5 +1,4 @@
-import { connect } from 'node:net';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { Body, Controller, Get, Header, HttpCode, Module, Param, Post } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -10,8 +9,7 @@ import { createApp } from './app.setup.js';
 import { OverloadedError } from './platform/common/domain.errors.js';
 import type { HttpConfig } from './platform/config/config.js';
 import { ApiProblems } from './platform/http/problems/api-problems.js';
-import { DEFAULT_HTTP_LIMITS } from './platform/http/http-limits.js';
-import type { HttpLimits } from './platform/http/http-limits.js';
+import { DEFAULT_HTTP_LIMITS, type HttpLimits } from './platform/http/http-limits.js';
 import { createLogger } from './platform/logging/logger.js';
 
 const REFRESH_TOKEN = `rt1.${'A'.repeat(92)}`;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { describeHostileAccessTokens } from './support/hostile-access-tokens.suite.js';
 import { expectProblem } from './support/problem.js';
-import { type Account, type TokenPair } from './support/test-client.js';
+import type { Account, TokenPair } from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';
 import { segmentsOf } from './support/token-forge.js';

@@ -54,7 +54,7 @@ function shown({ status, headers, text, body }: RawAnswer): Answer {
 
 function refusal(
   error: string,
-  error_description: string,
+  errorDescription: string,
   { status = 400, challenge, retryAfter }: { status?: number; challenge?: string; retryAfter?: string } = {},
 ): Answer {
   return {
@@ -64,7 +64,7 @@ function refusal(
     pragma: 'no-cache',
     challenge,
     retryAfter,
-    body: { error, error_description },
+    body: { error, error_description: errorDescription },
   };
 }
 

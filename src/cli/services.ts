@@ -1,7 +1,7 @@
 import { NestFactory } from '@nestjs/core';
 import { AppModule } from '../app.module.js';
 import { AccountsService } from '../auth/accounts/accounts.service.js';
-import { Config } from '../platform/config/config.js';
+import type { Config } from '../platform/config/config.js';
 import { loadConfig } from '../platform/config/config.loader.js';
 import { joinOrStartEmbeddedPostgres } from '../platform/database/embedded/embedded-postgres.js';
 import { openDatabase } from '../platform/database/open-database.js';

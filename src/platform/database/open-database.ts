@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
 import type { DatabaseConfig } from '../config/config.js';
 import { DatabaseUnusableError, isDatabaseUnavailable, isPermissionDenied } from './database.errors.js';
-import { DatabaseAddress } from './database.types.js';
+import type { DatabaseAddress } from './database.types.js';
 import { listDueMigrations } from './due-migrations.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded/embedded-postgres.js';
 import { migrateDatabase } from './migrate.js';

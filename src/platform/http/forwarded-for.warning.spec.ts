@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { fastify } from 'fastify';
-import type { FastifyInstance } from 'fastify';
+import { fastify, type FastifyInstance } from 'fastify';
 import { Clock } from '../common/clock.js';
 import { createLogger } from '../logging/logger.js';
 import { warnOfUntrustedForwarding } from './forwarded-for.warning.js';

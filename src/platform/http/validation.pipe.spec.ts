@@ -1,8 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { Type } from 'class-transformer';
 import { IsString, MaxLength, ValidateNested } from 'class-validator';
-import { ValidationFailedError } from '../common/domain.errors.js';
-import type { FieldError } from '../common/domain.errors.js';
+import { type FieldError, ValidationFailedError } from '../common/domain.errors.js';
 import { BodyValidationPipe } from './validation.pipe.js';
 
 class InnerDto {

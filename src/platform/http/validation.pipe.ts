@@ -1,7 +1,5 @@
-import { ValidationPipe } from '@nestjs/common';
-import type { ArgumentMetadata, ValidationError } from '@nestjs/common';
-import { ValidationFailedError } from '../common/domain.errors.js';
-import type { FieldError } from '../common/domain.errors.js';
+import { type ArgumentMetadata, type ValidationError, ValidationPipe } from '@nestjs/common';
+import { type FieldError, ValidationFailedError } from '../common/domain.errors.js';
 
 const MAX_FIELD_LENGTH = 100;
 const UNKNOWN_MEMBER = 'is not a member of this request';

@@ -1,6 +1,5 @@
 import { isatty } from 'node:tty';
-import { pino, stdTimeFunctions } from 'pino';
-import type { DestinationStream, Logger, LoggerOptions } from 'pino';
+import { type DestinationStream, type Logger, type LoggerOptions, pino, stdTimeFunctions } from 'pino';
 import { redactFields, redactLine, redactValue } from './redaction.js';
 
 const STDOUT_FD = 1;

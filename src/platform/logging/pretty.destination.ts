@@ -1,5 +1,4 @@
-import pretty from 'pino-pretty';
-import type { PrettyOptions } from 'pino-pretty';
+import pretty, { type PrettyOptions } from 'pino-pretty';
 
 const STDOUT_FD = 1;
 /** Written as the message, or of no interest on a terminal. */

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { access, chown, mkdir, mkdtemp, open, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EmbeddedPostgresError } from './embedded-postgres.errors.js';
-import { type PostgresBinaries } from './postgres-binaries.js';
+import type { PostgresBinaries } from './postgres-binaries.js';
 import { runPostgresProcess } from './postgres-process.js';
 import { dataDirectoryArgument, type ServerUser } from './server-user.js';
 

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { poll } from './poll.js';
-import { type ReportProgress } from './progress.js';
+import type { ReportProgress } from './progress.js';
 import { loopbackAddress } from './server-port.js';
 
 // The `postgres` database of this cluster serves nothing else, so any number does.

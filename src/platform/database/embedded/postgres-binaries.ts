@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
 import { EmbeddedPostgresError, PostgresBinariesMissingError } from './embedded-postgres.errors.js';
 import { runPostgresProcess } from './postgres-process.js';
-import { type ServerUser } from './server-user.js';
+import type { ServerUser } from './server-user.js';
 
 export interface PostgresBinaries {
   readonly initdb: string;

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { EmbeddedPostgresError } from './embedded-postgres.errors.js';
-import { type ServerUser } from './server-user.js';
+import type { ServerUser } from './server-user.js';
 
 export interface PostgresProcessOptions {
   readonly cwd: string;

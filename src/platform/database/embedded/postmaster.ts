@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { open, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type ClusterPaths } from './cluster.js';
+import type { ClusterPaths } from './cluster.js';
 import { EmbeddedPostgresError } from './embedded-postgres.errors.js';
 import { poll } from './poll.js';
 import { spawnPostgresProcess } from './postgres-process.js';

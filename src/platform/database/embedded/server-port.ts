@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { type ClusterPaths } from './cluster.js';
+import type { ClusterPaths } from './cluster.js';
 
 export const loopbackAddress = '127.0.0.1';
 

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { type ClusterPaths } from './cluster.js';
+import type { ClusterPaths } from './cluster.js';
 import { EmbeddedPostgresError } from './embedded-postgres.errors.js';
 import { connectAsSuperuser, describeOwner, takeOwnership, type ServerAddress } from './owner-lock.js';
 import { poll } from './poll.js';
@@ -11,7 +11,7 @@ import {
   stopPostmaster,
 } from './postmaster.js';
 import { choosePort, loopbackAddress } from './server-port.js';
-import { type ServerUser } from './server-user.js';
+import type { ServerUser } from './server-user.js';
 
 /** The server of a cluster that exists, and what it takes to run it. */
 export interface ServerPlan {

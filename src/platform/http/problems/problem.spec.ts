@@ -1,7 +1,11 @@
 import { HttpException } from '@nestjs/common';
 import { describe, expect, it } from '@jest/globals';
-import { DomainError, TemporarilyUnavailableError, ValidationFailedError } from '../../common/domain.errors.js';
-import type { ProblemCode } from '../../common/domain.errors.js';
+import {
+  DomainError,
+  type ProblemCode,
+  TemporarilyUnavailableError,
+  ValidationFailedError,
+} from '../../common/domain.errors.js';
 import { toDomainError } from './error-translation.js';
 import { MethodNotAllowedError } from './http.errors.js';
 import { toProblem } from './problem.js';
