@@ -1,4 +1,4 @@
-/** What a good token says. */
+/** The claims of a verified token. */
 export interface AccessToken {
   /** The user's id, a UUID (`sub`). */
   readonly userId: string;
@@ -17,16 +17,16 @@ export interface AccessToken {
 export const ALGORITHMS = ['ES256', 'RS256'] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
 
-/** RFC 9068 section 2.1: no token of another purpose is taken for an access token. */
+/** RFC 9068 section 2.1: a token of another purpose never passes as an access token. */
 export const ACCESS_TOKEN_TYPE = 'at+jwt';
 
-/** No access token of the service lives longer, and revocations are forgotten on the strength of that. */
+/** No access token of the service lives longer. Revocations are kept for longer than this, and then forgotten. */
 const LONGEST_LIFETIME_SECONDS = 3_600;
 
-/** `iat` is the database's time; how far this machine's clock may be behind it. `exp` gets no such tolerance. */
+/** How far this machine's clock may be behind `iat`, which is the database's time. `exp` gets no such tolerance. */
 const LONGEST_CLOCK_LAG_SECONDS = 60;
 
-/** A token with the most and the longest roles there can be stays well below this. */
+/** A token with the most and the longest roles allowed stays well below this. */
 const LONGEST_TOKEN_CHARACTERS = 8_192;
 
 const CANONICAL_UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -56,10 +56,10 @@ export function readHeader(token: unknown): { readonly algorithm: Algorithm; rea
 }
 
 /**
- * Judges the claims that the JWT library leaves to its user, of a payload whose signature, issuer, audience and expiry
- * have been verified.
+ * Checks the claims that jose does not check. Signature, issuer, audience and expiry must have been verified before.
  *
- * @returns undefined when a claim is missing, of the wrong type, from the future, or promises too long a life
+ * @returns undefined when a claim is missing or of the wrong type, when `iat` is in the future, or when the lifetime is
+ *   too long
  */
 export function readClaims(claims: Readonly<Record<string, unknown>>, now: Date): AccessToken | undefined {
   const { sub, sid, jti, iat, exp, aud, roles, scope, client_id: clientId } = claims;

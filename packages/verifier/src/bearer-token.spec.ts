@@ -26,7 +26,7 @@ describe('the bearer token of a request', () => {
     expect(codeOf(() => readBearerToken({ get: (name) => (name === 'authorization' ? value : null) }))).toBe(expected);
   });
 
-  it('is missing without the header, also when a value looks like its name', () => {
+  it('is missing without the header, even if another value looks like its name', () => {
     expect(codeOf(() => readBearerToken({ rawHeaders: ['x-name', 'authorization', 'Bearer abc', 'y'] }))).toBe(
       'access_token_missing',
     );

@@ -1,12 +1,12 @@
 import { AccessTokenInvalidError, AccessTokenMissingError } from './errors.js';
 
-/** A request of Node (also beneath Express and Fastify), whose raw headers still show what came twice. */
+/** A request of Node (also inside Express and Fastify). Its raw headers still show repeated headers. */
 export interface NodeRequest {
-  /** Names and values in turn. */
+  /** Names and values, alternating. */
   readonly rawHeaders: readonly string[];
 }
 
-/** `Headers` of the Fetch standard, which joins what came twice by a comma. */
+/** `Headers` of the Fetch standard, which joins repeated headers with a comma. */
 export interface FetchHeaders {
   get(name: string): string | null;
 }
@@ -16,10 +16,10 @@ const BEARER = /^Bearer +([A-Za-z0-9\-._~+/]+=*)$/i;
 
 /**
  * Reads the bearer token from the `Authorization` header and from nowhere else (RFC 6750 section 2.3). Two such headers
- * are refused, because whoever stands in between may have looked at the other one.
+ * are refused, because a proxy in between may have read the other one.
  *
- * @throws AccessTokenMissingError when there is no such header, or one of another scheme
- * @throws AccessTokenInvalidError when there are two, or one that is not of the bearer syntax
+ * @throws AccessTokenMissingError when the header is missing or of another scheme
+ * @throws AccessTokenInvalidError when there are two headers, or one without bearer syntax
  */
 export function readBearerToken(request: NodeRequest | FetchHeaders): string {
   const [header, ...others] =

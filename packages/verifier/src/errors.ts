@@ -7,10 +7,10 @@ export type VerificationErrorCode =
   | 'insufficient_role'
   | 'temporarily_unavailable';
 
-/** Everything a verifier throws. `message` is for the log; what a client may read is made by `toProblem`. */
+/** Everything a verifier throws. `message` is for the log; `toProblem` makes what a client may read. */
 export abstract class VerificationError extends Error {
   abstract readonly code: VerificationErrorCode;
-  /** The HTTP status that says the same. */
+  /** The HTTP status to answer with. */
   abstract readonly status: 401 | 403 | 503;
 
   constructor(detail: string, options?: ErrorOptions) {
@@ -31,25 +31,25 @@ export class AccessTokenInvalidError extends VerificationError {
   readonly status = 401;
 }
 
-/** It was good, and its time is over: the client refreshes. */
+/** A token past its `exp`: the client refreshes. */
 export class AccessTokenExpiredError extends VerificationError {
   readonly code = 'access_token_expired';
   readonly status = 401;
 }
 
-/** The session it belongs to has ended. */
+/** The token's session has ended. */
 export class AccessTokenRevokedError extends VerificationError {
   readonly code = 'access_token_revoked';
   readonly status = 401;
 }
 
-/** A good token whose user has none of the roles asked for. */
+/** A valid token without any of the required roles. */
 export class InsufficientRoleError extends VerificationError {
   readonly code = 'insufficient_role';
   readonly status = 403;
 }
 
-/** It cannot be told now: the keys, or revocations that are fresh enough, are not to be had. */
+/** Keys or sufficiently fresh revocations are unavailable. */
 export class TemporarilyUnavailableError extends VerificationError {
   readonly code = 'temporarily_unavailable';
   readonly status = 503;

@@ -2,18 +2,18 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AccessToken } from './access-token.format.js';
 import { VerificationError } from './errors.js';
 import { toProblem } from './problem.js';
-import { admit, type Requirement, tokenOf } from './request-tokens.js';
+import { authorizeRequest, type Requirement, tokenOf } from './request-tokens.js';
 import type { Verifier } from './verifier.js';
 
 export type Middleware = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void;
 
 /**
- * Middleware for Express, Connect, and whatever else takes `(request, response, next)`: goes on with a good token and
- * answers with a problem otherwise.
+ * Middleware for Express, Connect and other frameworks that take `(request, response, next)`. Passes requests with a
+ * valid token on and answers all others with a problem.
  */
 export function requireAccessToken(verifier: Verifier, requirement: Requirement = {}): Middleware {
   return (request, response, next) => {
-    admit(verifier, request, requirement).then(
+    authorizeRequest(verifier, request, requirement).then(
       () => {
         next();
       },
@@ -29,8 +29,7 @@ export function requireAccessToken(verifier: Verifier, requirement: Requirement 
   };
 }
 
-/**
- * What the middleware has verified.
+/** Returns the token that the middleware has verified.
  *
  * @throws AccessTokenMissingError where it has not run
  */

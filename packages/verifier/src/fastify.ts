@@ -2,10 +2,10 @@ import type { AccessToken } from './access-token.format.js';
 import type { NodeRequest } from './bearer-token.js';
 import { VerificationError } from './errors.js';
 import { toProblem } from './problem.js';
-import { admit, type Requirement, tokenOf } from './request-tokens.js';
+import { authorizeRequest, type Requirement, tokenOf } from './request-tokens.js';
 import type { Verifier } from './verifier.js';
 
-/** As much of Fastify's request and reply as is used. */
+/** The part of Fastify's request and reply that is used. */
 export interface FastifyRequestLike {
   readonly raw: NodeRequest;
 }
@@ -18,11 +18,14 @@ export interface FastifyReplyLike {
 
 export type Hook = (request: FastifyRequestLike, reply: FastifyReplyLike) => Promise<unknown>;
 
-/** An `onRequest` hook: goes on with a good token and answers with a problem otherwise, before any body is read. */
+/**
+ * An `onRequest` hook: passes requests with a valid token on and answers all others with a problem, before any body is
+ * read.
+ */
 export function requireAccessToken(verifier: Verifier, requirement: Requirement = {}): Hook {
   return async (request, reply) => {
     try {
-      await admit(verifier, request.raw, requirement);
+      await authorizeRequest(verifier, request.raw, requirement);
       return undefined;
     } catch (error) {
       if (!(error instanceof VerificationError)) {
@@ -38,8 +41,7 @@ export function requireAccessToken(verifier: Verifier, requirement: Requirement 
   };
 }
 
-/**
- * What the hook has verified.
+/** Returns the token that the hook has verified.
  *
  * @throws AccessTokenMissingError where it has not run
  */

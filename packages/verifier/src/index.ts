@@ -1,4 +1,4 @@
-// The face of the package: what is not here, or in an adapter, is nobody else's business.
+// The public API of the package, beside the adapters. Everything else may change without notice.
 export type { AccessToken, Algorithm } from './access-token.format.js';
 export { type FetchHeaders, type NodeRequest, readBearerToken } from './bearer-token.js';
 export {

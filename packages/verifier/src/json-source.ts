@@ -8,10 +8,10 @@ export interface JsonAnswer {
 }
 
 /**
- * Asks for a JSON document. No redirect is followed: where keys and revocations come from is the operator's decision.
+ * Fetches a JSON document. Follows no redirect: the operator decides where keys and revocations come from.
  *
  * @param closing ends the request when the verifier is closed
- * @throws whatever `fetch` or the parser does, and when the whole answer has not arrived in time
+ * @throws the error of `fetch` or of the parser; also when the whole answer does not arrive in time
  */
 export async function getJson(
   runtime: Runtime,
@@ -26,7 +26,7 @@ export async function getJson(
   const abort = (): void => {
     abortion.abort();
   };
-  // Not AbortSignal.any: on Node 20 each one made of a signal that lives long stays in memory for as long.
+  // Not AbortSignal.any: on Node 20, each signal made from a long-lived one stays in memory as long as that one.
   request.closing.addEventListener('abort', abort);
   const done = new AbortController();
   void runtime.pause(request.timeoutMs, done.signal).then(abort);
@@ -59,10 +59,10 @@ async function read(
 }
 
 /**
- * How long to wait before the next attempt: doubling up to a limit, and spread, so that the backends of a service that
- * comes back do not all ask it at once.
+ * Returns the pause before the next attempt: doubled up to a limit, with jitter, so that backends do not all ask a
+ * recovered service at once.
  *
- * @param failures how many attempts in a row have failed; from 1
+ * @param failures number of failed attempts in a row, from 1
  */
 export function backoffMs(failures: number, longestMs: number, random: number): number {
   const ms = Math.min(longestMs, 100 * 2 ** Math.min(failures - 1, 16));

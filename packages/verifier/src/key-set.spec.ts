@@ -56,7 +56,7 @@ describe('a key set', () => {
     expect(events).toEqual([{ event: 'keys_changed', kids: ['e', 'r'] }]);
   });
 
-  it('leaves out what is no public key for signatures of a known algorithm', async () => {
+  it('leaves out every JWK that is no public signature key of a known algorithm', async () => {
     await answer([
       ec('good'),
       ec('good', { alg: 'RS256' }),
@@ -71,12 +71,12 @@ describe('a key set', () => {
     expect(keys.kids).toEqual(['good']);
   });
 
-  it('uses the public half alone when somebody has published the private one as well', async () => {
+  it('uses the public half only, even if the private one is published as well', async () => {
     await answer([ec('e', { ...EC.privateKey.export({ format: 'jwk' }) })]);
     expect((await keys.find('e', closing.signal))?.publicKey).toMatchObject({ type: 'public', usages: ['verify'] });
   });
 
-  it('asks again before they are stale, and takes "the same" for an answer', async () => {
+  it('fetches the keys again before they are stale, and accepts 304 as an answer', async () => {
     await answer([ec('e')], { etag: '"1"' });
     expect(runtime.latest.headers).not.toHaveProperty('if-none-match');
     const question = await runtime.untilAsked();
@@ -99,7 +99,7 @@ describe('a key set', () => {
     expect((await runtime.untilAsked()).askedAtMs).toBeCloseTo(seconds * 1000);
   });
 
-  it('asks once for an unknown key, however many want it, and gives all of them the answer', async () => {
+  it('fetches once for an unknown key, however many callers wait, and answers all of them', async () => {
     await answer([ec('old')]);
     const found = Promise.all(Array.from({ length: 50 }, () => algorithmOf('new')));
     await runtime.settle();
@@ -108,7 +108,7 @@ describe('a key set', () => {
     expect(new Set(await found)).toEqual(new Set(['ES256']));
   });
 
-  it('asks for made-up keys no more than every half minute', async () => {
+  it('fetches at most once per half minute for made-up key ids', async () => {
     await answer([ec('e')]);
     const madeUp = algorithmOf('x');
     await runtime.settle();
@@ -126,7 +126,7 @@ describe('a key set', () => {
     expect(await later).toBe('ES256');
   });
 
-  it('does not count an answer to an earlier question as the look-up', async () => {
+  it('does not count the answer to an earlier request as the look-up', async () => {
     await answer([ec('old')]);
     await runtime.untilAsked();
     const found = algorithmOf('new');
@@ -140,7 +140,7 @@ describe('a key set', () => {
     expect(await found).toBe('ES256');
   });
 
-  it('cannot tell about an unknown key while the issuer is away, and goes on with those it knows', async () => {
+  it('answers 503 for an unknown key while the issuer is away, and still uses the known keys', async () => {
     await answer([ec('e')]);
     const unknown = algorithmOf('x');
     await runtime.settle();
@@ -166,14 +166,14 @@ describe('a key set', () => {
     expect(await algorithmOf('e')).toBe('ES256');
   });
 
-  it('drops a key that the issuer has taken back', async () => {
+  it('drops a key that the issuer has removed', async () => {
     await answer([ec('leaked'), ec('good')]);
     await runtime.untilAsked();
     await answer([ec('good')]);
     expect(keys.kids).toEqual(['good']);
   });
 
-  it('goes on for a day without the issuer, and no longer', async () => {
+  it('uses the last keys for a day without the issuer, and no longer', async () => {
     await answer([ec('e')]);
     closing.abort();
     await runtime.advance(DAY_MS);

@@ -11,24 +11,24 @@ export interface VerificationKey {
   readonly publicKey: CryptoKey;
 }
 
-/** What `Cache-Control` may ask for; without one the first that is between. */
+/** Bounds for `max-age` of `Cache-Control`, and the value without one. */
 const FRESHNESS_SECONDS = { least: 30, usual: 300, most: 3_600 };
 
 /**
- * How long the last keys are used when no new ones can be had. The service publishes a key a day before it signs and a
- * day after (see its `GATEWAYS.md`), which is meant for gateways that cache as long as this.
+ * How long the last keys are used while none can be fetched. The service publishes a key for a day before it signs and
+ * for a day after its last token (docs/gateways.md, "Life of a signing key"), so a cache of a day is right.
  */
 const USABLE_SECONDS = 86_400;
 
-/** Unknown key ids, which anyone can make up, cause no more than one request in that time. */
+/** Unknown key ids, which anyone can make up, cause at most one request in this time. */
 const LOOK_UP_COOLDOWN_MS = 30_000;
 
 const TIMEOUT_MS = 3_000;
 const LONGEST_BACKOFF_MS = 10_000;
 
 /**
- * The issuer's keys, in memory. They are asked for again in the background before they are stale, and at most every 30 s
- * when a token names a key that is not among them.
+ * Keeps the issuer's keys in memory. Fetches them again in the background before they are stale, and at most every 30 s
+ * when a token names an unknown key. ADR 17 says why this is not jose's remote set.
  */
 export class KeySet {
   private keys: ReadonlyMap<string, VerificationKey> = new Map();
@@ -59,9 +59,9 @@ export class KeySet {
   }
 
   /**
-   * @param kid whatever the token says; it is compared and nothing else
+   * @param kid from the token, unverified; it is only compared
    * @returns undefined when the issuer has no such key
-   * @throws TemporarilyUnavailableError when the issuer cannot be asked, and the keys that are known cannot tell
+   * @throws TemporarilyUnavailableError when the issuer cannot be asked, and the known keys do not answer the question
    */
   async find(kid: string, closing: AbortSignal): Promise<VerificationKey | undefined> {
     if (!this.isUsable()) {
@@ -70,7 +70,7 @@ export class KeySet {
       await this.lookUp(kid, closing);
     }
     if (!this.isUsable()) {
-      throw new TemporarilyUnavailableError('no keys could be loaded for a day, or ever');
+      throw new TemporarilyUnavailableError('no keys have been loaded for a day, or ever');
     }
     const key = this.keys.get(kid);
     if (key === undefined && this.hasFailed) {
@@ -83,7 +83,7 @@ export class KeySet {
     return this.ageSeconds() <= USABLE_SECONDS;
   }
 
-  /** Since the start of the last request that brought them, or said that they are the same. */
+  /** Seconds since the start of the last request that returned the keys or confirmed them. */
   ageSeconds(): number {
     return (this.runtime.monotonicMs() - this.loadedAtMs) / 1000;
   }
@@ -92,7 +92,7 @@ export class KeySet {
     return [...this.keys.keys()];
   }
 
-  /** What is under way may have been asked before the key was published, so it does not count as the look-up. */
+  /** A request under way may have been sent before the key was published, so it does not count as the look-up. */
   private async lookUp(kid: string, closing: AbortSignal): Promise<void> {
     await this.loading;
     const nowMs = this.runtime.monotonicMs();
@@ -103,7 +103,7 @@ export class KeySet {
     await this.loading;
   }
 
-  /** One at a time: whoever comes meanwhile shares its result. */
+  /** Runs one request at a time; callers that come meanwhile share its result. */
   private load(closing: AbortSignal): Promise<void> {
     this.loading ??= this.request(closing).finally(() => {
       this.loading = undefined;
@@ -150,7 +150,7 @@ export class KeySet {
     }
   }
 
-  /** A key that cannot be used for a token is left out: the set may grow kinds that are not ours. */
+  /** Leaves out keys that cannot verify a token: the set may come to hold other kinds. */
   private async import(set: unknown): Promise<Map<string, VerificationKey>> {
     const keys = new Map<string, VerificationKey>();
     for (const jwk of listOf(set)) {
@@ -168,7 +168,7 @@ export class KeySet {
   }
 }
 
-/** By the members of a public key alone, whatever else is there. */
+/** Reads the members of a public key only, whatever else the JWK holds. */
 async function importPublicKey(
   { kty, crv, x, y, n, e }: Readonly<Record<string, unknown>>,
   algorithm: Algorithm,

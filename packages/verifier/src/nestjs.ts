@@ -10,7 +10,7 @@ import { Reflector } from '@nestjs/core';
 import type { NodeRequest } from './bearer-token.js';
 import { VerificationError } from './errors.js';
 import { toProblem } from './problem.js';
-import { admit, tokenOf } from './request-tokens.js';
+import { authorizeRequest, tokenOf } from './request-tokens.js';
 import type { Verifier } from './verifier.js';
 
 const PUBLIC = '@ratchet/verifier:public';
@@ -19,19 +19,19 @@ const ANY_ROLE = '@ratchet/verifier:any-role';
 /** Opens a route, or all of a controller, to requests without a token. */
 export const Public = (): CustomDecorator => SetMetadata(PUBLIC, true);
 
-/** Lets those pass who have one of the roles. What stands at a route replaces what stands at its controller. */
+/** Requires one of the roles. At a route it replaces what the controller requires. */
 export const AnyRole = (...roles: readonly string[]): CustomDecorator => SetMetadata(ANY_ROLE, roles);
 
-/** The verified token, as a parameter of a handler. */
+/** Passes the verified token to a handler's parameter. */
 export const CurrentAccessToken = createParamDecorator((_data: unknown, context: ExecutionContext) =>
   tokenOf(nodeRequestOf(context)),
 );
 
 /**
- * Denies by default, on Express and on Fastify: `app.useGlobalGuards(new AccessTokenGuard(verifier))`, or as the value of
- * an `APP_GUARD`.
+ * Requires a token on every route that is not `@Public()`, on Express and on Fastify: `app.useGlobalGuards(new
+ * AccessTokenGuard(verifier))`, or as the value of an `APP_GUARD`.
  *
- * @throws HttpException with the problem as its body; media type and challenge are set on the response
+ * @throws HttpException with the problem as its body; the guard sets media type and challenge on the response
  */
 export class AccessTokenGuard implements CanActivate {
   private readonly reflector = new Reflector();
@@ -45,7 +45,7 @@ export class AccessTokenGuard implements CanActivate {
     }
     const anyRole = this.reflector.getAllAndOverride<readonly string[] | undefined>(ANY_ROLE, targets);
     try {
-      await admit(this.verifier, nodeRequestOf(context), anyRole === undefined ? {} : { anyRole });
+      await authorizeRequest(this.verifier, nodeRequestOf(context), anyRole === undefined ? {} : { anyRole });
       return true;
     } catch (error) {
       throw error instanceof VerificationError ? refuse(context, error) : error;

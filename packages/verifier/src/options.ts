@@ -7,7 +7,7 @@ interface CommonOptions {
   readonly issuer: string;
   /** The `aud` of the tokens, exactly: the service's `JWT_AUDIENCE`. */
   readonly audience: string;
-  /** Where the service is reached from here, when that is not the issuer: `http://auth:3000`. */
+  /** The service's address from here, if it is not the issuer: `http://auth:3000`. */
   readonly baseUrl?: string;
   /** Default: `/.well-known/jwks.json` below `baseUrl`. */
   readonly jwksUrl?: string;
@@ -15,7 +15,7 @@ interface CommonOptions {
   readonly algorithms?: readonly Algorithm[];
   /** Default: the global one. */
   readonly fetch?: Fetch;
-  /** For a log. */
+  /** Receives events for a log. */
   readonly onEvent?: (event: VerifierEvent) => void;
 }
 
@@ -23,8 +23,8 @@ interface FollowingOptions {
   /** Refuses a token soon after its session has ended. */
   readonly revocations: 'follow';
   /**
-   * When the feed has told nothing for `maxStalenessSeconds`: `reject` answers 503 until it does again; `accept` believes
-   * the tokens of sessions that are not known to have ended, until they expire.
+   * What happens after `maxStalenessSeconds` without news: `reject` answers 503 until news arrives; `accept` accepts
+   * tokens until they expire, except those of sessions that are known to have ended.
    */
   readonly whenFeedIsStale: 'reject' | 'accept';
   /** From 2 to 300; default 10. */
@@ -34,11 +34,11 @@ interface FollowingOptions {
 }
 
 interface NotFollowingOptions {
-  /** A token is good until it expires, also when its session has ended. */
+  /** Accepts a token until it expires, even if its session has ended. */
   readonly revocations: 'off';
 }
 
-/** There is no default for `revocations` and `whenFeedIsStale`: what to risk is the backend's decision. */
+/** `revocations` and `whenFeedIsStale` have no default: the backend decides what to risk. */
 export type VerifierOptions = CommonOptions & (FollowingOptions | NotFollowingOptions);
 
 export interface Settings {

@@ -1,6 +1,6 @@
 import type { VerificationError, VerificationErrorCode } from './errors.js';
 
-/** An answer as application/problem+json (RFC 9457), the same that the service itself gives. */
+/** An answer as application/problem+json (RFC 9457), identical to the service's own. */
 export interface Problem {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
@@ -16,7 +16,7 @@ export interface Problem {
 interface Sentence {
   readonly title: string;
   readonly detail: string;
-  /** RFC 6750 section 3.1: none when no bearer token came with the request. */
+  /** Absent when the request carried no bearer token (RFC 6750 section 3.1). */
   readonly challengeError?: string;
 }
 
@@ -51,7 +51,10 @@ const SENTENCES: Readonly<Record<VerificationErrorCode, Sentence>> = {
   },
 };
 
-/** What a client may know of an error: constant text per code, and the challenge that RFC 9110 wants on a 401. */
+/**
+ * Returns what a client may know about an error: constant text per code, and the challenge that RFC 9110 requires on a
+ * 401.
+ */
 export function toProblem({ code, status }: VerificationError): Problem {
   const { title, detail, challengeError } = SENTENCES[code];
   const reason = challengeError === undefined ? '' : `, error="${challengeError}", error_description="${detail}"`;

@@ -3,7 +3,7 @@ import type { NodeRequest } from './bearer-token.js';
 import { AccessTokenMissingError } from './errors.js';
 import { requireAnyRole, type Verifier } from './verifier.js';
 
-/** Beside the request and not on it: no framework's type has to grow a member, and no client can send one. */
+/** Kept outside the request object: no framework's type needs a new member, and no client can send one. */
 const TOKENS = new WeakMap<NodeRequest, AccessToken>();
 
 export interface Requirement {
@@ -11,8 +11,16 @@ export interface Requirement {
   readonly anyRole?: readonly string[];
 }
 
-/** @throws VerificationError */
-export async function admit(verifier: Verifier, request: NodeRequest, { anyRole }: Requirement): Promise<void> {
+/**
+ * Verifies the request's token, checks its roles and keeps it for `tokenOf`.
+ *
+ * @throws VerificationError
+ */
+export async function authorizeRequest(
+  verifier: Verifier,
+  request: NodeRequest,
+  { anyRole }: Requirement,
+): Promise<void> {
   const accessToken = await verifier.verifyRequest(request);
   if (anyRole !== undefined) {
     requireAnyRole(accessToken, anyRole);
@@ -20,7 +28,7 @@ export async function admit(verifier: Verifier, request: NodeRequest, { anyRole 
   TOKENS.set(request, accessToken);
 }
 
-/** @throws AccessTokenMissingError where nothing has verified one: an open route has no user */
+/** @throws AccessTokenMissingError when no token has been verified for this request, as on a public route */
 export function tokenOf(request: NodeRequest): AccessToken {
   const accessToken = TOKENS.get(request);
   if (accessToken === undefined) {

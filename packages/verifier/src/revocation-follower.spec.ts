@@ -35,7 +35,7 @@ describe('a follower of revocations', () => {
     await runtime.settle();
   }
 
-  it('asks for the whole window first, and from then on for what came after', async () => {
+  it('reads the whole window first, and after that only what has ended since', async () => {
     expect(runtime.latest.url).toBe(URL);
     expect(follower.isLoaded()).toBe(false);
     await answer(page(['a'], { cursor: 'x/ &' }));
@@ -46,7 +46,7 @@ describe('a follower of revocations', () => {
     expect([follower.isRevoked('a'), follower.isRevoked('b')]).toEqual([true, true]);
   });
 
-  it('is as old as the answer says, counted from the question and what the answer was held back', async () => {
+  it('computes its age from the time of the question, the wait and the age of the answer', async () => {
     expect(follower.ageSeconds()).toBe(Number.POSITIVE_INFINITY);
     await runtime.advance(400);
     await answer(page([], { age_seconds: 0.25 }));
@@ -58,13 +58,13 @@ describe('a follower of revocations', () => {
     expect(follower.ageSeconds()).toBeCloseTo(0.7);
   });
 
-  it('believes no answer to be younger than itself', async () => {
+  it('never counts an answer as newer than its arrival', async () => {
     await runtime.advance(1_000);
     await answer(page([], { waited_seconds: 3_600 }));
     expect(follower.ageSeconds()).toBe(0);
   });
 
-  it('gets no older by an instance that lags behind the last one', async () => {
+  it('does not get older when the next instance lags behind the last one', async () => {
     await answer(page([]));
     await runtime.advance(300);
     await answer(page([], { age_seconds: 4 }));
@@ -79,7 +79,7 @@ describe('a follower of revocations', () => {
     expect(follower.isStale()).toBe(true);
   });
 
-  it('lets news gather for a moment, and asks less often when it is told nothing new', async () => {
+  it('pauses briefly after news, and longer after an answer without news', async () => {
     await answer(page(['a']));
     await runtime.advance(1_000);
     await answer(page(['a']));
@@ -90,7 +90,7 @@ describe('a follower of revocations', () => {
     expect(runtime.questions.map(({ askedAtMs }) => askedAtMs)).toEqual([0, 100, 1_000, 2_000]);
   });
 
-  it('does not ask without a pause when it is told the same at once, again and again', async () => {
+  it('pauses between questions even when every answer comes at once and brings nothing new', async () => {
     await answer(page(['a']));
     for (let turn = 0; turn < 100; turn += 1) {
       await runtime.advance(100);
@@ -99,7 +99,7 @@ describe('a follower of revocations', () => {
     expect(runtime.questions.length).toBeLessThan(40);
   });
 
-  it('gives up on an answer that does not come, and then asks for one that is not held back', async () => {
+  it('gives up on an answer that does not arrive, and then asks for one that is not held back', async () => {
     await answer(page(['a'], { cursor: 'x' }));
     await runtime.advance(100);
     const silent = runtime.latest;
@@ -117,7 +117,7 @@ describe('a follower of revocations', () => {
     expect(events.map(({ event }) => event)).toEqual(['revocations_lost', 'revocations_restored']);
   });
 
-  it('asks a service that is down less and less often, but at least every two seconds, and tells it once', async () => {
+  it('asks a service that is down less and less often, at least every two seconds, and reports the outage once', async () => {
     const pausesMs: number[] = [];
     for (let turn = 0; turn < 8; turn += 1) {
       const { askedAtMs } = runtime.latest;
@@ -128,7 +128,7 @@ describe('a follower of revocations', () => {
     expect(events).toEqual([{ event: 'revocations_lost', reason: 'connection refused' }]);
   });
 
-  it('reads the window again when the service does not know its cursor any more, and forgets nothing', async () => {
+  it('reads the window again when the service refuses its cursor, and forgets nothing', async () => {
     await answer(page(['a'], { cursor: 'x' }));
     await runtime.advance(100);
     runtime.latest.answer(400);
@@ -159,7 +159,7 @@ describe('a follower of revocations', () => {
     expect(runtime.latest.url).toBe(`${URL}?after=x&wait=0`);
   });
 
-  it('remembers an end for as long as a token can live, however often it is told, and no longer', async () => {
+  it('remembers an ended session for as long as a token can live, however often it is told, and no longer', async () => {
     await answer(page(['a']));
     closing.abort();
     await ended;
@@ -176,7 +176,7 @@ describe('a follower of revocations', () => {
     expect([follower.isRevoked('a'), follower.isRevoked('b'), follower.size]).toEqual([false, true, 1]);
   });
 
-  it('ends its request and itself when it is closed', async () => {
+  it('aborts its request and stops when it is closed', async () => {
     closing.abort();
     await ended;
     expect(runtime.latest.signal.aborted).toBe(true);

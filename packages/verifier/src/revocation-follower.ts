@@ -3,39 +3,39 @@ import { backoffMs, getJson, reasonOf } from './json-source.js';
 import { RevokedSessions } from './revoked-sessions.js';
 import type { Runtime } from './runtime.js';
 
-/** The service holds a question back no longer. */
+/** The service holds an answer back no longer than this. */
 const LONGEST_WAIT_SECONDS = 5;
 
-/** Beyond the time for which the answer is held back on purpose. */
+/** On top of the time for which the answer is held back. */
 const ANSWER_TIMEOUT_MS = 2_000;
 
-/** The whole window, at the start, can be megabytes. */
+/** The whole window, read at the start, can be megabytes. */
 const WINDOW_TIMEOUT_MS = 10_000;
 
-/** From one question to the next, after news: what ends meanwhile comes in one answer. */
+/** From one question to the next after news, so that one answer carries several ends. */
 const PAUSE_AFTER_NEWS_MS = 100;
 
 /**
- * The same after an answer that told nothing new: an instance tells what another one has told before until its own next
- * poll of the database, and may be draining or have too many followers to hold an answer back.
+ * The same after an answer without news. An instance repeats what another has told already until its own next poll of
+ * the database. One that is stopping, or has too many readers, holds no answer back.
  */
 const PAUSE_WITHOUT_NEWS_MS = 300;
 
 const LONGEST_BACKOFF_MS = 2_000;
 
 /**
- * Keeps the set of ended sessions by asking the service for what has ended since the last answer, over and over; the
- * service holds an answer back until there is something in it. Any instance may answer any question.
+ * Keeps the set of ended sessions current by long polling: asks for what has ended since the last answer, and the
+ * service holds the answer back until something has. Any instance may answer any question.
  */
 export class RevocationFollower {
   private readonly revoked = new RevokedSessions();
   private cursor: string | undefined;
-  /** Every session that ended before is in the set. */
+  /** Every session that ended before this time is in the set. */
   private currentAsOfMs = Number.NEGATIVE_INFINITY;
 
   /**
    * @param url without a query
-   * @param maxStalenessSeconds half of it is left for an answer that gets lost
+   * @param maxStalenessSeconds half of it is kept in reserve for a lost answer
    */
   constructor(
     private readonly url: string,
@@ -66,7 +66,7 @@ export class RevocationFollower {
     }
   }
 
-  /** As far as is known. */
+  /** Whether the session is known to have ended. */
   isRevoked(sessionId: string): boolean {
     return this.revoked.has(sessionId);
   }
@@ -79,7 +79,7 @@ export class RevocationFollower {
     return this.ageSeconds() > this.maxStalenessSeconds;
   }
 
-  /** What has ended longer ago than that is known. */
+  /** Every session that ended longer ago than this is known. */
   ageSeconds(): number {
     return (this.runtime.monotonicMs() - this.currentAsOfMs) / 1000;
   }
@@ -98,7 +98,7 @@ export class RevocationFollower {
     return Math.min(LONGEST_WAIT_SECONDS, Math.floor(this.maxStalenessSeconds / 2));
   }
 
-  /** @returns how many ended sessions it brought that were not known */
+  /** @returns how many of the ended sessions were not known before */
   private async ask(askedAtMs: number, waitSeconds: number, closing: AbortSignal): Promise<number> {
     const { cursor } = this;
     const query = cursor === undefined ? '' : `?after=${encodeURIComponent(cursor)}&wait=${waitSeconds}`;
@@ -107,7 +107,7 @@ export class RevocationFollower {
       closing,
     });
     if (status === 400) {
-      // The service has changed how it writes cursors: from the start, which forgets nothing.
+      // The service no longer reads this cursor: start again with the whole window, and forget nothing.
       this.cursor = undefined;
     }
     if (status !== 200) {
@@ -121,8 +121,9 @@ export class RevocationFollower {
   }
 
   /**
-   * The answer left the service `waitedSeconds` after the question had arrived there, which was not before it was asked.
-   * What the network took is unknown, and counts as if all of it had been the way back.
+   * Returns the time before which every end is known. The answer left the service `waitedSeconds` after the question
+   * arrived there, and it arrived no earlier than it was sent. The network's share is unknown and counts as the way
+   * back.
    */
   private asOfMs({ ageSeconds, waitedSeconds }: Page, askedAtMs: number): number {
     const elapsedMs = this.runtime.monotonicMs() - askedAtMs;
@@ -137,7 +138,7 @@ interface Page {
   readonly waitedSeconds: number;
 }
 
-/** @throws Error for anything but the documented shape: half a page is none */
+/** @throws Error for anything except the documented shape */
 function readPage(body: unknown): Page {
   const { revoked, cursor, age_seconds, waited_seconds = 0 } = (body ?? {}) as Readonly<Record<string, unknown>>;
   if (!isTexts(revoked) || typeof cursor !== 'string' || !isDuration(age_seconds) || !isDuration(waited_seconds)) {

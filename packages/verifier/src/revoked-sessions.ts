@@ -1,7 +1,7 @@
-/** Longer than any access token may live (3600 s), by what a clock may be behind, and then some. */
+/** The longest life of an access token (3600 s) and two minutes, which covers clocks that are behind. */
 const WINDOW_MS = 3_720_000;
 
-/** The sessions that have ended within the life of an access token; older ones are forgotten. */
+/** Holds the sessions that ended within the life of an access token; forgets older ones. */
 export class RevokedSessions {
   /** Session id → when to forget it. Entries stand in the order of these times. */
   private readonly forgetAtMs = new Map<string, number>();
@@ -15,7 +15,7 @@ export class RevokedSessions {
   }
 
   /**
-   * What is known already keeps its time: being told again does not make a token live longer.
+   * A known id keeps its time: a repetition does not prolong it.
    *
    * @returns how many were not known
    */

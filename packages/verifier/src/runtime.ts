@@ -1,17 +1,17 @@
-/** What the package takes from the process it runs in; tests bring their own. */
+/** What the package uses of its process; tests bring their own. */
 export interface Runtime {
   readonly fetch: Fetch;
   /** The time of day, which `exp` and `iat` are compared with. */
   now(): Date;
   /** Milliseconds on a clock that never goes backwards. */
   monotonicMs(): number;
-  /** Resolves after that long, or as soon as the signal is aborted. Keeps a process alive only if its code waits for it. */
+  /** Resolves after `ms`, or as soon as the signal is aborted. Keeps the process alive only if the caller awaits it. */
   pause(ms: number, signal: AbortSignal, options?: { readonly isAwaitedByCaller: boolean }): Promise<void>;
-  /** From 0 up to, not including, 1. */
+  /** At least 0 and below 1. */
   random(): number;
 }
 
-/** As much of the Fetch standard as is needed, so that a `fetch` of one's own is easily written. */
+/** The part of the Fetch standard that is used, so that a custom `fetch` is easy to write. */
 export type Fetch = (
   url: string,
   init: {

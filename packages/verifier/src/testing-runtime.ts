@@ -1,6 +1,6 @@
 import type { FetchAnswer, Runtime } from './runtime.js';
 
-/** One request, to be answered when the test likes. */
+/** One request, which the test answers when it chooses. */
 export interface Question {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -15,10 +15,10 @@ interface Pause {
   readonly end: () => void;
 }
 
-/** A process whose time stands still until it is moved, and whose network is the test. */
+/** A process whose clock moves only when the test moves it, and whose network is the test. */
 export class FakeRuntime implements Runtime {
   readonly questions: Question[] = [];
-  /** What `random` gives. */
+  /** What `random` returns. */
   luck = 0.5;
   private ms = 0;
   private pauses: Pause[] = [];
@@ -73,7 +73,7 @@ export class FakeRuntime implements Runtime {
       });
     });
 
-  /** Lets time pass, pause by pause. */
+  /** Moves the clock, one pause at a time. */
   async advance(ms: number): Promise<void> {
     const untilMs = this.ms + ms;
     await this.settle();
@@ -85,7 +85,7 @@ export class FakeRuntime implements Runtime {
     this.ms = untilMs;
   }
 
-  /** Lets time pass until something is asked, and no longer. */
+  /** Moves the clock until the next question is asked. */
   async untilAsked(): Promise<Question> {
     const { length } = this.questions;
     await this.settle();
@@ -100,18 +100,18 @@ export class FakeRuntime implements Runtime {
     return this.latest;
   }
 
-  /** Lets everything happen that waits for no time. */
+  /** Runs everything that does not wait for the clock. */
   async settle(): Promise<void> {
     for (let turns = 0; turns < 5; turns += 1) {
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
-  /** The question that is to be answered now. */
+  /** The last question. */
   get latest(): Question {
     const question = this.questions.at(-1);
     if (question === undefined) {
-      throw new Error('nothing has been asked');
+      throw new Error('no question has been asked');
     }
     return question;
   }

@@ -50,7 +50,7 @@ describe('the time of a token', () => {
     expect(await judged).toBe(verdict);
   });
 
-  it('leaves its roles to be asked for, any one of several', async () => {
+  it('requires any one of several roles', async () => {
     const accessToken = await verifier.verify(await tokenOf(NOW_SECONDS, NOW_SECONDS + 300));
     expect(() => {
       requireAnyRole(accessToken, ['support', 'admin']);

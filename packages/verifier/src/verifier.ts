@@ -24,15 +24,15 @@ export interface VerifierState {
 const READY_POLL_MS = 10;
 
 /**
- * Verifies access tokens in memory: no request of yours waits for one of ours, but for the first token after the issuer
- * has begun to sign with a key that it had not published before.
+ * Verifies access tokens in memory. A request waits for the service only if its token names a key that is not known
+ * yet.
  */
 export class Verifier {
   private readonly closing = new AbortController();
   private readonly keys: KeySet;
   private readonly follower: RevocationFollower | undefined;
 
-  /** Use `createVerifier`. Loads keys and revocations from now on. */
+  /** Use `createVerifier`. Starts to load keys and revocations. */
   constructor(
     private readonly settings: Settings,
     private readonly runtime: Runtime,
@@ -47,10 +47,10 @@ export class Verifier {
   }
 
   /**
-   * Resolves when there are keys and, if revocations are followed, the whole list of them has been loaded. To be awaited
-   * before the backend takes requests; until then they are answered 503, or accepted, as `whenFeedIsStale` says.
+   * Resolves when the keys and, if revocations are followed, the whole list of them are loaded. Await it before the
+   * backend takes requests; until then, requests are answered 503 or accepted, as `whenFeedIsStale` says.
    *
-   * @throws TemporarilyUnavailableError when that takes longer; loading goes on all the same
+   * @throws TemporarilyUnavailableError when that takes longer; loading continues
    */
   async ready({ withinSeconds = 30 }: { readonly withinSeconds?: number } = {}): Promise<void> {
     const giveUpAtMs = this.runtime.monotonicMs() + withinSeconds * 1000;
@@ -58,15 +58,15 @@ export class Verifier {
       if (this.runtime.monotonicMs() >= giveUpAtMs || this.closing.signal.aborted) {
         throw new TemporarilyUnavailableError(`keys or revocations were not loaded within ${withinSeconds} s`);
       }
-      // A program whose first line waits for this has nothing else that keeps it alive between two attempts.
+      // Nothing else may keep the process alive between two attempts.
       await this.runtime.pause(READY_POLL_MS, this.closing.signal, { isAwaitedByCaller: true });
     }
   }
 
   /**
-   * @param token as it stood behind `Bearer`; whatever it is, nothing but the errors below is thrown
+   * @param token the text after `Bearer`; whatever it is, only the errors below are thrown
    * @throws AccessTokenInvalidError, AccessTokenExpiredError, AccessTokenRevokedError
-   * @throws TemporarilyUnavailableError when there are no keys, or the feed is stale and that is to be rejected
+   * @throws TemporarilyUnavailableError when there are no keys, or the feed is stale and `whenFeedIsStale` is `reject`
    */
   async verify(token: string): Promise<AccessToken> {
     const header = readHeader(token);
@@ -83,15 +83,15 @@ export class Verifier {
   }
 
   /**
-   * The same for a whole request: Node's, Express's, `request.raw` of Fastify, or the `Headers` of a Fetch request.
+   * Verifies the token of a request: Node's, Express's, `request.raw` of Fastify, or the `Headers` of a Fetch request.
    *
-   * @throws AccessTokenMissingError, and whatever `verify` does
+   * @throws AccessTokenMissingError, and the errors of `verify`
    */
   async verifyRequest(request: NodeRequest | FetchHeaders): Promise<AccessToken> {
     return this.verify(readBearerToken(request));
   }
 
-  /** For probes and gauges. */
+  /** Returns ages and counts for probes and metrics. */
   state(): VerifierState {
     const { keys, follower } = this;
     return {
@@ -102,7 +102,7 @@ export class Verifier {
     };
   }
 
-  /** Ends every request that is under way; the process can end. */
+  /** Aborts all requests under way, so that the process can end. */
   close(): void {
     this.closing.abort();
   }
@@ -132,7 +132,7 @@ export class Verifier {
     throw new AccessTokenInvalidError('claims');
   }
 
-  /** What is known to have ended is refused whatever the age of the news. */
+  /** A session that is known to have ended is refused, whatever the age of the feed. */
   private requireLiveSession(sessionId: string): void {
     if (this.follower?.isRevoked(sessionId) === true) {
       throw new AccessTokenRevokedError('its session has ended');
@@ -146,11 +146,11 @@ export class Verifier {
 }
 
 /**
- * A verifier for the tokens of one issuer and audience; one per process is enough. It begins to load at once, and goes
- * on until it is closed.
+ * Makes a verifier for the tokens of one issuer and audience; one per process is enough. It starts to load at once and
+ * runs until it is closed.
  *
  * @param runtime for tests
- * @throws TypeError for options that cannot be meant
+ * @throws TypeError for invalid options
  */
 export function createVerifier(options: VerifierOptions, runtime: Runtime = processRuntime(options.fetch)): Verifier {
   return new Verifier(readOptions(options), runtime, options.onEvent);
