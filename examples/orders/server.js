@@ -1,5 +1,5 @@
-// GET /orders, twice: PORT is for everybody and verifies the access token here; INTERNAL_PORT believes the identity
-// headers of the gateway, so nothing but the gateway may reach it.
+// GET /orders on two ports. PORT is public and verifies the access token here. INTERNAL_PORT trusts the identity headers
+// of the gateway, so only the gateway may reach it.
 import { createServer } from 'node:http';
 import { createVerifier, toProblem, VerificationError } from '@ratchet/verifier';
 
@@ -38,7 +38,7 @@ function answer(response, status, body, headers = {}) {
   response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
 }
 
-/** @param identify returns who asks; undefined when nobody vouches for that */
+/** @param identify returns the caller's identity, or undefined without one */
 function orders(identify) {
   return createServer(async (request, response) => {
     try {

@@ -1,7 +1,7 @@
 -- http-request lua.ratchet_verify <host:port of Ratchet> <demand on the roles, or "-">
 --
--- Sets txn.ratchet_status to 200, 401 or 403, and to 503 when Ratchet cannot tell or does not answer. Only on 200 does
--- it set the identity headers of the request. The variable stays unset if this script fails: let nothing but 200 pass.
+-- Sets txn.ratchet_status to 200, 401 or 403, and to 503 when Ratchet cannot decide or does not answer. Sets the identity
+-- headers of the request on 200 only. The variable stays unset if this script fails, so let only 200 pass.
 
 local IDENTITY_HEADERS =
   { 'x-user-id', 'x-user-roles', 'x-user-scope', 'x-session-id', 'x-token-id', 'x-token-expires-at' }
@@ -27,7 +27,7 @@ end
 
 local function ratchet_verify(txn, address, demand)
   local question = { ['x-forwarded-for'] = { txn.f:src() } }
-  -- All of them, if there are several: Ratchet refuses that.
+  -- If there are several, send all of them: Ratchet refuses that.
   local authorization = {}
   for _, value in pairs(txn.http:req_get_headers()['authorization'] or {}) do
     table.insert(authorization, value)
