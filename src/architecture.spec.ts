@@ -217,6 +217,16 @@ const injectedClassesAreImported: Rule = (sources) =>
       return injected.filter((name) => types.has(name)).map((name) => `${path} injects the type ${name}`);
     });
 
+/** `password-hasher.service.ts` exports `PasswordHasherService`, `clock.ts` exports `Clock`: either name gives the other. */
+const classesAreNamedAfterTheirFiles: Rule = (sources) =>
+  [...sources].flatMap(([path, text]) => {
+    const expected = posix.basename(path, '.ts').replace(/[-.]/g, '');
+    return [...text.matchAll(/^@(?:Injectable|Controller|Module|Catch)\([\s\S]*?^export (?:abstract )?class (\w+)/gm)]
+      .map(([, name = '']) => name)
+      .filter((name) => name.toLowerCase() !== expected)
+      .map((name) => `${path} exports ${name}`);
+  });
+
 /** Of a union the compiler tells Nest `Object`, and the validation pipe lets everything through. */
 const bodiesAreOneClass: Rule = (sources) =>
   findings(
@@ -408,6 +418,18 @@ describe('the architecture', () => {
         'users/e.ts': "import type { B } from './b.js';\nexport class E {\n  constructor(private readonly b: B) {}\n}",
       },
       ['users/a.service.ts injects the type B', 'users/a.service.ts injects the type C'],
+    ],
+    [
+      'names the classes that Nest makes after their files',
+      classesAreNamedAfterTheirFiles,
+      {
+        'users/a-b.service.ts': '@Injectable()\nexport class ABService {}',
+        'users/c.service.ts': '@Injectable()\nexport class C {}',
+        'users/d.ts': "@Controller('d')\n@Public()\nexport class DController {}",
+        'oauth/oauth.module.ts': '@Module({\n  imports: [],\n})\nexport class OAuthModule {}',
+        'users/e.repository.ts': 'export class F {}',
+      },
+      ['users/c.service.ts exports C', 'users/d.ts exports DController'],
     ],
     [
       'lets every body be of one class, which can be validated',

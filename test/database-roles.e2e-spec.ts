@@ -8,7 +8,7 @@ import { AccountsService } from '../src/auth/accounts/accounts.service.js';
 import { MIGRATION_LOCK_KEY, migrateDatabase, revertMigration } from '../src/platform/database/migrate.js';
 import { openDatabase } from '../src/platform/database/open-database.js';
 import { listMissingPrivileges, SERVICE_PRIVILEGES } from '../src/platform/database/service-privileges.js';
-import { TombstoneCleaner } from '../src/tokens/tombstone-cleaner.service.js';
+import { TombstoneCleanerService } from '../src/tokens/tombstone-cleaner.service.js';
 import { UsersRepository } from '../src/users/users.repository.js';
 import { UsersService } from '../src/users/users.service.js';
 import { createDatabaseWithRoles, type DatabaseRole, type DatabaseWithRoles } from './support/database-roles.js';
@@ -140,7 +140,7 @@ describe('a database with a role for each purpose', () => {
     it('deletes sessions that are long past their end', async () => {
       const { pair } = await client.signUpAndIn();
       await ageSession(database, sessionIdOf(pair), 40 * 86_400);
-      expect(await near.app.get(TombstoneCleaner).clean()).toBe(1);
+      expect(await near.app.get(TombstoneCleanerService).clean()).toBe(1);
       expect(await database.sql('select 1 from refresh_token_families where id = $1', [sessionIdOf(pair)])).toEqual([]);
     });
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, it } from '@jest/globals';
 import fc from 'fast-check';
-import { TombstoneCleaner } from '../src/tokens/tombstone-cleaner.service.js';
+import { TombstoneCleanerService } from '../src/tokens/tombstone-cleaner.service.js';
 import { ACCESS_TOKEN_TTL_SECONDS, type Settings } from './support/model/family.model.js';
 import { play, type Site } from './support/model/play.js';
 import { drafts } from './support/model/turns.js';
@@ -57,7 +57,7 @@ describe('a family', () => {
     const pairs = [await startPair(STRICT), await startPair(LENIENT)];
     site = { database, pairs, original: await pairs[0]!.instances[0].client.signUp() };
     // By itself it would clean up once a minute, and the model would not know.
-    await Promise.all(servicesOf(site).map(({ app }) => app.get(TombstoneCleaner).onApplicationShutdown()));
+    await Promise.all(servicesOf(site).map(({ app }) => app.get(TombstoneCleanerService).onApplicationShutdown()));
   });
 
   afterAll(async () => {

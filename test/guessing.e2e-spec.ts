@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Response } from 'supertest';
 import { OverloadedError } from '../src/platform/common/domain.errors.js';
-import { PasswordHasher } from '../src/users/password-hasher.service.js';
+import { PasswordHasherService } from '../src/users/password-hasher.service.js';
 import { eventually } from './support/eventually.js';
 import { expectProblem } from './support/problem.js';
 import { isRedisInstalled, RedisServer } from './support/redis-server.js';
@@ -29,7 +29,7 @@ function loginFrom(service: TestService, address: string, email: string, passwor
 
 /** Counts what reaches the hasher of an instance, and can make it fail. */
 function watchHasher(service: TestService): { verifications: number; failure: Error | undefined } {
-  const hasher = service.app.get(PasswordHasher, { strict: false });
+  const hasher = service.app.get(PasswordHasherService, { strict: false });
   const watch: { verifications: number; failure: Error | undefined } = { verifications: 0, failure: undefined };
   const verify = hasher.verify.bind(hasher);
   hasher.verify = (passwordHash, password): Promise<boolean> => {

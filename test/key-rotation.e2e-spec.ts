@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import request from 'supertest';
-import { KeyLifeCycle } from '../src/keys/key-life-cycle.service.js';
+import { KeyLifeCycleService } from '../src/keys/key-life-cycle.service.js';
 import { SigningKeyAlteredError, SigningKeyUnreadableError } from '../src/keys/keys.errors.js';
 import { generateSigningKey } from '../src/keys/signing-key.generator.js';
 import { eventually } from './support/eventually.js';
@@ -168,7 +168,7 @@ describe('the signing keys of a running service', () => {
 
   it('are never more than ten, and wait for the first removal', async () => {
     const service = await boot();
-    const lifeCycle = service.app.get(KeyLifeCycle);
+    const lifeCycle = service.app.get(KeyLifeCycleService);
     for (let count = 1; count < 10; count += 1) {
       const rotation = await lifeCycle.rotate();
       expect(rotation.kind).toBe('published');
@@ -231,7 +231,7 @@ describe('the signing keys of a running service', () => {
     const { pair, ...account } = await old.client.signUpAndIn();
     const readable = await kidOf(database, 'active');
     const young = await boot({ AUTH_SECRET: OTHER_SECRET, AUTH_SECRET_ACCEPTED: AUTH_SECRET });
-    await young.app.get(KeyLifeCycle).rotate();
+    await young.app.get(KeyLifeCycleService).rotate();
     const unreadable = await kidOf(database, 'next');
     await reloadAll([old, old, young]);
     expect(linesOf('signing_key_untrusted')).toMatchObject([
@@ -266,7 +266,7 @@ describe('the signing keys of a running service', () => {
     await expect(boot()).rejects.toThrow(SigningKeyUnreadableError);
 
     const healer = await boot({ AUTH_SECRET_ACCEPTED: OTHER_SECRET });
-    await healer.app.get(KeyLifeCycle).reencrypt();
+    await healer.app.get(KeyLifeCycleService).reencrypt();
     await reloadAll([old]);
     expect((await old.client.get('/health/ready')).status).toBe(200);
     expect((await old.client.me(theirs)).status).toBe(200);

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { KeyLifeCycle } from '../src/keys/key-life-cycle.service.js';
+import { KeyLifeCycleService } from '../src/keys/key-life-cycle.service.js';
 import { copyCheckout } from './support/checkout-copy.js';
 import { postgresProcessesOf } from './support/embedded/postgres-processes.js';
 import { eventually } from './support/eventually.js';
@@ -164,7 +164,7 @@ describe('the keys command', () => {
       stdout: '',
       stderr: `Refused: ${stolen} is the key that signs. Replace it first: rotate --force.\n`,
     });
-    await service.app.get(KeyLifeCycle).rotate();
+    await service.app.get(KeyLifeCycleService).rotate();
     await reloadAll([service]);
     await ageKeys(database, DAY_SECONDS + 20);
     await tickAll([service]);
@@ -193,13 +193,13 @@ describe('the keys command', () => {
   it('retires without force a key whose tokens have all expired, and one that has never signed', async () => {
     const service = await boot();
     const old = await kidOf(database, 'active');
-    await service.app.get(KeyLifeCycle).rotate();
+    await service.app.get(KeyLifeCycleService).rotate();
     await reloadAll([service]);
     await ageKeys(database, DAY_SECONDS + 20);
     await tickAll([service]);
     await ageKeys(database, 3_620);
     expect((await keys('retire', old)).exitCode).toBe(0);
-    await service.app.get(KeyLifeCycle).rotate();
+    await service.app.get(KeyLifeCycleService).rotate();
     expect((await keys('retire', await kidOf(database, 'next'))).exitCode).toBe(0);
     expect((await readKeyRows(database)).map(({ status }) => status)).toEqual(['active']);
   });

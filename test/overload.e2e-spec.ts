@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { PasswordHasher } from '../src/users/password-hasher.service.js';
+import { PasswordHasherService } from '../src/users/password-hasher.service.js';
 import { expectProblem } from './support/problem.js';
 import { newEmail, newPassword } from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
@@ -28,7 +28,7 @@ describe('more logins at once than can be hashed', () => {
 
   it('are answered with 503 and a time to come back beyond a bounded queue, and the service goes on', async () => {
     const account = await service.client.signUp();
-    const hasher = service.app.get(PasswordHasher);
+    const hasher = service.app.get(PasswordHasherService);
     const hashes = Array.from({ length: HASHES }, () => hasher.hash(Buffer.from(newPassword())));
     const settled = Promise.allSettled(hashes);
     const answers = await Promise.all(

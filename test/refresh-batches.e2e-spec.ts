@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Response } from 'supertest';
 import { Clock } from '../src/platform/common/clock.js';
-import { RotationQueue } from '../src/tokens/rotation-queue.service.js';
+import { RotationQueueService } from '../src/tokens/rotation-queue.service.js';
 import { openConnections, sendRefresh } from './support/abandoned-refresh.js';
 import { eventually } from './support/eventually.js';
 import { holdLock } from './support/held-lock.js';
@@ -27,7 +27,7 @@ describe('refreshes that share a statement', () => {
   let proxy: PostgresProxy;
   let service: TestService;
   let client: TestClient;
-  let queue: RotationQueue;
+  let queue: RotationQueueService;
   let account: Account;
 
   beforeAll(async () => {
@@ -35,7 +35,7 @@ describe('refreshes that share a statement', () => {
     proxy = await PostgresProxy.start(database.url);
     service = await startService({ url: proxy.url }, { MAX_SESSIONS_PER_USER: '1000' });
     client = service.client;
-    queue = service.app.get(RotationQueue);
+    queue = service.app.get(RotationQueueService);
     account = await client.signUp();
   });
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import request from 'supertest';
 import { AccountsService } from '../src/auth/accounts/accounts.service.js';
-import { TombstoneCleaner } from '../src/tokens/tombstone-cleaner.service.js';
+import { TombstoneCleanerService } from '../src/tokens/tombstone-cleaner.service.js';
 import { holdLock } from './support/held-lock.js';
 import { ageSession } from './support/move-clock.js';
 import { expectProblem } from './support/problem.js';
@@ -447,12 +447,12 @@ describe('tombstones', () => {
 
   let database: TestDatabase;
   let service: TestService;
-  let cleaner: TombstoneCleaner;
+  let cleaner: TombstoneCleanerService;
 
   beforeAll(async () => {
     database = await createTestDatabase();
     service = await startService(database);
-    cleaner = service.app.get(TombstoneCleaner);
+    cleaner = service.app.get(TombstoneCleanerService);
   });
 
   afterAll(async () => {

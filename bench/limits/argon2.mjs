@@ -1,10 +1,10 @@
 // Argon2id alone, with the parameters of the product's own hashes, on all cores. Prints the rate as JSON.
 import { availableParallelism } from 'node:os';
 import { verify } from '@node-rs/argon2';
-import { PasswordHasher } from '../../dist/users/password-hasher.service.js';
+import { PasswordHasherService } from '../../dist/users/password-hasher.service.js';
 
 const password = Buffer.from('a password of an ordinary length');
-const stored = await new PasswordHasher().hash(password);
+const stored = await new PasswordHasherService().hash(password);
 
 async function run(seconds) {
   const startedAt = performance.now();

@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { hashFamilySecret } from '../../dist/tokens/refresh-token.codec.js';
-import { PasswordHasher } from '../../dist/users/password-hasher.service.js';
+import { PasswordHasherService } from '../../dist/users/password-hasher.service.js';
 
 const LINES_PER_CHUNK = 2_000;
 const DAY_SECONDS = 86_400;
@@ -20,7 +20,7 @@ export const SEEDED_PASSWORD = 'a benchmark is no place for a secret';
  * as autovacuum would.
  */
 export async function fillDatabase({ url, sessions, users, families, withTombstones = false }) {
-  const passwordHash = await new PasswordHasher().hash(Buffer.from(SEEDED_PASSWORD));
+  const passwordHash = await new PasswordHasherService().hash(Buffer.from(SEEDED_PASSWORD));
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {

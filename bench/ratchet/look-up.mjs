@@ -3,7 +3,7 @@
 import { Clock } from '../../dist/platform/common/clock.js';
 import { loadConfig } from '../../dist/platform/config/config.loader.js';
 import { createDataSource } from '../../dist/platform/database/data-source.js';
-import { Database } from '../../dist/platform/database/database.service.js';
+import { DatabaseService } from '../../dist/platform/database/database.service.js';
 import { UsersRepository } from '../../dist/users/users.repository.js';
 import { Latencies } from '../load/latencies.mjs';
 import { SeededSessions } from './seeded-session.mjs';
@@ -13,7 +13,7 @@ const config = loadConfig();
 const sessions = new SeededSessions(config.secrets.current);
 const { url, poolSize } = config.database;
 const dataSource = await createDataSource({ url, poolSize, use: 'service' }).initialize();
-const database = new Database(dataSource, dataSource.driver.master, new Clock(), { canPrepare: true });
+const database = new DatabaseService(dataSource, dataSource.driver.master, new Clock(), { canPrepare: true });
 const users = new UsersRepository(database);
 
 async function run(seconds) {

@@ -1,7 +1,7 @@
 // Loaded before the service (node --import): every refresh sends a statement of its own over the pool, as before the queue
 // was there. Everything else is the service as it is. Not a setting of the product, because nobody should want it.
-import { RotationQueue } from '../../dist/tokens/rotation-queue.service.js';
+import { RotationQueueService } from '../../dist/tokens/rotation-queue.service.js';
 
-RotationQueue.prototype.rotate = function rotate(presentation, admit) {
+RotationQueueService.prototype.rotate = function rotate(presentation, admit) {
   return this.families.rotateFamily(presentation, admit);
 };

@@ -15,7 +15,7 @@ import { AuthController } from './auth.controller.js';
 import { RolesGuard } from './access-tokens/roles.guard.js';
 import { SessionsController } from './sessions/sessions.controller.js';
 import { SessionsService } from './sessions/sessions.service.js';
-import { VerifiedTokens } from './access-tokens/verified-tokens.service.js';
+import { VerifiedTokensService } from './access-tokens/verified-tokens.service.js';
 
 /** Signs users in and out: issues and verifies access tokens, and changes accounts and their sessions as one. */
 @Module({
@@ -27,7 +27,7 @@ import { VerifiedTokens } from './access-tokens/verified-tokens.service.js';
     AccessTokensService,
     AccountsService,
     SessionsService,
-    VerifiedTokens,
+    VerifiedTokensService,
     {
       provide: AuthModuleOptions,
       inject: [AccessTokenStrategy],

@@ -5,7 +5,7 @@ import type { Config } from '../platform/config/config.js';
 import { loadConfig } from '../platform/config/config.loader.js';
 import { joinOrStartEmbeddedPostgres } from '../platform/database/embedded/embedded-postgres.js';
 import { openDatabase } from '../platform/database/open-database.js';
-import { KeyLifeCycle } from '../keys/key-life-cycle.service.js';
+import { KeyLifeCycleService } from '../keys/key-life-cycle.service.js';
 import { createLogger } from '../platform/logging/logger.js';
 import { NestLogger } from '../platform/logging/nest.logger.js';
 import { prettyDestination } from '../platform/logging/pretty.destination.js';
@@ -15,7 +15,7 @@ import { writeNotice } from './terminal.js';
 export interface Services {
   readonly users: UsersService;
   readonly accounts: AccountsService;
-  readonly keys: KeyLifeCycle;
+  readonly keys: KeyLifeCycleService;
   readonly config: Config;
 }
 
@@ -39,7 +39,7 @@ export async function withServices<T>(interrupted: AbortSignal, work: (services:
       return await work({
         users: context.get(UsersService, { strict: false }),
         accounts: context.get(AccountsService, { strict: false }),
-        keys: context.get(KeyLifeCycle, { strict: false }),
+        keys: context.get(KeyLifeCycleService, { strict: false }),
         config,
       });
     } finally {

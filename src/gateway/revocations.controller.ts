@@ -4,7 +4,7 @@ import type { FastifyRequest } from 'fastify';
 import { ValidationFailedError } from '../platform/common/domain.errors.js';
 import { Public } from '../platform/common/public.decorator.js';
 import { ApiProblems } from '../platform/http/problems/api-problems.js';
-import { LONGEST_WAIT_FOR_NEWS_SECONDS, RevocationFeed } from '../tokens/revocation-feed.service.js';
+import { LONGEST_WAIT_FOR_NEWS_SECONDS, RevocationFeedService } from '../tokens/revocation-feed.service.js';
 
 class RevocationsDto {
   @ApiProperty({
@@ -34,7 +34,7 @@ const WHOLE_SECONDS = /^\d{1,2}$/;
 @ApiTags('gateway')
 @Controller('auth/revocations')
 export class RevocationsController {
-  constructor(private readonly feed: RevocationFeed) {}
+  constructor(private readonly feed: RevocationFeedService) {}
 
   @Get()
   @Public()

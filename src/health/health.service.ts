@@ -1,17 +1,17 @@
 import { Injectable } from '@nestjs/common';
 import { TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
-import { Database } from '../platform/database/database.service.js';
+import { DatabaseService } from '../platform/database/database.service.js';
 import { KeysService } from '../keys/keys.service.js';
-import { RevocationFeed } from '../tokens/revocation-feed.service.js';
+import { RevocationFeedService } from '../tokens/revocation-feed.service.js';
 
 @Injectable()
 export class HealthService {
   private checkInFlight: Promise<void> | undefined;
 
   constructor(
-    private readonly database: Database,
+    private readonly database: DatabaseService,
     private readonly keys: KeysService,
-    private readonly feed: RevocationFeed,
+    private readonly feed: RevocationFeedService,
   ) {}
 
   /**

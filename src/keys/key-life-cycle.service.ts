@@ -39,8 +39,8 @@ const CHANGE_SENTENCES: Readonly<Record<KeyChange['event'], string>> = {
 
 /** Changes the set of signing keys, by the policy or at an operator's word; what has changed is logged after the commit. */
 @Injectable()
-export class KeyLifeCycle {
-  private readonly logger = new Logger(KeyLifeCycle.name);
+export class KeyLifeCycleService {
+  private readonly logger = new Logger(KeyLifeCycleService.name);
   private readonly settings: KeySettings;
 
   constructor(

@@ -2,7 +2,7 @@ import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShut
 import { HttpAdapterHost } from '@nestjs/core';
 import { messageOf } from '../platform/common/is-error.js';
 import { isDatabaseUnavailable } from '../platform/database/database.errors.js';
-import { KeyLifeCycle } from './key-life-cycle.service.js';
+import { KeyLifeCycleService } from './key-life-cycle.service.js';
 import { KeysService } from './keys.service.js';
 
 const INTERVAL_MS = 60_000;
@@ -12,14 +12,14 @@ const INTERVAL_MS = 60_000;
  * lets one of them do it.
  */
 @Injectable()
-export class KeyRotation implements OnApplicationBootstrap, OnApplicationShutdown {
-  private readonly logger = new Logger(KeyRotation.name);
+export class KeyRotationService implements OnApplicationBootstrap, OnApplicationShutdown {
+  private readonly logger = new Logger(KeyRotationService.name);
   private kidsAtStart: ReadonlySet<string> | undefined;
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<void> = Promise.resolve();
 
   constructor(
-    private readonly lifeCycle: KeyLifeCycle,
+    private readonly lifeCycle: KeyLifeCycleService,
     private readonly keys: KeysService,
     private readonly adapterHost: HttpAdapterHost,
   ) {}

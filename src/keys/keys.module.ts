@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
-import { KeyLifeCycle } from './key-life-cycle.service.js';
-import { KeyRotation } from './key-rotation.service.js';
+import { KeyLifeCycleService } from './key-life-cycle.service.js';
+import { KeyRotationService } from './key-rotation.service.js';
 import { JwksController } from './jwks.controller.js';
 import { KeysRepository } from './keys.repository.js';
 import { KeysService } from './keys.service.js';
@@ -9,7 +9,7 @@ import { SigningKeyVault } from './signing-key.vault.js';
 /** The signing keys of access tokens: stored encrypted, shared by all instances, published as a JWK Set, rotated. */
 @Module({
   controllers: [JwksController],
-  providers: [KeysRepository, SigningKeyVault, KeyLifeCycle, KeysService, KeyRotation],
-  exports: [KeysService, KeyLifeCycle],
+  providers: [KeysRepository, SigningKeyVault, KeyLifeCycleService, KeysService, KeyRotationService],
+  exports: [KeysService, KeyLifeCycleService],
 })
 export class KeysModule {}

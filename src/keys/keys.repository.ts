@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, type Transaction } from '../platform/database/database.service.js';
+import { DatabaseService, type Transaction } from '../platform/database/database.service.js';
 import type { StoredKey, StoredKeys } from './keys.types.js';
 
 /** Any number that nothing else in this database locks. */
@@ -18,7 +18,7 @@ type KeyOrNone = StoredKey | { readonly kid: null };
 /** The only place with SQL on `signing_keys`. Every change is made under one lock, at one instant of the database's. */
 @Injectable()
 export class KeysRepository {
-  constructor(private readonly database: Database) {}
+  constructor(private readonly database: DatabaseService) {}
 
   async readKeys(from: Transaction = this.database): Promise<StoredKeys> {
     const rows = await from.query<KeyOrNone & { readonly readAt: Date }>(READ_KEYS);

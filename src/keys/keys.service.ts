@@ -4,7 +4,7 @@ import { TemporarilyUnavailableError } from '../platform/common/domain.errors.js
 import { messageOf } from '../platform/common/is-error.js';
 import { Config } from '../platform/config/config.js';
 import { publish, type PublishedDocument } from '../platform/http/published-document.js';
-import { KeyLifeCycle } from './key-life-cycle.service.js';
+import { KeyLifeCycleService } from './key-life-cycle.service.js';
 import { type KeySettings, keySettingsOf, standsInUntil } from './key-rotation.policy.js';
 import { UntrustedSigningKeyError } from './keys.errors.js';
 import { KeysRepository } from './keys.repository.js';
@@ -33,7 +33,7 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
 
   constructor(
     private readonly repository: KeysRepository,
-    private readonly lifeCycle: KeyLifeCycle,
+    private readonly lifeCycle: KeyLifeCycleService,
     private readonly vault: SigningKeyVault,
     config: Config,
   ) {

@@ -1,19 +1,19 @@
 import { Logger, Module, type OnModuleInit } from '@nestjs/common';
 import { Config } from '../platform/config/config.js';
-import { Database } from '../platform/database/database.service.js';
+import { DatabaseService } from '../platform/database/database.service.js';
 import { Counters } from './counter.js';
-import { PasswordAttempts } from './password-attempts.service.js';
+import { PasswordAttemptsService } from './password-attempts.service.js';
 import { PostgresCounters } from './postgres-counters.js';
-import { RefusedTokens } from './refused-tokens.service.js';
-import { Registrations } from './registrations.service.js';
+import { RefusedTokensService } from './refused-tokens.service.js';
+import { RegistrationsService } from './registrations.service.js';
 
 /** Slows down whoever guesses passwords, makes accounts in bulk or sends rubbish, without locking anybody out for good. */
 @Module({
   providers: [
     {
       provide: Counters,
-      inject: [Config, Database],
-      useFactory: async ({ limits }: Config, database: Database): Promise<Counters> => {
+      inject: [Config, DatabaseService],
+      useFactory: async ({ limits }: Config, database: DatabaseService): Promise<Counters> => {
         if (!limits.isOn || limits.redisUrl === undefined) {
           return new PostgresCounters(database);
         }
@@ -22,11 +22,11 @@ import { Registrations } from './registrations.service.js';
         return new RedisCounters(limits.redisUrl);
       },
     },
-    PasswordAttempts,
-    RefusedTokens,
-    Registrations,
+    PasswordAttemptsService,
+    RefusedTokensService,
+    RegistrationsService,
   ],
-  exports: [PasswordAttempts, RefusedTokens, Registrations],
+  exports: [PasswordAttemptsService, RefusedTokensService, RegistrationsService],
 })
 export class LimitsModule implements OnModuleInit {
   private readonly logger = new Logger(LimitsModule.name);

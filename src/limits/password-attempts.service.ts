@@ -27,8 +27,8 @@ export interface PasswordAttempt {
  * would let anybody shut anybody out.
  */
 @Injectable()
-export class PasswordAttempts {
-  private readonly logger = new Logger(PasswordAttempts.name);
+export class PasswordAttemptsService {
+  private readonly logger = new Logger(PasswordAttemptsService.name);
   private readonly byNetwork: Counter;
   private readonly inARow: Counter;
   /** Admits one attempt per delay. */

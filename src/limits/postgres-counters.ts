@@ -1,6 +1,6 @@
 import { RateLimiterPostgres } from 'rate-limiter-flexible';
 import { isDatabaseUnavailable } from '../platform/database/database.errors.js';
-import type { Database } from '../platform/database/database.service.js';
+import type { DatabaseService } from '../platform/database/database.service.js';
 import { Counter, Counters, type CounterSettings } from './counter.js';
 
 /** What the library hands to a `pg.Pool`. */
@@ -14,7 +14,7 @@ interface NamedQuery {
 export class PostgresCounters extends Counters {
   private isCleaned = false;
 
-  constructor(private readonly database: Database) {
+  constructor(private readonly database: DatabaseService) {
     super();
   }
 

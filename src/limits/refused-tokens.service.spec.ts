@@ -7,21 +7,21 @@ import {
 } from '../platform/common/domain.errors.js';
 import { Config } from '../platform/config/config.js';
 import { TooManyAttemptsError } from './limits.errors.js';
-import { RefusedTokens } from './refused-tokens.service.js';
+import { RefusedTokensService } from './refused-tokens.service.js';
 
 const NETWORK = '203.0.113.7';
 
 const refuse = (): Promise<never> => Promise.reject(new AccountDisabledError());
 const succeed = (): Promise<string> => Promise.resolve('a pair');
 
-let tokens: RefusedTokens;
+let tokens: RefusedTokensService;
 
 beforeEach(async () => {
   jest.useFakeTimers();
   const module = await Test.createTestingModule({
-    providers: [RefusedTokens, { provide: Config, useValue: { limits: { isOn: true } } }],
+    providers: [RefusedTokensService, { provide: Config, useValue: { limits: { isOn: true } } }],
   }).compile();
-  tokens = module.get(RefusedTokens);
+  tokens = module.get(RefusedTokensService);
 });
 
 afterEach(() => {
@@ -34,7 +34,7 @@ async function repeat(times: number, network: string, work: () => Promise<unknow
   }
 }
 
-describe('RefusedTokens', () => {
+describe('RefusedTokensService', () => {
   it('turns a network away after 300 refusals, tells for how long, and admits it when the minute is over', async () => {
     await repeat(299, NETWORK, refuse);
     jest.advanceTimersByTime(20_000);

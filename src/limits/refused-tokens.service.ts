@@ -21,7 +21,7 @@ const NOT_REFUSALS: ReadonlySet<ProblemCode> = new Set([
  * process only: whoever sends rubbish must not be able to cause a query with it.
  */
 @Injectable()
-export class RefusedTokens {
+export class RefusedTokensService {
   private readonly byNetwork = new RateLimiterMemory({ points: REFUSALS_PER_NETWORK, duration: WINDOW_SECONDS });
 
   constructor(private readonly config: Config) {}

@@ -11,7 +11,7 @@ const WINDOW_SECONDS = 15 * 60;
  * over all instances together.
  */
 @Injectable()
-export class Registrations {
+export class RegistrationsService {
   private readonly byNetwork: Counter;
 
   constructor(

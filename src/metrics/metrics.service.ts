@@ -2,9 +2,9 @@ import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import { outcomeOf } from '../platform/http/problems/problem.js';
-import { RevocationFeed } from '../tokens/revocation-feed.service.js';
+import { RevocationFeedService } from '../tokens/revocation-feed.service.js';
 import { TokensService } from '../tokens/tokens.service.js';
-import { PasswordHasher } from '../users/password-hasher.service.js';
+import { PasswordHasherService } from '../users/password-hasher.service.js';
 
 /** Requests that are nobody's route come with any path and any method. */
 const NO_ROUTE = { method: 'any', route: 'none' };
@@ -24,9 +24,9 @@ export class MetricsService {
   });
 
   constructor(
-    private readonly feed: RevocationFeed,
+    private readonly feed: RevocationFeedService,
     private readonly tokens: TokensService,
-    private readonly hasher: PasswordHasher,
+    private readonly hasher: PasswordHasherService,
   ) {}
 
   /** Begins to measure; to be called once, and only where somebody will ask. */

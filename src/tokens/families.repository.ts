@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { ServerKeys } from '../platform/common/server-keys.js';
 import { Config } from '../platform/config/config.js';
-import { Database, type Transaction } from '../platform/database/database.service.js';
+import { DatabaseService, type Transaction } from '../platform/database/database.service.js';
 import { REVOCATION_CHANNEL } from './revocation-channel.js';
 import { RefreshTokenFamilyEntity } from './refresh-token-family.entity.js';
 import { OPEN_FAMILY, type OpeningRow } from './opening.statement.js';
@@ -50,7 +50,7 @@ const NOTIFY_REVOCATION = `pg_notify('${REVOCATION_CHANNEL}', '')`;
 @Injectable()
 export class FamiliesRepository {
   constructor(
-    private readonly database: Database,
+    private readonly database: DatabaseService,
     private readonly serverKeys: ServerKeys,
     private readonly config: Config,
   ) {}

@@ -41,8 +41,8 @@ const MOST_WAITING_READERS = 1_000;
  * a pooler that breaks LISTEN breaks nothing.
  */
 @Injectable()
-export class RevocationFeed implements OnModuleInit, OnModuleDestroy, OnApplicationShutdown {
-  private readonly logger = new Logger(RevocationFeed.name);
+export class RevocationFeedService implements OnModuleInit, OnModuleDestroy, OnApplicationShutdown {
+  private readonly logger = new Logger(RevocationFeedService.name);
   private readonly log = new RevocationLog(randomBytes(6).toString('base64url'), REVOCATION_WINDOW_SECONDS * 1000);
   private readonly maxStalenessMs: number;
   /** Start of the last completed poll: everything committed before it is in `log`. */

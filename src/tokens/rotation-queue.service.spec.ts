@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
 import { OverloadedError } from '../platform/common/domain.errors.js';
 import { FamiliesRepository, type Presentation, type RotationOutcome } from './families.repository.js';
-import { RotationQueue } from './rotation-queue.service.js';
+import { RotationQueueService } from './rotation-queue.service.js';
 
 const UNKNOWN: RotationOutcome = { kind: 'unknown_family' };
 
@@ -58,14 +58,14 @@ class FakeRepository {
 }
 
 let repository: FakeRepository;
-let queue: RotationQueue;
+let queue: RotationQueueService;
 
 beforeEach(async () => {
   repository = new FakeRepository();
   const module = await Test.createTestingModule({
-    providers: [RotationQueue, { provide: FamiliesRepository, useValue: repository }],
+    providers: [RotationQueueService, { provide: FamiliesRepository, useValue: repository }],
   }).compile();
-  queue = module.get(RotationQueue);
+  queue = module.get(RotationQueueService);
 });
 
 const admit = (): void => undefined;
@@ -83,7 +83,7 @@ function sent(): readonly (readonly string[])[] {
   return repository.statements.map(({ familyIds }) => familyIds);
 }
 
-describe('RotationQueue', () => {
+describe('RotationQueueService', () => {
   it('sends a lone presentation at once', () => {
     void rotate('a');
     expect(sent()).toEqual([['a']]);

@@ -24,7 +24,7 @@ interface Member {
  * waits for it.
  */
 @Injectable()
-export class RotationQueue {
+export class RotationQueueService {
   private waiting: Member[] = [];
   private isSending = false;
 

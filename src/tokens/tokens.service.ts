@@ -5,7 +5,7 @@ import { AccountDisabledError, DomainError, TemporarilyUnavailableError } from '
 import { type ServerKey, ServerKeys } from '../platform/common/server-keys.js';
 import { isCanonicalUuid } from '../platform/common/uuid.js';
 import { Config } from '../platform/config/config.js';
-import { Database, type Transaction } from '../platform/database/database.service.js';
+import { DatabaseService, type Transaction } from '../platform/database/database.service.js';
 import {
   FamiliesRepository,
   type FamilyTimes,
@@ -19,8 +19,8 @@ import {
   hashRetryKey,
   type RefreshTokenParts,
 } from './refresh-token.codec.js';
-import { RevocationFeed } from './revocation-feed.service.js';
-import { RotationQueue } from './rotation-queue.service.js';
+import { RevocationFeedService } from './revocation-feed.service.js';
+import { RotationQueueService } from './rotation-queue.service.js';
 import {
   IdempotencyKeyReusedError,
   RefreshTokenInvalidError,
@@ -49,9 +49,9 @@ export class TokensService {
 
   constructor(
     private readonly families: FamiliesRepository,
-    private readonly rotations: RotationQueue,
-    private readonly feed: RevocationFeed,
-    private readonly database: Database,
+    private readonly rotations: RotationQueueService,
+    private readonly feed: RevocationFeedService,
+    private readonly database: DatabaseService,
     private readonly keys: ServerKeys,
     private readonly clock: Clock,
     private readonly config: Config,

@@ -1,6 +1,6 @@
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { messageOf } from '../platform/common/is-error.js';
-import { Database } from '../platform/database/database.service.js';
+import { DatabaseService } from '../platform/database/database.service.js';
 import { FamiliesRepository } from './families.repository.js';
 
 const INTERVAL_MS = 60_000;
@@ -11,14 +11,14 @@ const CLEANER_LOCK_KEY = 7_246_824_002;
 
 /** Deletes families long past their end, in small batches, never on a request's path, on one instance at a time. */
 @Injectable()
-export class TombstoneCleaner implements OnModuleInit, OnApplicationShutdown {
-  private readonly logger = new Logger(TombstoneCleaner.name);
+export class TombstoneCleanerService implements OnModuleInit, OnApplicationShutdown {
+  private readonly logger = new Logger(TombstoneCleanerService.name);
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<void> = Promise.resolve();
   private isStopping = false;
 
   constructor(
-    private readonly database: Database,
+    private readonly database: DatabaseService,
     private readonly families: FamiliesRepository,
   ) {}
 

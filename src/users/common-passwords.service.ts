@@ -5,7 +5,7 @@ import { Injectable } from '@nestjs/common';
  * Read at the first registration or change, because an instance that only refreshes tokens never needs them.
  */
 @Injectable()
-export class CommonPasswords {
+export class CommonPasswordsService {
   private loading?: Promise<ReadonlySet<string>>;
 
   /** @returns in lower case, as the list has them */

@@ -1,18 +1,18 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
 import { hash } from '@node-rs/argon2';
-import { PasswordHasher } from './password-hasher.service.js';
+import { PasswordHasherService } from './password-hasher.service.js';
 
-let hasher: PasswordHasher;
+let hasher: PasswordHasherService;
 
 beforeAll(async () => {
   const module = await Test.createTestingModule({
-    providers: [PasswordHasher],
+    providers: [PasswordHasherService],
   }).compile();
-  hasher = module.get(PasswordHasher);
+  hasher = module.get(PasswordHasherService);
 });
 
-describe('PasswordHasher', () => {
+describe('PasswordHasherService', () => {
   it('makes Argon2id hashes with the documented parameters, a 16-byte salt and 32 bytes of output', async () => {
     const passwordHash = await hasher.hash(Buffer.from('correct horse'));
     expect(passwordHash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$/);

@@ -34,7 +34,7 @@ const MAX_WAITING_PER_RUNNING = 128;
  * @throws OverloadedError from each asynchronous method when the queue is full; nothing was computed
  */
 @Injectable()
-export class PasswordHasher implements OnApplicationShutdown {
+export class PasswordHasherService implements OnApplicationShutdown {
   private readonly queue: BoundedQueue;
 
   private readonly threads = new Argon2Threads();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { CommonPasswords } from './common-passwords.service.js';
+import { CommonPasswordsService } from './common-passwords.service.js';
 import { checkNewPassword, encodePassword, type NewPasswordRules } from './password-policy.js';
 
 const rules: NewPasswordRules = { minLengthCodePoints: 8, commonPasswords: new Set(['password1', 'iloveyou']) };
@@ -71,9 +71,9 @@ describe('checkNewPassword', () => {
   });
 });
 
-describe('CommonPasswords', () => {
+describe('CommonPasswordsService', () => {
   it('knows the passwords that are tried first, all in lower case', async () => {
-    const commonPasswords = await new CommonPasswords().load();
+    const commonPasswords = await new CommonPasswordsService().load();
     expect(commonPasswords.size).toBeGreaterThan(40_000);
     const triedFirst = ['password', '12345678', '1qaz2wsx', 'letmein', 'qwertyuiop'];
     expect(triedFirst.filter((password) => !commonPasswords.has(password))).toEqual([]);

@@ -1,14 +1,14 @@
 import { Module } from '@nestjs/common';
 import { LimitsModule } from '../limits/limits.module.js';
-import { CommonPasswords } from './common-passwords.service.js';
-import { PasswordHasher } from './password-hasher.service.js';
+import { CommonPasswordsService } from './common-passwords.service.js';
+import { PasswordHasherService } from './password-hasher.service.js';
 import { UsersRepository } from './users.repository.js';
 import { UsersService } from './users.service.js';
 
 /** Keeps accounts and judges passwords; what a correct password is worth is for others to say. */
 @Module({
   imports: [LimitsModule],
-  providers: [UsersService, UsersRepository, PasswordHasher, CommonPasswords],
-  exports: [PasswordHasher, UsersService],
+  providers: [UsersService, UsersRepository, PasswordHasherService, CommonPasswordsService],
+  exports: [PasswordHasherService, UsersService],
 })
 export class UsersModule {}

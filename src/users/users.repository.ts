@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { isUniqueViolation } from '../platform/database/database.errors.js';
-import { Database, type PreparedStatement, type Transaction } from '../platform/database/database.service.js';
+import { DatabaseService, type PreparedStatement, type Transaction } from '../platform/database/database.service.js';
 import { UserEntity } from './user.entity.js';
 import { EmailTakenError } from './users.errors.js';
 import type {
@@ -54,7 +54,7 @@ const LOCK_USER: PreparedStatement = {
 /** The only place with statements on `users`. E-mails are canonical and ids are UUIDs when they get here. */
 @Injectable()
 export class UsersRepository {
-  constructor(private readonly database: Database) {}
+  constructor(private readonly database: DatabaseService) {}
 
   async findUserById(userId: string): Promise<User | undefined> {
     const row = await this.database.repository(UserEntity).findOneBy({ id: userId });

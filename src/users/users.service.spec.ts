@@ -2,12 +2,12 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
 import { AccountDisabledError, OverloadedError, ValidationFailedError } from '../platform/common/domain.errors.js';
 import { Config } from '../platform/config/config.js';
-import { Database } from '../platform/database/database.service.js';
+import { DatabaseService } from '../platform/database/database.service.js';
 import { TooManyAttemptsError } from '../limits/limits.errors.js';
-import { type PasswordAttempt, PasswordAttempts } from '../limits/password-attempts.service.js';
-import { Registrations } from '../limits/registrations.service.js';
-import { CommonPasswords } from './common-passwords.service.js';
-import { PasswordHasher } from './password-hasher.service.js';
+import { type PasswordAttempt, PasswordAttemptsService } from '../limits/password-attempts.service.js';
+import { RegistrationsService } from '../limits/registrations.service.js';
+import { CommonPasswordsService } from './common-passwords.service.js';
+import { PasswordHasherService } from './password-hasher.service.js';
 import { InvalidCredentialsError, UserNotFoundError } from './users.errors.js';
 import { type NewUser, type StoredCredentials, UsersRepository } from './users.repository.js';
 import { UsersService } from './users.service.js';
@@ -135,17 +135,17 @@ beforeEach(async () => {
   const module = await Test.createTestingModule({
     providers: [
       UsersService,
-      CommonPasswords,
+      CommonPasswordsService,
       { provide: UsersRepository, useValue: repository },
-      { provide: PasswordHasher, useValue: hasher },
+      { provide: PasswordHasherService, useValue: hasher },
       {
-        provide: PasswordAttempts,
+        provide: PasswordAttemptsService,
         useValue: {
           admit: (attempt: PasswordAttempt, check: () => Promise<boolean>) => limits.admitAttempt(attempt, check),
         },
       },
-      { provide: Registrations, useValue: { admit: (network: string) => limits.admitRegistration(network) } },
-      { provide: Database, useValue: { settle: <T>(attempt: () => Promise<T>) => attempt() } },
+      { provide: RegistrationsService, useValue: { admit: (network: string) => limits.admitRegistration(network) } },
+      { provide: DatabaseService, useValue: { settle: <T>(attempt: () => Promise<T>) => attempt() } },
       { provide: Config, useValue: { passwords: { minLength: 8 } } },
     ],
   }).compile();

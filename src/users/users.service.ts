@@ -3,12 +3,12 @@ import { Injectable, Logger } from '@nestjs/common';
 import { AccountDisabledError, type FieldError, ValidationFailedError } from '../platform/common/domain.errors.js';
 import { isCanonicalUuid } from '../platform/common/uuid.js';
 import { Config } from '../platform/config/config.js';
-import { Database, type Transaction } from '../platform/database/database.service.js';
-import { type PasswordAttempt, PasswordAttempts } from '../limits/password-attempts.service.js';
-import { Registrations } from '../limits/registrations.service.js';
-import { CommonPasswords } from './common-passwords.service.js';
+import { DatabaseService, type Transaction } from '../platform/database/database.service.js';
+import { type PasswordAttempt, PasswordAttemptsService } from '../limits/password-attempts.service.js';
+import { RegistrationsService } from '../limits/registrations.service.js';
+import { CommonPasswordsService } from './common-passwords.service.js';
 import { parseEmailAddress } from './email-address.js';
-import { PasswordHasher } from './password-hasher.service.js';
+import { PasswordHasherService } from './password-hasher.service.js';
 import { checkNewPassword, describeViolation, encodePassword, type PasswordViolation } from './password-policy.js';
 import { parseRoleNames } from './role-names.js';
 import { InvalidCredentialsError, UserNotFoundError } from './users.errors.js';
@@ -37,11 +37,11 @@ export class UsersService {
 
   constructor(
     private readonly repository: UsersRepository,
-    private readonly database: Database,
-    private readonly hasher: PasswordHasher,
-    private readonly commonPasswords: CommonPasswords,
-    private readonly attempts: PasswordAttempts,
-    private readonly registrations: Registrations,
+    private readonly database: DatabaseService,
+    private readonly hasher: PasswordHasherService,
+    private readonly commonPasswords: CommonPasswordsService,
+    private readonly attempts: PasswordAttemptsService,
+    private readonly registrations: RegistrationsService,
     private readonly config: Config,
   ) {}
 

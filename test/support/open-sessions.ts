@@ -1,5 +1,5 @@
 import { AccessTokenIssuer } from '../../src/auth/access-tokens/access-token.issuer.js';
-import { Database } from '../../src/platform/database/database.service.js';
+import { DatabaseService } from '../../src/platform/database/database.service.js';
 import { TokensService } from '../../src/tokens/tokens.service.js';
 import type { TestDatabase } from './test-database.js';
 import { TestFamily } from './test-family.js';
@@ -18,7 +18,7 @@ export async function openSessions(
   count: number,
 ): Promise<readonly OpenSession[]> {
   const [tokens, issuer] = [app.get(TokensService), app.get(AccessTokenIssuer)];
-  const grants = await app.get(Database).transaction(async (transaction) => {
+  const grants = await app.get(DatabaseService).transaction(async (transaction) => {
     const made = [];
     for (let index = 0; index < count; index += 1) {
       const user = { id: userId, roles: [] };

@@ -1,4 +1,4 @@
-import { KeyRotation } from '../../src/keys/key-rotation.service.js';
+import { KeyRotationService } from '../../src/keys/key-rotation.service.js';
 import { KeysService } from '../../src/keys/keys.service.js';
 import type { TestDatabase } from './test-database.js';
 import type { TestService } from './test-service.js';
@@ -37,7 +37,7 @@ export async function ageKeys(database: Pick<TestDatabase, 'sql'>, bySeconds: nu
 
 /** What every instance does once a minute, at the same time. */
 export async function tickAll(services: readonly Running[]): Promise<void> {
-  await Promise.all(services.map(({ app }) => app.get(KeyRotation).tick()));
+  await Promise.all(services.map(({ app }) => app.get(KeyRotationService).tick()));
 }
 
 /** What every instance does every ten seconds. */

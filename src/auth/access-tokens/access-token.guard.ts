@@ -5,7 +5,7 @@ import type { FastifyRequest } from 'fastify';
 import { DomainError } from '../../platform/common/domain.errors.js';
 import { isError, messageOf } from '../../platform/common/is-error.js';
 import { PUBLIC_ROUTE } from '../../platform/common/public.decorator.js';
-import { RevocationFeed } from '../../tokens/revocation-feed.service.js';
+import { RevocationFeedService } from '../../tokens/revocation-feed.service.js';
 import { ACCESS_POLICY, type AccessPolicy } from './access-policy.decorator.js';
 import {
   AccessTokenExpiredError,
@@ -16,7 +16,7 @@ import {
 import type { AuthenticatedRequest, Identity } from '../auth.types.js';
 import { readBearerToken } from './bearer-token.js';
 import { RouteMarks } from './route-marks.js';
-import { VerifiedTokens } from './verified-tokens.service.js';
+import { VerifiedTokensService } from './verified-tokens.service.js';
 
 /**
  * Lets a request pass when it carries a valid access token of a session that has not ended. Global and deny by default:
@@ -32,8 +32,8 @@ export class AccessTokenGuard extends AuthGuard() {
   constructor(
     options: AuthModuleOptions,
     reflector: Reflector,
-    private readonly feed: RevocationFeed,
-    private readonly verifiedTokens: VerifiedTokens,
+    private readonly feed: RevocationFeedService,
+    private readonly verifiedTokens: VerifiedTokensService,
   ) {
     super(options);
     this.marks = new RouteMarks((targets) => ({

@@ -5,7 +5,7 @@ import { Clock } from '../../platform/common/clock.js';
 import { KeysService } from '../../keys/keys.service.js';
 import type { VerificationKey } from '../../keys/keys.types.js';
 import type { Identity } from '../auth.types.js';
-import { MOST_REMEMBERED_TOKENS, VerifiedTokens } from './verified-tokens.service.js';
+import { MOST_REMEMBERED_TOKENS, VerifiedTokensService } from './verified-tokens.service.js';
 
 const EXPIRES_AT_SECONDS = 1_000;
 
@@ -27,22 +27,22 @@ function identityOf(userId: string): Identity {
 
 let nowMs: number;
 let keys: Map<string, VerificationKey>;
-let tokens: VerifiedTokens;
+let tokens: VerifiedTokensService;
 
 beforeEach(async () => {
   nowMs = (EXPIRES_AT_SECONDS - 300) * 1000;
   keys = new Map([['kid', keyNamed('kid')]]);
   const module = await Test.createTestingModule({
     providers: [
-      VerifiedTokens,
+      VerifiedTokensService,
       { provide: Clock, useValue: { now: () => new Date(nowMs) } },
       { provide: KeysService, useValue: { verificationKey: (kid: string) => keys.get(kid) } },
     ],
   }).compile();
-  tokens = module.get(VerifiedTokens);
+  tokens = module.get(VerifiedTokensService);
 });
 
-describe('VerifiedTokens', () => {
+describe('VerifiedTokensService', () => {
   it('knows a token that was verified, and whom it speaks for', () => {
     const [ada, bob] = [identityOf('ada'), identityOf('bob')];
     tokens.remember(tokenOf({ sub: 'ada' }), ada);

@@ -22,7 +22,7 @@ interface Remembered {
  * outlives neither the token's `exp` nor the trust in the key that verified it.
  */
 @Injectable()
-export class VerifiedTokens {
+export class VerifiedTokensService {
   /** In the order in which they were verified. */
   private readonly byDigest = new Map<string, Remembered>();
 

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, type Transaction } from '../../platform/database/database.service.js';
+import { DatabaseService, type Transaction } from '../../platform/database/database.service.js';
 import { TokensService } from '../../tokens/tokens.service.js';
 import type { RevokeReason } from '../../tokens/tokens.types.js';
 import { InvalidCredentialsError, UserNotFoundError } from '../../users/users.errors.js';
@@ -20,7 +20,7 @@ export class AccountsService {
     private readonly tokens: TokensService,
     private readonly sessions: SessionsService,
     private readonly issuer: AccessTokenIssuer,
-    private readonly database: Database,
+    private readonly database: DatabaseService,
   ) {}
 
   /**

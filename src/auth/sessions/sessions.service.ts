@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AccountDisabledError } from '../../platform/common/domain.errors.js';
-import { Database } from '../../platform/database/database.service.js';
-import { RefusedTokens } from '../../limits/refused-tokens.service.js';
+import { DatabaseService } from '../../platform/database/database.service.js';
+import { RefusedTokensService } from '../../limits/refused-tokens.service.js';
 import { TokensService } from '../../tokens/tokens.service.js';
 import type { RefreshRequest, Session, SessionGrant } from '../../tokens/tokens.types.js';
 import { InvalidCredentialsError } from '../../users/users.errors.js';
@@ -16,8 +16,8 @@ export class SessionsService {
     private readonly users: UsersService,
     private readonly tokens: TokensService,
     private readonly issuer: AccessTokenIssuer,
-    private readonly refusedTokens: RefusedTokens,
-    private readonly database: Database,
+    private readonly refusedTokens: RefusedTokensService,
+    private readonly database: DatabaseService,
   ) {}
 
   /**

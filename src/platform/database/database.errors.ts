@@ -4,7 +4,7 @@ import { isError, messageOf } from '../common/is-error.js';
 
 /**
  * The connection died, or stopped answering, after a statement had been sent: the statement may have committed.
- * `Database.settle` turns it into an answer; where nothing was to be changed it means the same as "unavailable".
+ * `DatabaseService.settle` turns it into an answer; where nothing was to be changed it means the same as "unavailable".
  */
 export class ConnectionLostError extends Error {
   constructor(cause: unknown) {

@@ -4,7 +4,7 @@ import { DataSource } from 'typeorm';
 import { Clock } from '../common/clock.js';
 import { Config } from '../config/config.js';
 import { createDataSource } from './data-source.js';
-import { Database } from './database.service.js';
+import { DatabaseService } from './database.service.js';
 import { DatabaseAddress, SessionSupport } from './database.types.js';
 import { findSessionSupport } from './session-support.js';
 
@@ -29,13 +29,13 @@ export class DatabaseModule {
             }).initialize(),
         },
         {
-          provide: Database,
+          provide: DatabaseService,
           inject: [DataSource, Clock, SessionSupport],
           useFactory: (dataSource: DataSource, clock: Clock, { isKept }: SessionSupport) =>
-            new Database(dataSource, poolOf(dataSource), clock, { canPrepare: isKept }),
+            new DatabaseService(dataSource, poolOf(dataSource), clock, { canPrepare: isKept }),
         },
       ],
-      exports: [Database, DatabaseAddress, SessionSupport],
+      exports: [DatabaseService, DatabaseAddress, SessionSupport],
     };
   }
 }

@@ -37,7 +37,7 @@ const SETTLE_DEADLINE_MS = 8_000;
  * `TemporarilyUnavailableError` (nothing was done) or a `ConnectionLostError` (it may have been).
  */
 @Injectable()
-export class Database implements OnApplicationShutdown {
+export class DatabaseService implements OnApplicationShutdown {
   constructor(
     private readonly dataSource: DataSource,
     private readonly pool: Pool,

@@ -3,7 +3,7 @@ import { expect } from '@jest/globals';
 import type { Response } from 'supertest';
 import { AccountsService } from '../../../src/auth/accounts/accounts.service.js';
 import type { ProblemCode } from '../../../src/platform/common/domain.errors.js';
-import { TombstoneCleaner } from '../../../src/tokens/tombstone-cleaner.service.js';
+import { TombstoneCleanerService } from '../../../src/tokens/tombstone-cleaner.service.js';
 import { expectProblem } from '../problem.js';
 import {
   type Account,
@@ -144,7 +144,7 @@ export class LiveWorld {
         await app.get(AccountsService).enable(this.user(action.user).id);
         return { kind: 'done' };
       case 'clean up':
-        return { kind: 'count', count: await app.get(TombstoneCleaner).clean() };
+        return { kind: 'count', count: await app.get(TombstoneCleanerService).clean() };
       case 'move clock':
         await this.moveClock(action.seconds);
         return { kind: 'done' };

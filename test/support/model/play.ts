@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { expect } from '@jest/globals';
 import { Client } from 'pg';
-import { RevocationFeed } from '../../../src/tokens/revocation-feed.service.js';
+import { RevocationFeedService } from '../../../src/tokens/revocation-feed.service.js';
 import { eventually } from '../eventually.js';
 import type { Account } from '../test-client.js';
 import type { TestDatabase } from '../test-database.js';
@@ -179,7 +179,9 @@ class Run {
   /** All instances, those with other settings too, hear of every session that has ended. */
   private async expectNewsOfEnds(before: World): Promise<void> {
     const ids = endedBetween(before, this.world).map((index) => this.live.familyId(index));
-    const feeds = this.site.pairs.flatMap(({ instances }) => instances.map(({ app }) => app.get(RevocationFeed)));
+    const feeds = this.site.pairs.flatMap(({ instances }) =>
+      instances.map(({ app }) => app.get(RevocationFeedService)),
+    );
     for (const id of ids) {
       for (const feed of feeds) {
         await eventually(() => feed.isRevoked(id), { withinMs: LONGEST_WAIT_FOR_NEWS_MS });
