@@ -38,19 +38,18 @@ const FAULTS = {
   'revocation rolled back with the error': [
     [
       families,
-      `this.database.queryPrepared<RotationRow>(ROTATE_FREE_FAMILIES, () => {`,
-      `this.throwWithinTransaction(ROTATE_FREE_FAMILIES, () => {`,
+      `connection.queryPrepared<RotationRow>(ROTATE_FREE_FAMILIES, values)`,
+      `this.throwWithinTransaction(ROTATE_FREE_FAMILIES, values)`,
     ],
     [
       families,
       `  private rotationValues(`,
       `  private throwWithinTransaction(
     statement: PreparedStatement,
-    takeValues: () => readonly unknown[] | undefined,
+    values: readonly unknown[],
   ): Promise<RotationRow[]> {
     return this.database.transaction(async (transaction) => {
-      const values = takeValues();
-      const rows = values === undefined ? [] : await transaction.query<RotationRow>(statement.text, values);
+      const rows = await transaction.query<RotationRow>(statement.text, values);
       if (rows.some(({ verdict }) => verdict === 'reused')) {
         throw new RefreshTokenReusedError();
       }
@@ -63,7 +62,7 @@ const FAULTS = {
     [
       families,
       `import type { ClientInfo, RevokeReason, Session } from './tokens.types.js';`,
-      `import type { PreparedStatement } from '../database/database.service.js';
+      `import type { PreparedStatement } from '../platform/database/database.service.js';
 import { RefreshTokenReusedError } from './tokens.errors.js';
 import type { ClientInfo, RevokeReason, Session } from './tokens.types.js';`,
     ],

@@ -19,10 +19,11 @@ const serverKeys = new ServerKeys(config);
 async function connect() {
   const client = new pg.Client({ connectionString: config.database.url, options: '-c synchronous_commit=on' });
   await client.connect();
-  const queryPrepared = async (statement, takeValues) =>
-    (await client.query({ ...statement, values: takeValues() })).rows;
-  return { client, families: new FamiliesRepository({ queryPrepared }, serverKeys, config) };
+  const queryPrepared = async (statement, values) => (await client.query({ ...statement, values })).rows;
+  return { client, connection: { queryPrepared } };
 }
+
+const repository = new FamiliesRepository(undefined, serverKeys, config);
 
 async function readFamilies(client) {
   const { rows } = await client.query('select id, generation from refresh_token_families');
@@ -44,11 +45,11 @@ const present = ({ id, secretHash, generation }) => ({
 });
 
 /** @param own families that nobody else rotates */
-async function rotateOneByOne({ families }, own, until) {
+async function rotateOneByOne({ connection }, own, until) {
   let count = 0;
   for (let turn = 0; performance.now() < until; turn += 1) {
     const family = own[turn % own.length];
-    const { kind } = await families.rotateFamily(present(family), () => undefined);
+    const { kind } = await repository.rotateFamily(connection, present(family));
     requireRotated(kind);
     family.generation += 1;
     count += 1;
@@ -56,12 +57,12 @@ async function rotateOneByOne({ families }, own, until) {
   return count;
 }
 
-async function rotateInSets({ families }, own, until) {
+async function rotateInSets({ connection }, own, until) {
   let count = 0;
   for (let turn = 0; performance.now() < until; turn += 1) {
     const start = (turn * inFlight) % (own.length - inFlight + 1);
     const set = own.slice(start, start + inFlight);
-    const outcomes = await families.rotateFreeFamilies(() => set.map(present));
+    const outcomes = await repository.rotateFreeFamilies(connection, set.map(present));
     for (const family of set) {
       requireRotated(outcomes.get(family.id)?.kind);
       family.generation += 1;

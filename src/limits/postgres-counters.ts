@@ -36,7 +36,7 @@ export class PostgresCounters extends Counters {
 
   /** Through our pool, whose connections and failures are looked after. */
   private async run({ name, text, values }: NamedQuery): Promise<{ rows: object[]; rowCount: number }> {
-    const rows = await this.database.queryPrepared({ name, text }, () => values);
+    const rows = await this.database.queryPrepared({ name, text }, values);
     return { rows, rowCount: rows.length };
   }
 }

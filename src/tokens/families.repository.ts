@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { ServerKeys } from '../platform/common/server-keys.js';
 import { Config } from '../platform/config/config.js';
-import { DatabaseService, type Transaction } from '../platform/database/database.service.js';
+import { type Connection, DatabaseService, type Transaction } from '../platform/database/database.service.js';
 import { REVOCATION_CHANNEL } from './revocation-channel.js';
 import { RefreshTokenFamilyEntity } from './refresh-token-family.entity.js';
 import { OPEN_FAMILY, type OpeningRow } from './opening.statement.js';
@@ -55,31 +55,23 @@ export class FamiliesRepository {
     private readonly config: Config,
   ) {}
 
-  /**
-   * Decides one presentation, after whoever holds its family.
-   *
-   * @param admit called when a connection is at hand, right before the statement is sent; may throw to drop it
-   */
-  async rotateFamily(presentation: Presentation, admit: () => void): Promise<RotationOutcome> {
-    const [row] = await this.database.queryPrepared<RotationRow>(ROTATE_FAMILY, () => {
-      admit();
-      return this.rotationValues([presentation]);
-    });
+  /** Decides one presentation; waits for a transaction that holds its family. */
+  async rotateFamily(connection: Connection, presentation: Presentation): Promise<RotationOutcome> {
+    const [row] = await connection.queryPrepared<RotationRow>(ROTATE_FAMILY, this.rotationValues([presentation]));
     return row === undefined ? { kind: 'unknown_family' } : outcomeOf(row);
   }
 
   /**
-   * Decides presentations of different families in one commit, and waits for nobody.
+   * Decides presentations of different families in one commit, and never waits for a lock.
    *
-   * @param take called when a connection is at hand, right before the statement is sent, for what is to be decided; it
-   *   may be nothing any more
-   * @returns by family id; without those that somebody else holds, and those that are not there
+   * @returns outcomes by family id; families that another transaction holds, or that do not exist, are absent
    */
-  async rotateFreeFamilies(take: () => readonly Presentation[]): Promise<ReadonlyMap<string, RotationOutcome>> {
-    const rows = await this.database.queryPrepared<RotationRow>(ROTATE_FREE_FAMILIES, () => {
-      const presentations = take();
-      return presentations.length === 0 ? undefined : this.rotationValues(presentations);
-    });
+  async rotateFreeFamilies(
+    connection: Connection,
+    presentations: readonly Presentation[],
+  ): Promise<ReadonlyMap<string, RotationOutcome>> {
+    const values = this.rotationValues(presentations);
+    const rows = await connection.queryPrepared<RotationRow>(ROTATE_FREE_FAMILIES, values);
     return new Map(rows.map((row) => [row.id, outcomeOf(row)]));
   }
 
@@ -123,7 +115,7 @@ export class FamiliesRepository {
     },
   ): Promise<{ readonly times: FamilyTimes; readonly evictedIds: readonly string[] }> {
     const { ttlSeconds, idleTtlSeconds, maxSessionsPerUser } = this.config.refreshTokens;
-    const [opened] = await transaction.queryPrepared<OpeningRow>(OPEN_FAMILY, () => [
+    const [opened] = await transaction.queryPrepared<OpeningRow>(OPEN_FAMILY, [
       family.id,
       family.userId,
       family.secretHash,

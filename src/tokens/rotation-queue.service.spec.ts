@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
 import { OverloadedError } from '../platform/common/domain.errors.js';
+import { type Connection, DatabaseService } from '../platform/database/database.service.js';
 import { FamiliesRepository, type Presentation, type RotationOutcome } from './families.repository.js';
 import { RotationQueueService } from './rotation-queue.service.js';
 
@@ -20,7 +21,7 @@ function presentationOf(familyId: string): Presentation {
 
 interface Statement {
   readonly familyIds: readonly string[];
-  /** Families that are not named are held by somebody else. */
+  /** Families that are not named are locked by another transaction. */
   answer(free?: readonly string[]): void;
   fail(error: Error): void;
 }
@@ -29,14 +30,12 @@ interface Statement {
 class FakeRepository {
   readonly statements: Statement[] = [];
   readonly alone: string[] = [];
-  /** Nobody gets a connection while it is set. */
-  noConnection: Error | undefined;
 
-  rotateFreeFamilies(take: () => readonly Presentation[]): Promise<ReadonlyMap<string, RotationOutcome>> {
-    if (this.noConnection !== undefined) {
-      return Promise.reject(this.noConnection);
-    }
-    const familyIds = take().map(({ familyId }) => familyId);
+  rotateFreeFamilies(
+    _connection: Connection,
+    presentations: readonly Presentation[],
+  ): Promise<ReadonlyMap<string, RotationOutcome>> {
+    const familyIds = presentations.map(({ familyId }) => familyId);
     return new Promise((resolve, reject) => {
       this.statements.push({
         familyIds,
@@ -48,30 +47,42 @@ class FakeRepository {
     });
   }
 
-  rotateFamily({ familyId }: Presentation, admit: () => void): Promise<RotationOutcome> {
-    return new Promise((resolve) => {
-      admit();
-      this.alone.push(familyId);
-      resolve(UNKNOWN);
-    });
+  rotateFamily(_connection: Connection, { familyId }: Presentation): Promise<RotationOutcome> {
+    this.alone.push(familyId);
+    return Promise.resolve(UNKNOWN);
+  }
+}
+
+class FakeDatabase {
+  /** Why no connection is available. */
+  noConnection: Error | undefined;
+
+  withConnection<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    return this.noConnection === undefined
+      ? work({ queryPrepared: () => Promise.resolve([]) })
+      : Promise.reject(this.noConnection);
   }
 }
 
 let repository: FakeRepository;
+let database: FakeDatabase;
 let queue: RotationQueueService;
 
 beforeEach(async () => {
   repository = new FakeRepository();
+  database = new FakeDatabase();
   const module = await Test.createTestingModule({
-    providers: [RotationQueueService, { provide: FamiliesRepository, useValue: repository }],
+    providers: [
+      RotationQueueService,
+      { provide: FamiliesRepository, useValue: repository },
+      { provide: DatabaseService, useValue: database },
+    ],
   }).compile();
   queue = module.get(RotationQueueService);
 });
 
-const admit = (): void => undefined;
-
-function rotate(familyId: string, admission: () => void = admit): Promise<RotationOutcome> {
-  return queue.rotate(presentationOf(familyId), admission);
+function rotate(familyId: string, isStillWanted = (): boolean => true): Promise<RotationOutcome> {
+  return queue.rotate(presentationOf(familyId), isStillWanted);
 }
 
 /** Lets everything that is ready run. */
@@ -84,12 +95,12 @@ function sent(): readonly (readonly string[])[] {
 }
 
 describe('RotationQueueService', () => {
-  it('sends a lone presentation at once', () => {
+  it('a lone presentation is sent at once', () => {
     void rotate('a');
     expect(sent()).toEqual([['a']]);
   });
 
-  it('sends what arrives meanwhile together, as soon as the statement is answered', async () => {
+  it('presentations that arrive during a statement share the next one, sent as soon as it is answered', async () => {
     const outcomes = ['a', 'b', 'c'].map((id) => rotate(id));
     expect(queue.waitingCount).toBe(2);
     repository.statements[0]!.answer();
@@ -101,7 +112,7 @@ describe('RotationQueueService', () => {
     expect(sent()).toHaveLength(3);
   });
 
-  it('puts at most 64 into one statement, the oldest first', async () => {
+  it('a batch holds at most 64 presentations, the oldest first', async () => {
     const ids = Array.from({ length: 100 }, (_, index) => `${index}`);
     ids.forEach((id) => void rotate(id));
     repository.statements[0]!.answer();
@@ -109,7 +120,7 @@ describe('RotationQueueService', () => {
     expect(sent()[1]).toEqual(ids.slice(1, 65));
   });
 
-  it('never puts two presentations of one family into a statement', async () => {
+  it('a batch never holds two presentations of one family', async () => {
     ['a', 'b', 'c', 'b', 'd', 'b'].forEach((id) => void rotate(id));
     for (let index = 0; index < 4; index += 1) {
       repository.statements[index]!.answer();
@@ -118,7 +129,7 @@ describe('RotationQueueService', () => {
     expect(sent()).toEqual([['a'], ['b', 'c', 'd'], ['b'], ['b']]);
   });
 
-  it('lets one whose family somebody holds wait by itself, and nobody else', async () => {
+  it('a presentation whose family is locked is retried alone, and delays no other', async () => {
     void rotate('first');
     const [held, free] = [rotate('held'), rotate('free')];
     repository.statements[0]!.answer();
@@ -129,33 +140,29 @@ describe('RotationQueueService', () => {
     expect(repository.alone).toEqual(['held']);
   });
 
-  it('drops whom nobody waits for any more, right before the statement, and also before it is sent alone', async () => {
+  it('a presentation that is no longer wanted is dropped right before the batch, and before its retry alone', async () => {
     let hasGone = false;
-    const check = (): void => {
-      if (hasGone) {
-        throw new Error('gone');
-      }
-    };
+    const isStillWanted = (): boolean => !hasGone;
     void rotate('a');
-    const [dropped, kept] = [rotate('b', check), rotate('c')];
+    const [dropped, kept] = [rotate('b', isStillWanted), rotate('c')];
     hasGone = true;
     repository.statements[0]!.answer();
-    await expect(dropped).rejects.toThrow('gone');
+    await expect(dropped).rejects.toThrow('the client has gone');
     await settle();
     expect(sent()[1]).toEqual(['c']);
 
     hasGone = false;
-    const left = rotate('d', check);
+    const left = rotate('d', isStillWanted);
     repository.statements[1]!.answer();
     expect(await kept).toBe(UNKNOWN);
     await settle();
     hasGone = true;
     repository.statements[2]!.answer([]);
-    await expect(left).rejects.toThrow('gone');
+    await expect(left).rejects.toThrow('the client has gone');
     expect(repository.alone).toEqual([]);
   });
 
-  it('fails every member of a statement that fails, and goes on with the next', async () => {
+  it('a failing statement fails its whole batch, and the next one is sent', async () => {
     const first = rotate('a');
     const [second, third] = [rotate('b'), rotate('c')];
     repository.statements[0]!.fail(new Error('of a'));
@@ -170,19 +177,19 @@ describe('RotationQueueService', () => {
     expect(await fourth).toBe(UNKNOWN);
   });
 
-  it('fails everybody who waits when no connection can be had, and tries anew for the next', async () => {
-    repository.noConnection = new Error('no connection');
+  it('without a connection all that wait fail, and the next presentation tries again', async () => {
+    database.noConnection = new Error('no connection');
     const waiting = ['a', 'a', 'b'].map((id) => rotate(id));
     for (const each of waiting) {
       await expect(each).rejects.toThrow('no connection');
     }
-    repository.noConnection = undefined;
+    database.noConnection = undefined;
     await settle();
     void rotate('c');
     expect(sent()).toEqual([['c']]);
   });
 
-  it('refuses at once when 4,096 wait, and takes more when they are fewer', async () => {
+  it('a presentation is refused at once while 4,096 wait, and accepted when fewer do', async () => {
     const outcomes = Array.from({ length: 4_097 }, (_, index) => rotate(`${index}`));
     await expect(rotate('one too many')).rejects.toBeInstanceOf(OverloadedError);
     repository.statements[0]!.answer();

@@ -1,34 +1,38 @@
 import { Injectable } from '@nestjs/common';
-import { OverloadedError } from '../platform/common/domain.errors.js';
+import { DomainError, OverloadedError } from '../platform/common/domain.errors.js';
+import { DatabaseService } from '../platform/database/database.service.js';
 import { FamiliesRepository, type Presentation, type RotationOutcome } from './families.repository.js';
 
-/** One statement decides that many at most, so that its locks are held for milliseconds. */
+/** One statement decides at most this many, so that its locks are held for milliseconds. */
 const MOST_PER_STATEMENT = 64;
 
-/** A second's work and more: whoever waits longer than that is better told to come back. */
+/** More than a second's work: a client that would wait longer had better come back. */
 const MOST_WAITING = 4_096;
 
-interface Member {
+interface PendingRotation {
   readonly presentation: Presentation;
-  readonly admit: () => void;
+  readonly isStillWanted: () => boolean;
   readonly resolve: (outcome: RotationOutcome) => void;
   readonly reject: (error: unknown) => void;
 }
 
 /**
- * Lets presentations that arrive while a statement is under way share the next one: one round trip and one commit for
- * all of them. A lone one is sent at once.
+ * Batches presentations that arrive while a statement is in progress: the next statement decides all of them in one
+ * round trip and one commit. A lone presentation is sent at once.
  *
- * Nothing else changes for a member. No two presentations of one family share a statement, so each is judged as if it
- * had come alone; one whose family somebody else holds is left out of the statement and waits by itself, so that nobody
- * waits for it.
+ * Batching changes no outcome. No two presentations of one family share a batch, so each is judged as if it had come
+ * alone. A family locked by another transaction is skipped and retried in its own statement, so it never delays the
+ * batch.
  */
 @Injectable()
 export class RotationQueueService {
-  private waiting: Member[] = [];
+  private waiting: PendingRotation[] = [];
   private isSending = false;
 
-  constructor(private readonly families: FamiliesRepository) {}
+  constructor(
+    private readonly database: DatabaseService,
+    private readonly families: FamiliesRepository,
+  ) {}
 
   /** How many presentations wait for the next statement. */
   get waitingCount(): number {
@@ -36,16 +40,17 @@ export class RotationQueueService {
   }
 
   /**
-   * @param admit called right before the statement is sent; may throw to drop the presentation
+   * @param isStillWanted asked right before the statement is sent
+   * @throws RefreshDroppedError when it was no longer wanted; nothing was done
    * @throws OverloadedError when too many wait; nothing was done
-   * @throws whatever the statement fails with: every member of it gets the same error
+   * @throws whatever the statement fails with: each presentation of the batch gets the same error
    */
-  rotate(presentation: Presentation, admit: () => void): Promise<RotationOutcome> {
+  rotate(presentation: Presentation, isStillWanted: () => boolean): Promise<RotationOutcome> {
     if (this.waiting.length >= MOST_WAITING) {
       return Promise.reject(new OverloadedError('too many refreshes are waiting'));
     }
     return new Promise((resolve, reject) => {
-      this.waiting.push({ presentation, admit, resolve, reject });
+      this.waiting.push({ presentation, isStillWanted, resolve, reject });
       if (!this.isSending) {
         void this.sendAll();
       }
@@ -55,65 +60,76 @@ export class RotationQueueService {
   private async sendAll(): Promise<void> {
     this.isSending = true;
     while (this.waiting.length > 0) {
-      await this.send();
+      await this.sendBatch();
     }
     this.isSending = false;
   }
 
-  private async send(): Promise<void> {
-    let members: readonly Member[] = [];
+  private async sendBatch(): Promise<void> {
+    let batch: readonly PendingRotation[] = [];
     try {
-      const outcomes = await this.families.rotateFreeFamilies(() => {
-        members = this.take();
-        return members.map(({ presentation }) => presentation);
+      const outcomes = await this.database.withConnection(async (connection) => {
+        batch = this.nextBatch();
+        const presentations = batch.map(({ presentation }) => presentation);
+        return presentations.length > 0 ? this.families.rotateFreeFamilies(connection, presentations) : NO_OUTCOMES;
       });
-      for (const member of members) {
-        const outcome = outcomes.get(member.presentation.familyId);
+      for (const pending of batch) {
+        const outcome = outcomes.get(pending.presentation.familyId);
         if (outcome === undefined) {
-          this.sendAlone(member);
+          this.retryAlone(pending);
         } else {
-          member.resolve(outcome);
+          pending.resolve(outcome);
         }
       }
     } catch (error) {
-      // Without a connection nobody was taken: those who wait have waited for it.
-      const failed = members.length > 0 ? members : this.waiting.splice(0);
+      // Without a connection there is no batch yet: all that wait have waited for the connection.
+      const failed = batch.length > 0 ? batch : this.waiting.splice(0);
       failed.forEach(({ reject }) => {
         reject(error);
       });
     }
   }
 
-  /** Its family is held by another transaction, or is not there any more. */
-  private sendAlone({ presentation, admit, resolve, reject }: Member): void {
-    this.families.rotateFamily(presentation, admit).then(resolve, reject);
+  /** For a family that another transaction holds, or that does not exist. */
+  private retryAlone({ presentation, isStillWanted, resolve, reject }: PendingRotation): void {
+    this.database
+      .withConnection(async (connection) => {
+        if (!isStillWanted()) {
+          throw new RefreshDroppedError();
+        }
+        return this.families.rotateFamily(connection, presentation);
+      })
+      .then(resolve, reject);
   }
 
-  /** The oldest presentations of different families; a second one of a family waits for the next statement. */
-  private take(): readonly Member[] {
-    const taken: Member[] = [];
-    const left: Member[] = [];
+  /** The oldest presentations of different families; a second one of a family waits for the next batch. */
+  private nextBatch(): readonly PendingRotation[] {
+    const batch: PendingRotation[] = [];
+    const left: PendingRotation[] = [];
     const familyIds = new Set<string>();
-    for (const member of this.waiting) {
-      const { familyId } = member.presentation;
-      if (taken.length === MOST_PER_STATEMENT || familyIds.has(familyId)) {
-        left.push(member);
-      } else if (isAdmitted(member)) {
+    for (const pending of this.waiting) {
+      const { familyId } = pending.presentation;
+      if (batch.length === MOST_PER_STATEMENT || familyIds.has(familyId)) {
+        left.push(pending);
+      } else if (pending.isStillWanted()) {
         familyIds.add(familyId);
-        taken.push(member);
+        batch.push(pending);
+      } else {
+        pending.reject(new RefreshDroppedError());
       }
     }
     this.waiting = left;
-    return taken;
+    return batch;
   }
 }
 
-function isAdmitted({ admit, reject }: Member): boolean {
-  try {
-    admit();
-    return true;
-  } catch (error) {
-    reject(error);
-    return false;
+const NO_OUTCOMES: ReadonlyMap<string, RotationOutcome> = new Map();
+
+/** Nothing was done, and no client is expected to wait for the answer. */
+class RefreshDroppedError extends DomainError {
+  readonly code = 'temporarily_unavailable';
+
+  constructor() {
+    super('the client has gone or the refresh has waited too long');
   }
 }

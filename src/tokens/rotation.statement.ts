@@ -4,7 +4,7 @@ import { REVOCATION_CHANNEL } from './revocation-channel.js';
 /** A valid tag this far ahead of the database is a forgery, not a rotation that was lost. */
 const MAX_GENERATIONS_AHEAD = 1_000;
 
-/** The rows of DESIGN section 4's table, in its order. */
+/** The rows of the table in `docs/rotation.md`, "Outcomes", in its order. */
 export type RotationVerdict =
   | 'forged'
   | 'ended_by_reuse'
@@ -35,10 +35,10 @@ export interface RotationRow {
 /**
  * Decides presentations of different families and carries the decisions out, all in one statement and so in one commit.
  *
- * The row lock lets exactly one of any number of concurrent presentations of a family win; whoever waited judges the row
+ * The row lock lets exactly one of any number of concurrent presentations of a family win; one that waited judges the row
  * as the winner left it, because a locking read returns the newest version. `judged` is computed from that locked
  * version only: the updates below it find the row by key and take every decision from `judged`, never from their own,
- * older, look at the table. `seen_at` is read after the lock was had, so that waiting cannot make a token look fresher
+ * older, look at the table. `seen_at` is read after the lock is acquired, so that waiting cannot make a token look fresher
  * than it is.
  *
  * Rows are found by `id = any($1)` everywhere and never by a join alone: so the plan uses the primary key whatever the
@@ -115,10 +115,10 @@ function rotationText(waitPolicy: '' | ' skip locked'): string {
     from judged`;
 }
 
-/** Waits for whoever holds the row. For one family at a time: two such statements could wait for each other. */
+/** Waits for a transaction that holds the row. For one family at a time: two such statements could deadlock. */
 export const ROTATE_FAMILY: PreparedStatement = { name: 'rotate_family', text: rotationText('') };
 
-/** Leaves out families that somebody else holds, and so never waits. */
+/** Leaves out families that another transaction holds, and so never waits. */
 export const ROTATE_FREE_FAMILIES: PreparedStatement = {
   name: 'rotate_free_families',
   text: rotationText(' skip locked'),

@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../platform/common/clock.js';
-import { AccountDisabledError, DomainError, TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
+import { AccountDisabledError, TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
 import { type ServerKey, ServerKeys } from '../platform/common/server-keys.js';
 import { isCanonicalUuid } from '../platform/common/uuid.js';
 import { Config } from '../platform/config/config.js';
@@ -9,6 +9,7 @@ import { DatabaseService, type Transaction } from '../platform/database/database
 import {
   FamiliesRepository,
   type FamilyTimes,
+  type Presentation,
   type RotatedFamily,
   type RotationOutcome,
 } from './families.repository.js';
@@ -91,9 +92,9 @@ export class TokensService {
   }
 
   /**
-   * Exchanges a refresh token for its successor, at most once (DESIGN section 4). An outcome that is lost with the
-   * connection is settled before this returns: the statement is repeated with the same keys, and the repetition of a
-   * rotation that did commit is a replay.
+   * Exchanges a refresh token for its successor, at most once. `docs/rotation.md` has the table of outcomes. An outcome
+   * that is lost with the connection is settled before this returns: the statement is retried with the same keys, and the
+   * retry of a rotation that did commit is a replay.
    *
    * @throws RefreshTokenInvalidError, RefreshTokenReusedError, SessionRevokedError, SessionExpiredError,
    *   AccountDisabledError, IdempotencyKeyReusedError, RolesNotGrantedError
@@ -104,31 +105,14 @@ export class TokensService {
     const receivedAtMs = this.clock.monotonicMs();
     const presented = this.identify(request.refreshToken);
     await this.refuseExcess(presented, request.requestedRoles);
-    const retryKey = request.idempotencyKey ?? randomBytes(INTERNAL_RETRY_KEY_BYTES).toString('base64url');
-    const presentation = {
-      familyId: presented.familyId,
-      secretHash: hashFamilySecret(presented.familySecret),
-      generation: presented.generation,
-      retryKeyHash: hashRetryKey(presented, presented.generation, retryKey),
-      previousRetryKeyHash:
-        request.idempotencyKey === undefined
-          ? undefined
-          : hashRetryKey(presented, presented.generation - 1, request.idempotencyKey),
-      isKeyFromClient: request.idempotencyKey !== undefined,
-      client: request.client,
-    };
-    let attempts = 0;
-    const outcome = await this.database.settle(() => {
-      attempts += 1;
-      // A repetition may take as long as `settle` allows, but not outlive its client: see above.
-      const isRepetition = attempts > 1;
-      return this.rotations.rotate(presentation, () => {
-        const hasWaitedTooLong = this.clock.monotonicMs() - receivedAtMs > LONGEST_WAIT_BEFORE_ROTATION_MS;
-        if (request.isAbandoned() || (hasWaitedTooLong && !isRepetition)) {
-          throw new RefreshDroppedError();
-        }
-      });
-    });
+    const presentation = presentationOf(presented, request);
+    const outcome = await this.database.settle((isRetry) =>
+      this.rotations.rotate(presentation, () => {
+        // `settle` bounds the retries.
+        const isTooLate = !isRetry && this.clock.monotonicMs() - receivedAtMs > LONGEST_WAIT_BEFORE_ROTATION_MS;
+        return !isTooLate && !request.isAbandoned();
+      }),
+    );
     return this.concludeRefresh(outcome, presented, request.client);
   }
 
@@ -329,11 +313,18 @@ export class TokensService {
   }
 }
 
-/** Nothing was done, and nobody who could be told is expected to be waiting. */
-class RefreshDroppedError extends DomainError {
-  readonly code = 'temporarily_unavailable';
-
-  constructor() {
-    super('the client has gone or the refresh has waited too long');
-  }
+/** Without a key of the client's the retries inside `settle` share a random one, so that they repeat one rotation. */
+function presentationOf(presented: RefreshTokenParts, { idempotencyKey, client }: RefreshRequest): Presentation {
+  const { familyId, familySecret, generation } = presented;
+  const retryKey = idempotencyKey ?? randomBytes(INTERNAL_RETRY_KEY_BYTES).toString('base64url');
+  return {
+    familyId,
+    secretHash: hashFamilySecret(familySecret),
+    generation,
+    retryKeyHash: hashRetryKey(presented, generation, retryKey),
+    previousRetryKeyHash:
+      idempotencyKey === undefined ? undefined : hashRetryKey(presented, generation - 1, idempotencyKey),
+    isKeyFromClient: idempotencyKey !== undefined,
+    client,
+  };
 }

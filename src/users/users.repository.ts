@@ -131,7 +131,7 @@ export class UsersRepository {
    * update` rather than `update`, because nobody changes the key and a foreign key's share lock need not wait.
    */
   async lockUserById(transaction: Transaction, userId: string): Promise<LockedUser | undefined> {
-    const [locked] = await transaction.queryPrepared<LockedUser>(LOCK_USER, () => [userId]);
+    const [locked] = await transaction.queryPrepared<LockedUser>(LOCK_USER, [userId]);
     return locked;
   }
 
@@ -189,7 +189,7 @@ export class UsersRepository {
   }
 
   private async findCredentials(statement: PreparedStatement, key: string): Promise<StoredCredentials | undefined> {
-    const [row] = await this.database.queryPrepared<CredentialsRow>(statement, () => [key]);
+    const [row] = await this.database.queryPrepared<CredentialsRow>(statement, [key]);
     if (row === undefined) {
       return undefined;
     }

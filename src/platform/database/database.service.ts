@@ -7,12 +7,14 @@ import { OutcomeUnknownError, TemporarilyUnavailableError } from '../common/doma
 import { ConnectionLostError, translateStatementError } from './database.errors.js';
 import { dueMigrations } from './due-migrations.js';
 
-/** What a repository may do inside a transaction. */
-export interface Transaction {
-  query<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]>;
+/** Runs single prepared statements, each in a transaction of its own unless it is a `Transaction`. */
+export interface Connection {
+  queryPrepared<Row extends object>(statement: PreparedStatement, values: readonly unknown[]): Promise<Row[]>;
+}
 
-  /** For the statements of the hot paths. */
-  queryPrepared<Row extends object>(statement: PreparedStatement, takeValues: () => readonly unknown[]): Promise<Row[]>;
+/** What a repository may do inside a transaction. */
+export interface Transaction extends Connection {
+  query<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]>;
 }
 
 /** A statement that every connection parses and plans once. */
@@ -55,20 +57,19 @@ export class DatabaseService implements OnApplicationShutdown {
     return this.onConnection((client) => runStatement<Row>(client, { text }, values));
   }
 
+  /** As `query`, for the statements of the hot paths. */
+  async queryPrepared<Row extends object>(statement: PreparedStatement, values: readonly unknown[]): Promise<Row[]> {
+    return this.onConnection((client) => runStatement<Row>(client, this.preparable(statement), values));
+  }
+
   /**
-   * As `query`, for the statements of the hot paths.
-   *
-   * @param takeValues called when a connection is at hand, right before the statement is sent; may throw to drop it, or
-   *   find that there is nothing left to ask
+   * Calls `work` as soon as a connection is free, so that it can decide at the last moment what to send, if anything.
+   * Opens no transaction.
    */
-  async queryPrepared<Row extends object>(
-    statement: PreparedStatement,
-    takeValues: () => readonly unknown[] | undefined,
-  ): Promise<Row[]> {
-    return this.onConnection(async (client) => {
-      const values = takeValues();
-      return values === undefined ? [] : runStatement<Row>(client, this.preparable(statement), values);
-    });
+  async withConnection<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    return this.onConnection((client) =>
+      work({ queryPrepared: (statement, values) => runStatement(client, this.preparable(statement), values) }),
+    );
   }
 
   /**
@@ -81,7 +82,7 @@ export class DatabaseService implements OnApplicationShutdown {
       try {
         const result = await work({
           query: (text, values) => runStatement(client, { text }, values),
-          queryPrepared: (statement, takeValues) => runStatement(client, this.preparable(statement), takeValues()),
+          queryPrepared: (statement, values) => runStatement(client, this.preparable(statement), values),
         });
         await runStatement(client, { text: 'commit' });
         return result;
@@ -98,15 +99,16 @@ export class DatabaseService implements OnApplicationShutdown {
    * Runs `attempt` again for as long as its outcome is unknown because a connection died around its commit, so that the
    * client is told what happened rather than asked to guess.
    *
-   * @param attempt must be idempotent: run twice it changes what running it once changes
+   * @param attempt must be idempotent: run twice it changes what running it once changes. It is told whether this run is
+   *   a retry.
    * @throws OutcomeUnknownError when the database does not come back in time
    */
-  async settle<T>(attempt: () => Promise<T>): Promise<T> {
+  async settle<T>(attempt: (isRetry: boolean) => Promise<T>): Promise<T> {
     const giveUpAt = this.clock.monotonicMs() + SETTLE_DEADLINE_MS;
     let outcomeIsUnknown = false;
     for (let pauseMs = 20; ; pauseMs = Math.min(pauseMs * 2, 400)) {
       try {
-        return await attempt();
+        return await attempt(outcomeIsUnknown);
       } catch (error) {
         outcomeIsUnknown ||= error instanceof ConnectionLostError;
         const mayClear = error instanceof ConnectionLostError || error instanceof TemporarilyUnavailableError;
