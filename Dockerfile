@@ -2,7 +2,7 @@
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
-COPY packages/embedded-postgres-binaries/package.json packages/embedded-postgres-binaries/
+COPY packages/embedded-postgres/package.json packages/embedded-postgres/
 COPY packages/verifier/package.json packages/verifier/
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY nest-cli.json tsconfig.json tsconfig.build.json .swcrc ./

@@ -3,7 +3,7 @@ import tseslint from 'typescript-eslint';
 export default tseslint.config(
   { ignores: ['dist/', 'packages/*/dist/', 'coverage/', 'node_modules/', '.ratchet*/'] },
   {
-    files: ['src/**/*.ts', 'test/**/*.ts', 'packages/verifier/src/**/*.ts'],
+    files: ['src/**/*.ts', 'test/**/*.ts', 'packages/*/src/**/*.ts'],
     extends: [...tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { project: './tsconfig.json' } },
     rules: {

@@ -1,4 +1,4 @@
-// Builds what is named, the service by default, when its dist/ does not hold the complete result of what stands in the
+// Builds the embedded PostgreSQL and what is named, the service by default, when its dist/ does not hold the complete result of what stands in the
 // checkout now; says nothing otherwise.
 // Usage: node scripts/build-if-needed.mjs [service | verifier]...
 import { spawnSync } from 'node:child_process';
@@ -20,6 +20,14 @@ const TARGETS = {
     tool: ['@nestjs/cli', 'bin/nest.js'],
     arguments: ['build'],
     settings: ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'nest-cli.json', '.swcrc'],
+  },
+  'embedded-postgres': {
+    sources: 'packages/embedded-postgres/src',
+    output: 'packages/embedded-postgres/dist/index.js',
+    stamp: 'node_modules/.cache/ratchet-embedded-postgres-built-from',
+    tool: ['typescript', 'bin/tsc'],
+    arguments: ['-p', 'packages/embedded-postgres/tsconfig.build.json'],
+    settings: ['package-lock.json', 'tsconfig.json', 'packages/embedded-postgres/tsconfig.build.json'],
   },
   verifier: {
     sources: 'packages/verifier/src',
@@ -124,7 +132,7 @@ function buildAlone(target) {
 }
 
 const asked = process.argv.slice(2);
-for (const name of asked.length > 0 ? asked : ['service']) {
+for (const name of ['embedded-postgres', ...(asked.length > 0 ? asked : ['service'])]) {
   const target = TARGETS[name];
   // An image carries dist/ without its sources.
   if (existsSync(join(root, target.sources)) && !isBuilt(target)) {

@@ -18,7 +18,7 @@ import { AppModule } from '../dist/app.module.js';
 import { createApp } from '../dist/app.setup.js';
 import { AccountsService } from '../dist/auth/accounts/accounts.service.js';
 import { loadConfig } from '../dist/platform/config/config.loader.js';
-import { startEmbeddedPostgres } from '../dist/platform/database/embedded/embedded-postgres.js';
+import { startEmbeddedPostgres } from '@ratchet/embedded-postgres';
 import { migrateDatabase } from '../dist/platform/database/migrate.js';
 import { createLogger } from '../dist/platform/logging/logger.js';
 
@@ -275,7 +275,7 @@ if (!Number.isSafeInteger(trials) || trials < 1) {
   throw new Error('the number of trials must be a whole number from 1');
 }
 const dataDir = mkdtempSync(join(tmpdir(), 'ratchet-revocation-'));
-const server = await startEmbeddedPostgres({ dataDir });
+const server = await startEmbeddedPostgres({ dataDirectory: dataDir });
 try {
   await migrateDatabase(server.url);
   const client = new pg.Client({ connectionString: server.url });

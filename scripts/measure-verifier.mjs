@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createVerifier } from '@ratchet/verifier';
-import { startEmbeddedPostgres } from '../dist/platform/database/embedded/embedded-postgres.js';
+import { startEmbeddedPostgres } from '@ratchet/embedded-postgres';
 
 const trials = Number(process.argv[2] ?? 200);
 const PASSWORD = 'a long and unlikely sentence';
@@ -63,7 +63,7 @@ async function believedForMs(verifier, accessToken) {
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'ratchet-measure-'));
-const postgres = await startEmbeddedPostgres({ dataDir: join(folder, 'postgres') });
+const postgres = await startEmbeddedPostgres({ dataDirectory: join(folder, 'postgres') });
 const services = [];
 try {
   services.push(await startService(postgres.url), await startService(postgres.url));

@@ -1,10 +1,9 @@
 import { ConfigurationError } from './platform/config/config.errors.js';
-import { EmbeddedPostgresError } from './platform/database/embedded/embedded-postgres.errors.js';
 import { DatabaseUnusableError } from './platform/database/database.errors.js';
 import { UntrustedSigningKeyError } from './keys/keys.errors.js';
 
 /** Failures that a person can mend: the message says how, and a stack would only hide it. */
-const EXPLAINED = [ConfigurationError, DatabaseUnusableError, EmbeddedPostgresError, UntrustedSigningKeyError];
+const EXPLAINED = [ConfigurationError, DatabaseUnusableError, UntrustedSigningKeyError];
 
 /** What a person who has just started the service wants to do next; every line works when pasted, and fits 80 columns. */
 export function welcomeText(url: string): string {

@@ -166,7 +166,7 @@ describe('the process of the service', () => {
     const second = start({ DATA_DIR: dataDir });
     expect(await second.ended()).toEqual({ code: 1, signal: null });
     expect(second.errorOutput).toMatch(
-      new RegExp(`^The data directory ${dataDir} is in use by process \\d+\\. Stop that one first, or [^\\n]+\\n$`),
+      new RegExp(`^The data directory ${dataDir} is in use by process \\d+\\. Stop that process first, or [^\\n]+\\n$`),
     );
     await client.rotate(pair.refresh_token);
   });

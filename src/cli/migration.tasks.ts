@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { Clock } from '../platform/common/clock.js';
 import { loadConfig } from '../platform/config/config.loader.js';
 import { createDataSource } from '../platform/database/data-source.js';
-import { joinOrStartEmbeddedPostgres } from '../platform/database/embedded/embedded-postgres.js';
+import { startEmbeddedDatabase } from '../platform/database/embedded-database.js';
 import { revertMigration } from '../platform/database/migrate.js';
 import { openDatabase } from '../platform/database/open-database.js';
 import { CommandFailedError } from './command.errors.js';
@@ -15,7 +15,7 @@ import { writeAnswer, writeNotice } from './terminal.js';
 const MIGRATIONS_FOLDER = new URL('../../src/platform/database/migrations/', import.meta.url);
 
 export async function applyMigrations(interrupted: AbortSignal): Promise<void> {
-  const database = await openDatabase(loadConfig().database, writeNotice, interrupted, joinOrStartEmbeddedPostgres);
+  const database = await openDatabase(loadConfig().database, writeNotice, interrupted, 'join');
   await database.close();
   writeAnswer('Every migration has been applied.');
 }
@@ -31,7 +31,7 @@ export async function revertLatestMigration(options: { readonly mayDeleteProduct
     tellReverted(await revertMigration(directUrl));
     return;
   }
-  const server = await joinOrStartEmbeddedPostgres({ dataDir, onProgress: writeNotice });
+  const server = await startEmbeddedDatabase(dataDir, 'join', writeNotice);
   try {
     tellReverted(await revertMigration(server.url));
   } finally {
@@ -44,7 +44,7 @@ function tellReverted(name: string | undefined): void {
 }
 
 export async function generateMigration(name: string, interrupted: AbortSignal): Promise<void> {
-  const database = await openDatabase(loadConfig().database, writeNotice, interrupted, joinOrStartEmbeddedPostgres);
+  const database = await openDatabase(loadConfig().database, writeNotice, interrupted, 'join');
   try {
     const { up, down } = await findSchemaDifferences(database.address.directUrl);
     if (up.length === 0) {

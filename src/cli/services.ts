@@ -3,7 +3,6 @@ import { AppModule } from '../app.module.js';
 import { AccountsService } from '../auth/accounts/accounts.service.js';
 import type { Config } from '../platform/config/config.js';
 import { loadConfig } from '../platform/config/config.loader.js';
-import { joinOrStartEmbeddedPostgres } from '../platform/database/embedded/embedded-postgres.js';
 import { openDatabase } from '../platform/database/open-database.js';
 import { KeyLifeCycleService } from '../keys/key-life-cycle.service.js';
 import { createLogger } from '../platform/logging/logger.js';
@@ -29,7 +28,7 @@ const STDERR_FD = 2;
  */
 export async function withServices<T>(interrupted: AbortSignal, work: (services: Services) => Promise<T>): Promise<T> {
   const config = loadConfig();
-  const database = await openDatabase(config.database, writeNotice, interrupted, joinOrStartEmbeddedPostgres);
+  const database = await openDatabase(config.database, writeNotice, interrupted, 'join');
   try {
     const context = await NestFactory.createApplicationContext(AppModule.forRoot(config, database.address), {
       logger: new NestLogger(createCommandLogger(config)),

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { startEmbeddedPostgres } from '../../dist/platform/database/embedded/embedded-postgres.js';
+import { startEmbeddedPostgres } from '@ratchet/embedded-postgres';
 import { migrateDatabase } from '../../dist/platform/database/migrate.js';
 
 /** Cloned for every spec file that wants a database; nobody may be connected to it. */
@@ -21,8 +21,8 @@ export default async function globalSetup() {
   const given = process.env['TEST_DATABASE_URL'];
   const server =
     given === undefined
-      ? await startEmbeddedPostgres({ dataDir: join(runDir, 'postgres'), serverSettings: TEST_SERVER_SETTINGS })
-      : { url: given, stop: async () => undefined };
+      ? await startEmbeddedPostgres({ dataDirectory: join(runDir, 'postgres'), serverSettings: TEST_SERVER_SETTINGS })
+      : { url: given, superuserUrl: given, stop: async () => undefined };
 
   const prefix = `${TEMPLATE}_${process.pid}`;
   const client = new pg.Client({ connectionString: server.url });
@@ -33,15 +33,10 @@ export default async function globalSetup() {
   templateUrl.pathname = `/${prefix}`;
   await migrateDatabase(templateUrl.href);
 
-  const adminUrl = new URL(server.url);
-  if (given === undefined) {
-    // The embedded server's superuser, which has the password of the service's role.
-    adminUrl.username = 'postgres';
-  }
   // The environment is what jest hands on to its workers.
   process.env['RATCHET_TEST_RUN'] = JSON.stringify({
     serverUrl: server.url,
-    adminUrl: adminUrl.href,
+    adminUrl: server.superuserUrl,
     template: prefix,
     runDir,
   });

@@ -4,7 +4,7 @@ import type { DatabaseConfig } from '../config/config.js';
 import { DatabaseUnusableError, isDatabaseUnavailable, isPermissionDenied } from './database.errors.js';
 import type { DatabaseAddress } from './database.types.js';
 import { listDueMigrations } from './due-migrations.js';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded/embedded-postgres.js';
+import { startEmbeddedDatabase } from './embedded-database.js';
 import { migrateDatabase } from './migrate.js';
 import { listMissingPrivileges } from './service-privileges.js';
 
@@ -16,27 +16,25 @@ const OLDEST_SERVER_VERSION = 150_000;
 
 export interface OpenDatabase {
   readonly address: DatabaseAddress;
-  /** Stops the embedded server, if it is ours; to be called when nobody uses the database any more. */
+  /** Stops the embedded server if this process owns it. Call after every connection is closed. */
   close(): Promise<void>;
 }
 
 /**
- * Finds the configured database, or starts the embedded one by `startEmbedded`, and brings its schema up to date. Where
- * the schema is up to date already, a role that may not change it will do.
+ * Finds the configured database, or starts the embedded one, and brings its schema up to date. Where the schema is up to
+ * date already, a role that may not change it suffices.
  *
- * @throws DatabaseUnusableError, and the errors of the embedded server; nothing is left running then
+ * @param whenEmbeddedInUse `join`: uses the embedded server of a running service
+ * @throws DatabaseUnusableError; nothing is left running then
  */
 export async function openDatabase(
   config: DatabaseConfig,
   report: (line: string) => void,
   shutdown: AbortSignal,
-  startEmbedded: (options: {
-    dataDir: string;
-    onProgress: (line: string) => void;
-  }) => Promise<EmbeddedPostgres> = startEmbeddedPostgres,
+  whenEmbeddedInUse: 'fail' | 'join' = 'fail',
 ): Promise<OpenDatabase> {
   if (config.url === undefined) {
-    const server = await startEmbedded({ dataDir: config.dataDir, onProgress: report });
+    const server = await startEmbeddedDatabase(config.dataDir, whenEmbeddedInUse, report);
     try {
       await migrateDatabase(server.url);
     } catch (error) {

@@ -4,7 +4,7 @@ import type { Readable, Writable } from 'node:stream';
 
 export interface DriverOptions {
   readonly dataDir: string;
-  readonly mode?: 'start' | 'join';
+  readonly whenInUse?: 'fail' | 'join';
   readonly serverSettings?: Readonly<Record<string, string>>;
   readonly uid?: number;
   readonly tmpDir?: string;
@@ -12,7 +12,7 @@ export interface DriverOptions {
 
 export type DriverMessage =
   | { readonly event: 'progress'; readonly line: string }
-  | { readonly event: 'ready'; readonly url: string; readonly ms: number }
+  | { readonly event: 'ready'; readonly url: string; readonly superuserUrl: string; readonly ms: number }
   | { readonly event: 'rows'; readonly rows: readonly Record<string, unknown>[] }
   | { readonly event: 'stopped' }
   | { readonly event: 'failed'; readonly name: string; readonly message: string };
@@ -25,11 +25,12 @@ export class DriverProcess {
   private readonly child: ChildProcessByStdio<Writable, Readable, null>;
   private readonly lines: AsyncIterator<string>;
   private readonly exited: Promise<unknown>;
+  private readiness: Promise<Message<'ready'>> | undefined;
 
   constructor(program: string, options: DriverOptions) {
     this.child = spawn(
       process.execPath,
-      [program, options.dataDir, options.mode ?? 'start', JSON.stringify(options.serverSettings ?? {})],
+      [program, options.dataDir, options.whenInUse ?? 'fail', JSON.stringify(options.serverSettings ?? {})],
       {
         stdio: ['pipe', 'pipe', 'inherit'],
         cwd: '/',
@@ -43,7 +44,7 @@ export class DriverProcess {
   }
 
   async ready(): Promise<Message<'ready'>> {
-    return this.expect('ready');
+    return (this.readiness ??= this.expect('ready'));
   }
 
   async failure(): Promise<Message<'failed'>> {

@@ -1,31 +1,33 @@
 import { createInterface } from 'node:readline';
+import { startEmbeddedPostgres } from '@ratchet/embedded-postgres';
 import pg from 'pg';
-import {
-  joinOrStartEmbeddedPostgres,
-  startEmbeddedPostgres,
-} from '../../../src/platform/database/embedded/embedded-postgres.js';
 
 /**
  * A process of its own that owns or joins an embedded PostgreSQL, so that a test can kill it. Speaks one JSON object a
- * line; a line on standard input is `stop`, or SQL for the service's database.
+ * line; a line on standard input is `stop`, or SQL for the database `ratchet`.
  */
-const [dataDir = '', mode = 'start', serverSettings = '{}'] = process.argv.slice(2);
+const [dataDirectory = '', whenInUse = 'fail', serverSettings = '{}'] = process.argv.slice(2);
 
 function say(message: Record<string, unknown>): void {
   process.stdout.write(`${JSON.stringify(message)}\n`);
 }
 
-const open = mode === 'join' ? joinOrStartEmbeddedPostgres : startEmbeddedPostgres;
 const startedAt = performance.now();
 try {
-  const embedded = await open({
-    dataDir,
+  const embedded = await startEmbeddedPostgres({
+    dataDirectory,
+    whenInUse: whenInUse === 'join' ? 'join' : 'fail',
     serverSettings: JSON.parse(serverSettings) as Record<string, string>,
     onProgress: (line) => {
       say({ event: 'progress', line });
     },
   });
-  say({ event: 'ready', url: embedded.url, ms: Math.round(performance.now() - startedAt) });
+  say({
+    event: 'ready',
+    url: embedded.url,
+    superuserUrl: embedded.superuserUrl,
+    ms: Math.round(performance.now() - startedAt),
+  });
   for await (const line of createInterface({ input: process.stdin })) {
     if (line === 'stop') {
       break;
