@@ -83,6 +83,9 @@ const HAS_SQL_TOO: readonly string[] = [
   'tokens/tombstone-cleaner.service.ts',
 ];
 
+/** `settle` retries a `TemporarilyUnavailableError` after a lost commit, but must not retry this one, whose client has gone. */
+const HAS_A_BORROWED_CODE: readonly string[] = ['RefreshDroppedError'];
+
 const SQL =
   /(['"`])\s*(?:select\s|insert\s+into\s|update\s+[\w.]+(?:\s+as\s+\w+)?\s+set\s|delete\s+from\s|with\s+\w+\s+as\s|(?:begin|commit|rollback)\b['"`\s]|listen\s+\$|(?:create|drop|alter)\s+(?:table|index|function|unique))/i;
 
@@ -205,6 +208,42 @@ const oneClock: Rule = (sources) =>
 
 const sqlInRepositories: Rule = (sources) =>
   findings(sources, SQL, (path) => HAS_SQL.test(path) || HAS_SQL_TOO.includes(path), 'has SQL');
+
+const oneClassPerErrorCode: Rule = (sources) => {
+  const parents = new Map<string, string>();
+  const codesOf = new Map<string, string[]>();
+  for (const [, name = '', parent = '', body = ''] of matchesIn(
+    sources,
+    /\bclass (\w+) extends (\w+)[^{]*\{(.*?)\n?\}$/gms,
+  )) {
+    parents.set(name, parent);
+    codesOf.set(
+      name,
+      [...body.matchAll(/^ *readonly code = '(\w+)'/gm)].map(([, code = '']) => code),
+    );
+  }
+  const isDomainError = (name = ''): boolean => {
+    const parent = parents.get(name);
+    return parent === 'DomainError' || (parent !== undefined && isDomainError(parent));
+  };
+  const classes = [...parents.keys()].filter((name) => isDomainError(name) && !HAS_A_BORROWED_CODE.includes(name));
+  const codes = matchesIn(sources, /^export type (?:ProblemCode|OAuthRefusalCode) =([^;]*);/gm).flatMap(
+    ([, union = '']) => [...union.matchAll(/'(\w+)'/g)].map(([, code = '']) => code),
+  );
+  return [
+    ...classes
+      .filter((name) => codesOf.get(name)?.length !== 1)
+      .map((name) => `${name} has ${codesOf.get(name)?.length ?? 0} codes`),
+    ...codes
+      .map((code) => [code, classes.filter((name) => codesOf.get(name)?.includes(code))] as const)
+      .filter(([, owners]) => owners.length !== 1)
+      .map(([code, owners]) => `${code} is the code of ${owners.join(' and ') || 'no class'}`),
+  ];
+};
+
+function matchesIn(sources: Sources, pattern: RegExp): RegExpExecArray[] {
+  return [...sources.values()].flatMap((text) => [...text.matchAll(pattern)]);
+}
 
 /** What is imported as a type is gone at run time, and Nest finds `Object` in its place. */
 const injectedClassesAreImported: Rule = (sources) =>
@@ -408,6 +447,18 @@ describe('the architecture', () => {
         'auth/c.service.ts has SQL',
         'auth/d.service.ts has SQL',
       ],
+    ],
+    [
+      'has one class per error code, and one code per class',
+      oneClassPerErrorCode,
+      {
+        'platform/common/domain.errors.ts':
+          "export type ProblemCode = 'a' | 'b' | 'c';\nexport abstract class DomainError extends Error {\n  abstract readonly code: ProblemCode;\n}\nexport class AError extends DomainError {\n  readonly code = 'a';\n}",
+        'users/users.errors.ts':
+          "export class OtherAError extends DomainError {\n  readonly code = 'a';\n}\nexport class HeirError extends AError {}\nexport class BError extends DomainError {\n  readonly code = 'b';\n\n  constructor() {\n    super();\n  }\n}",
+        'keys/keys.errors.ts': "export class UntrustedError extends Error {\n  readonly code = 'a';\n}",
+      },
+      ['HeirError has 0 codes', 'a is the code of AError and OtherAError', 'c is the code of no class'],
     ],
     [
       'imports injected classes as values',

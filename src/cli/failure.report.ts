@@ -1,8 +1,8 @@
 import { bootFailureText } from '../boot.report.js';
-import { OutcomeUnknownError, ValidationFailedError } from '../platform/common/domain.errors.js';
+import { NotFoundError, OutcomeUnknownError, ValidationFailedError } from '../platform/common/domain.errors.js';
 import { messageOf } from '../platform/common/is-error.js';
 import { isDatabaseUnavailable, isPermissionDenied } from '../platform/database/database.errors.js';
-import { EmailTakenError, UserNotFoundError } from '../users/users.errors.js';
+import { EmailTakenError } from '../users/users.errors.js';
 import { CommandFailedError } from './command.errors.js';
 
 /** Says why a command did not do what was asked; a stack only for what nobody has foreseen. */
@@ -16,7 +16,7 @@ export function failureText(error: unknown): string {
   if (error instanceof EmailTakenError) {
     return 'Refused: another account has this e-mail.';
   }
-  if (error instanceof UserNotFoundError) {
+  if (error instanceof NotFoundError) {
     return 'There is no such user any more.';
   }
   if (error instanceof OutcomeUnknownError) {

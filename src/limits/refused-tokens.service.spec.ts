@@ -5,6 +5,7 @@ import {
   OverloadedError,
   TemporarilyUnavailableError,
 } from '../platform/common/domain.errors.js';
+import { RolesNotGrantedError } from '../tokens/tokens.errors.js';
 import { Config } from '../platform/config/config.js';
 import { TooManyAttemptsError } from './limits.errors.js';
 import { RefusedTokensService } from './refused-tokens.service.js';
@@ -56,6 +57,7 @@ describe('RefusedTokensService', () => {
     await repeat(300, NETWORK, succeed);
     await repeat(300, NETWORK, () => Promise.reject(new TemporarilyUnavailableError()));
     await repeat(300, NETWORK, () => Promise.reject(new OverloadedError()));
+    await repeat(300, NETWORK, () => Promise.reject(new RolesNotGrantedError()));
     await repeat(300, NETWORK, () => Promise.reject(new Error('a defect')));
     expect(await tokens.admit(NETWORK, succeed)).toBe('a pair');
   });

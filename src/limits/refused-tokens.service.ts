@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
-import { DomainError, type ProblemCode } from '../platform/common/domain.errors.js';
+import { DomainError, type ErrorCode } from '../platform/common/domain.errors.js';
 import { Config } from '../platform/config/config.js';
 import { TooManyAttemptsError } from './limits.errors.js';
 
@@ -9,8 +9,9 @@ const REFUSALS_PER_NETWORK = 300;
 const WINDOW_SECONDS = 60;
 
 /** Failures that are ours, or of the request's form: none of them says anything about a token. */
-const NOT_REFUSALS: ReadonlySet<ProblemCode> = new Set([
+const NOT_REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'validation_failed',
+  'roles_not_granted',
   'overloaded',
   'temporarily_unavailable',
   'outcome_unknown',

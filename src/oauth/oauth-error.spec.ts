@@ -1,10 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import {
   AccountDisabledError,
-  type DomainError,
+  DomainError,
   MalformedRequestError,
   OutcomeUnknownError,
   OverloadedError,
+  type ProblemCode,
   TemporarilyUnavailableError,
   ValidationFailedError,
 } from '../platform/common/domain.errors.js';
@@ -13,6 +14,7 @@ import {
   PayloadTooLargeError,
   UnsupportedMediaTypeError,
 } from '../platform/http/problems/http.errors.js';
+import { PROBLEM_CATALOGUE } from '../platform/http/problems/problem.catalogue.js';
 import { TooManyAttemptsError } from '../limits/limits.errors.js';
 import {
   IdempotencyKeyReusedError,
@@ -23,10 +25,16 @@ import {
   SessionRevokedError,
 } from '../tokens/tokens.errors.js';
 import { toOAuthAnswer } from './oauth-error.js';
-import { InvalidClientError, MalformedScopeError, UnsupportedGrantTypeError } from './oauth.errors.js';
+import { ClientCredentialsInHeaderError, InvalidClientError, UnsupportedGrantTypeError } from './oauth.errors.js';
 
 /** RFC 6749 section 5.2. */
 const DESCRIPTION = /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/;
+
+class AnyError extends DomainError {
+  constructor(readonly code: ProblemCode) {
+    super();
+  }
+}
 
 describe('an error as OAuth clients read it', () => {
   it.each<[DomainError, number, string]>([
@@ -36,9 +44,8 @@ describe('an error as OAuth clients read it', () => {
     [new SessionExpiredError(), 400, 'invalid_grant'],
     [new AccountDisabledError(), 400, 'invalid_grant'],
     [new InvalidClientError('x'), 400, 'invalid_client'],
-    [new InvalidClientError('x', true), 401, 'invalid_client'],
+    [new ClientCredentialsInHeaderError(), 401, 'invalid_client'],
     [new UnsupportedGrantTypeError(), 400, 'unsupported_grant_type'],
-    [new MalformedScopeError(), 400, 'invalid_scope'],
     [new RolesNotGrantedError(), 400, 'invalid_scope'],
     [new ValidationFailedError([{ field: 'token', message: 'must be sent' }]), 400, 'invalid_request'],
     [new MalformedRequestError(), 400, 'invalid_request'],
@@ -59,10 +66,18 @@ describe('an error as OAuth clients read it', () => {
     expect(answer.headers).toMatchObject({ 'cache-control': 'no-store', pragma: 'no-cache' });
   });
 
-  it('says when to come back, and challenges whoever tried to authenticate by header, never with Basic', () => {
+  it('keeps the status of every code that asks the client to wait or reports a failure of ours', () => {
+    const codes = Object.entries(PROBLEM_CATALOGUE).filter(([, { status }]) => status === 429 || status >= 500);
+    expect(codes.length).toBeGreaterThanOrEqual(5);
+    for (const [code, { status }] of codes) {
+      expect([code, toOAuthAnswer(new AnyError(code as ProblemCode), 'request-1').status]).toEqual([code, status]);
+    }
+  });
+
+  it('says when to retry, and challenges a client that tried to authenticate by header, never with Basic', () => {
     expect(toOAuthAnswer(new TooManyAttemptsError('x', 7.2), 'r').headers['retry-after']).toBe('8');
     expect(toOAuthAnswer(new OutcomeUnknownError(), 'r').headers['retry-after']).toBe('1');
-    expect(toOAuthAnswer(new InvalidClientError('x', true), 'r').headers['www-authenticate']).toBe(
+    expect(toOAuthAnswer(new ClientCredentialsInHeaderError(), 'r').headers['www-authenticate']).toBe(
       'Bearer realm="ratchet"',
     );
     for (const error of [new InvalidClientError('x'), new RefreshTokenInvalidError()]) {

@@ -1,11 +1,9 @@
 import type { FastifyReply } from 'fastify';
-import { type DomainError, type ProblemCode, ValidationFailedError } from '../platform/common/domain.errors.js';
+import { type DomainError, type ErrorCode, ValidationFailedError } from '../platform/common/domain.errors.js';
 import { toProblem } from '../platform/http/problems/problem.js';
-import { RolesNotGrantedError } from '../tokens/tokens.errors.js';
-import { InvalidClientError, MalformedScopeError, UnsupportedGrantTypeError } from './oauth.errors.js';
 
 /**
- * RFC 6749 section 5.2, and two of section 4.1.2.1 for what that one has no word for. `unauthorized_client` and
+ * RFC 6749 section 5.2, and two of section 4.1.2.1 for what section 5.2 has no word for. `unauthorized_client` and
  * `unsupported_token_type` (RFC 7009) are missing: the one client may use the one grant, and both kinds of token can be
  * revoked.
  */
@@ -29,17 +27,27 @@ interface OAuthAnswer {
   readonly body: OAuthErrorBody;
 }
 
-/** Whatever a refresh token is refused for; all other codes are told apart by their status. */
-const INVALID_GRANT: ReadonlySet<ProblemCode> = new Set([
-  'refresh_token_invalid',
-  'refresh_token_reused',
-  'session_revoked',
-  'session_expired',
-  'account_disabled',
-]);
+const OTHERWISE = [400, 'invalid_request'] as const;
 
-/** HTTP says more with these than RFC 6749 does with 400, and clients read the body of every 4xx. */
-const KEPT_STATUSES: ReadonlySet<number> = new Set([413, 415, 429, 500, 503]);
+/** The statuses that say more than the 400 of RFC 6749 are kept: clients read the body of every 4xx. */
+const ANSWERS: Readonly<Partial<Record<ErrorCode, readonly [status: number, error: OAuthErrorCode]>>> = {
+  refresh_token_invalid: [400, 'invalid_grant'],
+  refresh_token_reused: [400, 'invalid_grant'],
+  session_revoked: [400, 'invalid_grant'],
+  session_expired: [400, 'invalid_grant'],
+  account_disabled: [400, 'invalid_grant'],
+  invalid_client: [400, 'invalid_client'],
+  client_credentials_in_header: [401, 'invalid_client'],
+  unsupported_grant_type: [400, 'unsupported_grant_type'],
+  roles_not_granted: [400, 'invalid_scope'],
+  payload_too_large: [413, 'invalid_request'],
+  unsupported_media_type: [415, 'invalid_request'],
+  too_many_attempts: [429, 'temporarily_unavailable'],
+  internal_error: [500, 'server_error'],
+  overloaded: [503, 'temporarily_unavailable'],
+  temporarily_unavailable: [503, 'temporarily_unavailable'],
+  outcome_unknown: [503, 'temporarily_unavailable'],
+};
 
 const FORM_WANTED =
   'The body of the request must be application/x-www-form-urlencoded in UTF-8, without a content coding.';
@@ -53,57 +61,30 @@ export function sendOAuthError(reply: FastifyReply, error: DomainError): void {
     .send(Buffer.from(JSON.stringify(body)));
 }
 
-/** As with problems, the client is told constant text per error. */
+/** Returns constant text per code, as a problem does. */
 export function toOAuthAnswer(error: DomainError, requestId: string): OAuthAnswer {
-  const { status, headers, body } = toProblem(error, requestId);
+  const { headers, body } = toProblem(error, requestId);
+  const [status, errorCode] = ANSWERS[error.code] ?? OTHERWISE;
+  const challenge = headers['www-authenticate'];
   const retryAfter = headers['retry-after'];
-  const isChallenged = error instanceof InvalidClientError && error.cameInHeader;
   return {
-    status: isChallenged ? 401 : KEPT_STATUSES.has(status) ? status : 400,
+    status,
     headers: {
       'content-type': 'application/json',
       'cache-control': 'no-store',
       pragma: 'no-cache',
       // RFC 6749 wants the scheme that was tried; `Basic` would make browsers ask their user for a password.
-      ...(isChallenged && { 'www-authenticate': 'Bearer realm="ratchet"' }),
+      ...(status === 401 && challenge !== undefined && { 'www-authenticate': challenge }),
       ...(retryAfter !== undefined && { 'retry-after': retryAfter }),
     },
-    body: { error: errorCodeOf(error, status), error_description: descriptionOf(error, body.detail) },
+    body: { error: errorCode, error_description: descriptionOf(error, body.detail) },
   };
-}
-
-function errorCodeOf(error: DomainError, problemStatus: number): OAuthErrorCode {
-  if (INVALID_GRANT.has(error.code)) {
-    return 'invalid_grant';
-  }
-  if (error instanceof InvalidClientError) {
-    return 'invalid_client';
-  }
-  if (error instanceof UnsupportedGrantTypeError) {
-    return 'unsupported_grant_type';
-  }
-  if (error instanceof MalformedScopeError || error instanceof RolesNotGrantedError) {
-    return 'invalid_scope';
-  }
-  if (problemStatus === 429 || problemStatus === 503) {
-    return 'temporarily_unavailable';
-  }
-  return problemStatus === 500 ? 'server_error' : 'invalid_request';
 }
 
 /** Within the characters of RFC 6749 section 5.2: printable ASCII without quotes and backslashes. */
 function descriptionOf(error: DomainError, problemDetail: string): string {
   if (error instanceof ValidationFailedError) {
     return error.errors.map(({ field, message }) => `${field} ${message}`).join('; ');
-  }
-  if (error instanceof InvalidClientError) {
-    return 'The client is public and identifies itself by client_id=ratchet, without any proof.';
-  }
-  if (error instanceof UnsupportedGrantTypeError) {
-    return 'The only grant_type is refresh_token.';
-  }
-  if (error instanceof MalformedScopeError || error instanceof RolesNotGrantedError) {
-    return 'The scope asks for more than the roles of the user; leave it out to get all of them.';
   }
   return error.code === 'unsupported_media_type' ? FORM_WANTED : problemDetail;
 }

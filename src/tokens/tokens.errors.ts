@@ -27,10 +27,5 @@ export class IdempotencyKeyReusedError extends DomainError {
 
 /** The client asks for roles that its user does not have. Nothing was done. */
 export class RolesNotGrantedError extends DomainError {
-  readonly code = 'validation_failed';
-}
-
-/** No session of this user has this id. */
-export class SessionNotFoundError extends DomainError {
-  readonly code = 'not_found';
+  readonly code = 'roles_not_granted';
 }

@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../platform/common/clock.js';
-import { AccountDisabledError, TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
+import { AccountDisabledError, NotFoundError, TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
 import { type ServerKey, ServerKeys } from '../platform/common/server-keys.js';
 import { isCanonicalUuid } from '../platform/common/uuid.js';
 import { Config } from '../platform/config/config.js';
@@ -28,7 +28,6 @@ import {
   RefreshTokenReusedError,
   RolesNotGrantedError,
   SessionExpiredError,
-  SessionNotFoundError,
   SessionRevokedError,
 } from './tokens.errors.js';
 import type { ClientInfo, NewFamily, RefreshRequest, RevokeReason, Session, SessionGrant } from './tokens.types.js';
@@ -151,7 +150,7 @@ export class TokensService {
     this.feed.announce([sessionId]);
   }
 
-  /** @throws SessionNotFoundError when the user never had this session */
+  /** @throws NotFoundError when the user never had this session */
   async endSessionOfUser(userId: string, sessionId: string, reason: RevokeReason): Promise<void> {
     // The client wrote it: Postgres reads more spellings of a UUID than one, and the feed knows the canonical one only.
     const familyId = sessionId.toLowerCase();
@@ -159,7 +158,7 @@ export class TokensService {
       isCanonicalUuid(familyId) &&
       (await this.database.settle(() => this.families.endFamilyOfUser(userId, familyId, reason)));
     if (!isOwn) {
-      throw new SessionNotFoundError();
+      throw new NotFoundError('the user has no such session');
     }
     this.feed.announce([familyId]);
   }

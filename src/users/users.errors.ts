@@ -1,4 +1,4 @@
-import { DomainError, NotFoundError } from '../platform/common/domain.errors.js';
+import { DomainError } from '../platform/common/domain.errors.js';
 
 /** Wrong password, or no such account: the client is never told which. */
 export class InvalidCredentialsError extends DomainError {
@@ -9,6 +9,3 @@ export class InvalidCredentialsError extends DomainError {
 export class EmailTakenError extends DomainError {
   readonly code = 'email_taken';
 }
-
-/** For operators; an anonymous request is told `InvalidCredentialsError`. */
-export class UserNotFoundError extends NotFoundError {}

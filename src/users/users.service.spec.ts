@@ -1,6 +1,11 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
-import { AccountDisabledError, OverloadedError, ValidationFailedError } from '../platform/common/domain.errors.js';
+import {
+  AccountDisabledError,
+  NotFoundError,
+  OverloadedError,
+  ValidationFailedError,
+} from '../platform/common/domain.errors.js';
 import { Config } from '../platform/config/config.js';
 import { DatabaseService } from '../platform/database/database.service.js';
 import { TooManyAttemptsError } from '../limits/limits.errors.js';
@@ -8,7 +13,7 @@ import { type PasswordAttempt, PasswordAttemptsService } from '../limits/passwor
 import { RegistrationsService } from '../limits/registrations.service.js';
 import { CommonPasswordsService } from './common-passwords.service.js';
 import { PasswordHasherService } from './password-hasher.service.js';
-import { InvalidCredentialsError, UserNotFoundError } from './users.errors.js';
+import { InvalidCredentialsError } from './users.errors.js';
 import { type NewUser, type StoredCredentials, UsersRepository } from './users.repository.js';
 import { UsersService } from './users.service.js';
 import type { PreparedPasswordChange, User } from './users.types.js';
@@ -350,7 +355,7 @@ describe('UsersService.prepareNewPassword', () => {
 describe('UsersService.setRoles', () => {
   it('tells an operator whether the roles or the account is wrong', async () => {
     expect(await fieldsRefusedBy(users.setRoles(ADA.user.id, ['Admin']))).toEqual(['roles']);
-    await expect(users.setRoles(ADA.user.id, ['admin'])).rejects.toBeInstanceOf(UserNotFoundError);
+    await expect(users.setRoles(ADA.user.id, ['admin'])).rejects.toBeInstanceOf(NotFoundError);
   });
 });
 

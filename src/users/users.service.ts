@@ -1,6 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
-import { AccountDisabledError, type FieldError, ValidationFailedError } from '../platform/common/domain.errors.js';
+import {
+  AccountDisabledError,
+  type FieldError,
+  NotFoundError,
+  ValidationFailedError,
+} from '../platform/common/domain.errors.js';
 import { isCanonicalUuid } from '../platform/common/uuid.js';
 import { Config } from '../platform/config/config.js';
 import { DatabaseService, type Transaction } from '../platform/database/database.service.js';
@@ -11,7 +16,7 @@ import { parseEmailAddress } from './email-address.js';
 import { PasswordHasherService } from './password-hasher.service.js';
 import { checkNewPassword, describeViolation, encodePassword, type PasswordViolation } from './password-policy.js';
 import { parseRoleNames } from './role-names.js';
-import { InvalidCredentialsError, UserNotFoundError } from './users.errors.js';
+import { InvalidCredentialsError } from './users.errors.js';
 import { type StoredCredentials, UsersRepository } from './users.repository.js';
 import type {
   LockedUser,
@@ -189,7 +194,7 @@ export class UsersService {
    * Replaces all roles. Tokens carry the new ones from the next refresh on.
    *
    * @throws ValidationFailedError naming `roles`
-   * @throws UserNotFoundError
+   * @throws NotFoundError when there is no such user
    */
   async setRoles(userId: string, roles: readonly string[]): Promise<User> {
     const parsed = parseRoleNames(roles);
@@ -200,7 +205,7 @@ export class UsersService {
       ? await this.database.settle(() => this.repository.setUserRoles(userId, parsed))
       : undefined;
     if (user === undefined) {
-      throw new UserNotFoundError();
+      throw new NotFoundError('no such user');
     }
     return user;
   }

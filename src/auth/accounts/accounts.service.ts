@@ -1,8 +1,9 @@
 import { Injectable } from '@nestjs/common';
+import { NotFoundError } from '../../platform/common/domain.errors.js';
 import { DatabaseService, type Transaction } from '../../platform/database/database.service.js';
 import { TokensService } from '../../tokens/tokens.service.js';
 import type { RevokeReason } from '../../tokens/tokens.types.js';
-import { InvalidCredentialsError, UserNotFoundError } from '../../users/users.errors.js';
+import { InvalidCredentialsError } from '../../users/users.errors.js';
 import { UsersService } from '../../users/users.service.js';
 import type { LockedUser } from '../../users/users.types.js';
 import { AccessTokenIssuer } from '../access-tokens/access-token.issuer.js';
@@ -66,7 +67,7 @@ export class AccountsService {
     throw new InvalidCredentialsError('the password kept changing');
   }
 
-  /** @throws UserNotFoundError */
+  /** @throws NotFoundError */
   disable(userId: string): Promise<number> {
     return this.changeAndEndSessions(userId, 'user_disabled', (transaction) =>
       this.users.setStatus(transaction, userId, 'disabled'),
@@ -76,7 +77,7 @@ export class AccountsService {
   /**
    * Sessions that ended by disabling stay ended.
    *
-   * @throws UserNotFoundError
+   * @throws NotFoundError
    */
   async enable(userId: string): Promise<void> {
     await this.database.settle(() =>
@@ -90,7 +91,7 @@ export class AccountsService {
   /**
    * An operator's; the old password need not be known.
    *
-   * @throws UserNotFoundError, ValidationFailedError
+   * @throws NotFoundError, ValidationFailedError
    */
   async setPassword(userId: string, newPassword: string): Promise<number> {
     const newHash = await this.users.hashNewPassword(newPassword);
@@ -99,12 +100,12 @@ export class AccountsService {
     );
   }
 
-  /** @throws UserNotFoundError */
+  /** @throws NotFoundError */
   endSessions(userId: string): Promise<number> {
     return this.changeAndEndSessions(userId, 'operator', () => Promise.resolve());
   }
 
-  /** @throws UserNotFoundError also when the account has been deleted already */
+  /** @throws NotFoundError also when the account has been deleted already */
   delete(userId: string): Promise<number> {
     return this.changeAndEndSessions(userId, 'user_deleted', (transaction) =>
       this.users.deleteUser(transaction, userId),
@@ -139,7 +140,7 @@ export class AccountsService {
   private async requireLocked(transaction: Transaction, userId: string): Promise<LockedUser> {
     const user = await this.users.lockUser(transaction, userId);
     if (user === undefined) {
-      throw new UserNotFoundError();
+      throw new NotFoundError('no such user');
     }
     return user;
   }

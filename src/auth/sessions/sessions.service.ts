@@ -92,7 +92,7 @@ export class SessionsService {
     return this.tokens.listSessions(userId);
   }
 
-  /** @throws SessionNotFoundError when the user never had this session */
+  /** @throws NotFoundError when the user never had this session */
   async end(userId: string, sessionId: string): Promise<void> {
     await this.tokens.endSessionOfUser(userId, sessionId, 'session_ended');
   }

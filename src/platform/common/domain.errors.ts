@@ -1,4 +1,4 @@
-/** Every `code` of the wire contract; the HTTP status of each stands in `http/problem.catalogue.ts`. */
+/** Every `code` of a problem, as the wire contract has it; `http/problems/problem.catalogue.ts` gives each a status. */
 export type ProblemCode =
   | 'validation_failed'
   | 'malformed_request'
@@ -26,12 +26,18 @@ export type ProblemCode =
   | 'outcome_unknown'
   | 'internal_error';
 
+/** Refusals that only the OAuth routes have. Their clients read the error codes of RFC 6749 instead. */
+export type OAuthRefusalCode =
+  'invalid_client' | 'client_credentials_in_header' | 'unsupported_grant_type' | 'roles_not_granted';
+
+export type ErrorCode = ProblemCode | OAuthRefusalCode;
+
 /**
- * An expected failure with a stable `code`. `message` is free text for the log and never reaches a client;
- * the sentence a client sees is constant per code.
+ * An expected failure with a stable `code`, which no other class has. `message` is free text for the log and never
+ * reaches a client; the sentence a client sees is constant per code.
  */
 export abstract class DomainError extends Error {
-  abstract readonly code: ProblemCode;
+  abstract readonly code: ErrorCode;
 
   constructor(detail = '', options?: ErrorOptions) {
     super(detail, options);

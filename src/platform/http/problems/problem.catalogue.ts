@@ -1,4 +1,4 @@
-import type { ProblemCode } from '../../common/domain.errors.js';
+import type { ErrorCode, OAuthRefusalCode, ProblemCode } from '../../common/domain.errors.js';
 
 export interface ProblemDefinition {
   readonly status: number;
@@ -135,3 +135,33 @@ export const PROBLEM_CATALOGUE: Readonly<Record<ProblemCode, ProblemDefinition>>
     detail: 'The service failed to answer; quote the request id when you report it.',
   },
 };
+
+/** Their clients are told `detail` as the `error_description` of an OAuth error and never read a problem. */
+const OAUTH_REFUSALS: Readonly<Record<OAuthRefusalCode, ProblemDefinition>> = {
+  invalid_client: {
+    status: 400,
+    title: 'Invalid client',
+    detail: 'The client is public and identifies itself by client_id=ratchet, without any proof.',
+  },
+  client_credentials_in_header: {
+    status: 401,
+    title: 'Client credentials in the header',
+    detail: 'The client is public and identifies itself by client_id=ratchet, without any proof.',
+  },
+  unsupported_grant_type: {
+    status: 400,
+    title: 'Unsupported grant type',
+    detail: 'The only grant_type is refresh_token.',
+  },
+  roles_not_granted: {
+    status: 400,
+    title: 'Roles not granted',
+    detail: 'The scope asks for more than the roles of the user; leave it out to get all of them.',
+  },
+};
+
+const DEFINITIONS: Readonly<Record<ErrorCode, ProblemDefinition>> = { ...PROBLEM_CATALOGUE, ...OAUTH_REFUSALS };
+
+export function definitionOf(code: ErrorCode): ProblemDefinition {
+  return DEFINITIONS[code];
+}

@@ -6,7 +6,7 @@ import { errorWriterOf } from '../form-route.js';
 import { toDomainError } from './error-translation.js';
 import { InternalError } from './http.errors.js';
 import { noteProblem, sendProblem } from './problem.js';
-import { PROBLEM_CATALOGUE } from './problem.catalogue.js';
+import { definitionOf } from './problem.catalogue.js';
 import type { EdgeHeaders } from '../response-headers.js';
 
 /**
@@ -47,7 +47,7 @@ export class ProblemFilter implements ExceptionFilter {
   private log(error: DomainError, requestId: string): void {
     const fields = { code: error.code, request_id: requestId };
     // Overload comes in crowds: a stack with each refusal would be work where there is too much of it.
-    if (PROBLEM_CATALOGUE[error.code].status >= 500 && !(error instanceof OverloadedError)) {
+    if (definitionOf(error.code).status >= 500 && !(error instanceof OverloadedError)) {
       this.logger.error({ ...fields, err: error instanceof InternalError ? error.cause : error }, 'request failed');
     } else {
       this.logger.debug({ ...fields, reason: error.message }, 'request refused');

@@ -2,6 +2,7 @@ import { HttpException } from '@nestjs/common';
 import { describe, expect, it } from '@jest/globals';
 import {
   DomainError,
+  type ErrorCode,
   type ProblemCode,
   TemporarilyUnavailableError,
   ValidationFailedError,
@@ -73,7 +74,7 @@ describe('toProblem', () => {
 });
 
 describe('toDomainError', () => {
-  const codeOf = (error: unknown): ProblemCode => toDomainError(error).code;
+  const codeOf = (error: unknown): ErrorCode => toDomainError(error).code;
 
   it('lets our own errors say what they are', () => {
     const error = new AnyError('session_expired');

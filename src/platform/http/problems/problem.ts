@@ -4,11 +4,11 @@ import type { FastifyReply } from 'fastify';
 import {
   type DomainError,
   type FieldError,
-  type ProblemCode,
+  type ErrorCode,
   ValidationFailedError,
 } from '../../common/domain.errors.js';
 import { MethodNotAllowedError } from './http.errors.js';
-import { PROBLEM_CATALOGUE } from './problem.catalogue.js';
+import { definitionOf } from './problem.catalogue.js';
 import type { EdgeHeaders } from '../response-headers.js';
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
@@ -19,7 +19,7 @@ export interface ProblemBody {
   readonly title: string;
   readonly status: number;
   readonly detail: string;
-  readonly code: ProblemCode;
+  readonly code: ErrorCode;
   readonly errors?: readonly FieldError[];
   readonly request_id?: string;
 }
@@ -31,7 +31,7 @@ export interface Problem {
 }
 
 const REALM = 'Bearer realm="ratchet"';
-const CHALLENGE_ERRORS: Readonly<Partial<Record<ProblemCode, string>>> = {
+const CHALLENGE_ERRORS: Readonly<Partial<Record<ErrorCode, string>>> = {
   access_token_invalid: 'invalid_token',
   access_token_expired: 'invalid_token',
   access_token_revoked: 'invalid_token',
@@ -39,11 +39,11 @@ const CHALLENGE_ERRORS: Readonly<Partial<Record<ProblemCode, string>>> = {
 };
 const DEFAULT_RETRY_AFTER_SECONDS = 1;
 
-const notedCodes = new WeakMap<FastifyReply, ProblemCode>();
+const notedCodes = new WeakMap<FastifyReply, ErrorCode>();
 
 /** The members that depend on the code alone; what the API documentation shows as the example of a code. */
-export function problemBody(code: ProblemCode): ProblemBody {
-  const { status, title, detail } = PROBLEM_CATALOGUE[code];
+export function problemBody(code: ErrorCode): ProblemBody {
+  const { status, title, detail } = definitionOf(code);
   return { type: `urn:ratchet:problem:${code}`, title, status, detail, code };
 }
 
@@ -74,12 +74,12 @@ export function sendProblem(reply: FastifyReply, error: DomainError, edgeHeaders
 }
 
 /** Keeps the code of an error that is answered, in whatever form, for the request log and the metrics. */
-export function noteProblem(reply: FastifyReply, code: ProblemCode): void {
+export function noteProblem(reply: FastifyReply, code: ErrorCode): void {
   notedCodes.set(reply, code);
 }
 
 /** Returns the noted code of a request's error, or `ok`. */
-export function outcomeOf(reply: FastifyReply): ProblemCode | 'ok' {
+export function outcomeOf(reply: FastifyReply): ErrorCode | 'ok' {
   return notedCodes.get(reply) ?? 'ok';
 }
 
