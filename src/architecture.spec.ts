@@ -48,7 +48,7 @@ const FACES: Readonly<Record<string, RegExp>> = {
   users: /\.(module|service|types|errors)\.js$/,
   tokens: /\.(module|service|types|errors)\.js$/,
   keys: /\.(module|service|types|errors)\.js$/,
-  auth: /\.(module|service|types|errors|guard|decorator|decorators)\.js$/,
+  auth: /\.(module|service|types|errors|dto|guard|decorator|decorators)\.js$/,
   gateway: /\.(module|service|types|errors)\.js$/,
   oauth: /\.module\.js$/,
   health: /\.module\.js$/,

@@ -3,7 +3,6 @@ import {
   ApiBearerAuth,
   ApiBody,
   ApiCreatedResponse,
-  ApiHeader,
   ApiNoContentResponse,
   ApiOkResponse,
   ApiOperation,
@@ -27,9 +26,9 @@ import {
   toUserDto,
   UserDto,
 } from './auth.dto.js';
-import { AccessTokenRevokedError } from './auth.errors.js';
+import { AccessTokenRevokedError, BEARER_PROBLEMS } from './auth.errors.js';
 import type { Client, Identity } from './auth.types.js';
-import { IdempotencyKey } from './idempotency-key.decorator.js';
+import { ApiIdempotencyKey, IdempotencyKey } from './idempotency-key.decorator.js';
 import { CurrentClient, CurrentIdentity } from './request.decorators.js';
 import { SessionsService } from './sessions/sessions.service.js';
 
@@ -44,7 +43,7 @@ export class AuthController {
 
   @Post('register')
   @Public()
-  @ApiOperation({ summary: 'Make an account' })
+  @ApiOperation({ summary: 'Create an account' })
   @ApiCreatedResponse({ type: UserDto, description: 'The new account.' })
   @ApiProblems(
     'validation_failed',
@@ -84,16 +83,11 @@ export class AuthController {
   @ApiOperation({
     summary: 'Exchange a refresh token for a new token pair',
     description:
-      'Each refresh token is good for one exchange. Showing one that has been exchanged ends the session, because either ' +
-      'its owner or a thief has a copy. Send a fresh `Idempotency-Key` with every refresh and keep it until the answer is ' +
+      'Each refresh token is good for one exchange. Presenting one that was exchanged before ends the session, because a ' +
+      'thief may hold a copy. Send a fresh `Idempotency-Key` with every refresh and keep it until the answer is ' +
       'stored: repeating the request with the same key returns the same new refresh token.',
   })
-  @ApiHeader({
-    name: 'Idempotency-Key',
-    required: false,
-    description: '22 to 128 visible ASCII characters, fresh and random for this one refresh, e.g. a UUID.',
-    schema: { type: 'string', minLength: 22, maxLength: 128 },
-  })
+  @ApiIdempotencyKey()
   @ApiOkResponse({ type: TokenPairDto, description: 'The next pair of the session; the presented token is dead.' })
   @ApiProblems(
     'validation_failed',
@@ -129,7 +123,8 @@ export class AuthController {
   @ApiBearerAuth(ACCESS_TOKEN_SCHEME)
   @ApiOperation({
     summary: 'End the session of a refresh token, of an access token, or of both',
-    description: 'Any token of the session will do, used or not; ending what has ended already is a success.',
+    description:
+      'Any refresh token of the session works, used or not. Ending a session that has already ended is a success.',
   })
   @ApiNoContentResponse({ description: 'The session has ended, and its access tokens with it.' })
   @ApiProblems(
@@ -143,7 +138,7 @@ export class AuthController {
     'outcome_unknown',
   )
   @ApiBody({ type: LogoutDto, required: false })
-  // A default rather than `| undefined`: for a union the compiler emits `Object`, and the body would not be validated.
+  // A default instead of `| undefined`: for a union the compiler emits `Object`, and the body would not be validated.
   async logout(
     @CurrentClient() client: Client,
     @Body() body: LogoutDto = {},
@@ -179,13 +174,7 @@ export class AuthController {
   @ApiBearerAuth(ACCESS_TOKEN_SCHEME)
   @ApiOperation({ summary: 'The user of the access token' })
   @ApiOkResponse({ type: UserDto, description: 'The account.' })
-  @ApiProblems(
-    'access_token_missing',
-    'access_token_invalid',
-    'access_token_expired',
-    'access_token_revoked',
-    'temporarily_unavailable',
-  )
+  @ApiProblems(...BEARER_PROBLEMS, 'temporarily_unavailable')
   async me(@CurrentIdentity() identity: Identity): Promise<UserDto> {
     const user = await this.users.findById(identity.userId);
     if (user === undefined) {
@@ -199,17 +188,14 @@ export class AuthController {
   @ApiBearerAuth(ACCESS_TOKEN_SCHEME)
   @ApiOperation({
     summary: 'Change the password',
-    description: "Ends every session of the user, the caller's too, and answers with the token pair of a new one.",
+    description: "Ends every session of the user, including the caller's, and returns the token pair of a new one.",
   })
   @ApiOkResponse({ type: TokenPairDto, description: 'The first pair of a new session; all others have ended.' })
   @ApiProblems(
     'validation_failed',
     'malformed_request',
     'invalid_credentials',
-    'access_token_missing',
-    'access_token_invalid',
-    'access_token_expired',
-    'access_token_revoked',
+    ...BEARER_PROBLEMS,
     'account_disabled',
     'too_many_attempts',
     'overloaded',

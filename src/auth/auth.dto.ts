@@ -4,7 +4,7 @@ import type { Session } from '../tokens/tokens.types.js';
 import type { User } from '../users/users.types.js';
 import type { TokenPair } from './auth.types.js';
 
-const EXAMPLE_REFRESH_TOKEN =
+export const EXAMPLE_REFRESH_TOKEN =
   'rt1.KuGk3o1xT0Wn0p2cV4v1Yk3o4Q8mPq0bZ7m5oGq3o1wAAAABm2c1m8y0hT1C0f2o3Q4r5S6t7U8v9W0x1Y2z3A4b5C6d7E';
 
 export class CredentialsDto {
@@ -92,7 +92,11 @@ export class SessionDto {
   @ApiProperty({ format: 'date-time', description: 'The last login or refresh.', example: '2026-11-23T10:00:00.000Z' })
   readonly last_used_at!: string;
 
-  @ApiProperty({ format: 'date-time', description: 'Nothing moves it.', example: '2026-12-23T09:30:00.000Z' })
+  @ApiProperty({
+    format: 'date-time',
+    description: 'The absolute end of the session; never extended.',
+    example: '2026-12-23T09:30:00.000Z',
+  })
   readonly expires_at!: string;
 
   @ApiProperty({ type: String, nullable: true, example: '203.0.113.7' })

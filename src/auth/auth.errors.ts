@@ -1,11 +1,11 @@
-import { DomainError } from '../platform/common/domain.errors.js';
+import { DomainError, type ProblemCode } from '../platform/common/domain.errors.js';
 
 /** No bearer credentials came with the request. */
 export class AccessTokenMissingError extends DomainError {
   readonly code = 'access_token_missing';
 }
 
-/** Not an access token of this service, or not one that a verifier may accept. */
+/** The token was not issued by this service, or a verifier may not accept it. */
 export class AccessTokenInvalidError extends DomainError {
   readonly code = 'access_token_invalid';
 }
@@ -22,3 +22,11 @@ export class AccessTokenRevokedError extends DomainError {
 export class InsufficientRoleError extends DomainError {
   readonly code = 'insufficient_role';
 }
+
+/** What every route that requires an access token can answer; its `@ApiProblems` lists them. */
+export const BEARER_PROBLEMS: readonly ProblemCode[] = [
+  'access_token_missing',
+  'access_token_invalid',
+  'access_token_expired',
+  'access_token_revoked',
+];

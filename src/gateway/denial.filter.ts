@@ -4,11 +4,11 @@ import { type DomainError, TemporarilyUnavailableError } from '../platform/commo
 import { toDomainError } from '../platform/http/problems/error-translation.js';
 import { noteProblem, toProblem } from '../platform/http/problems/problem.js';
 
-const CANNOT_TELL = 503;
+const CANNOT_DECIDE = 503;
 
 /**
- * A denial as gateways take it: nginx turns every status but 401 and 403 into a 500, so whatever else fails is "cannot
- * tell". No body, which most of them throw away; the reason is in a header.
+ * Writes denials as gateways understand them. nginx turns every status except 401 and 403 into a 500, so every other
+ * failure is a 503. The reason is in a header: most gateways discard the body.
  */
 @Catch()
 export class DenialFilter implements ExceptionFilter {
@@ -24,13 +24,13 @@ export class DenialFilter implements ExceptionFilter {
       this.log(error, reply.request.id);
     }
     void reply
-      .code(isDenial ? status : CANNOT_TELL)
+      .code(isDenial ? status : CANNOT_DECIDE)
       .headers({ ...headers, 'x-auth-error': error.code })
       .removeHeader('content-type')
       .send();
   }
 
-  /** An outage has been told of once, by the feed; a line for every request that meets it would bury the rest. */
+  /** The feed already logs an outage once; one line per request would flood the log. */
   private log(error: DomainError, requestId: string): void {
     const line = { msg: 'a gateway could not be answered', code: error.code, request_id: requestId };
     if (error instanceof TemporarilyUnavailableError) {

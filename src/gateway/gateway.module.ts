@@ -3,7 +3,7 @@ import { TokensModule } from '../tokens/tokens.module.js';
 import { RevocationsController } from './revocations.controller.js';
 import { VerifyController } from './verify.controller.js';
 
-/** What stands in front of backends asks: a gateway about one request, a verifier about sessions that have ended. */
+/** Answers what stands in front of backends: a gateway about one request, a verifier about ended sessions. */
 @Module({
   imports: [TokensModule],
   controllers: [RevocationsController, VerifyController],

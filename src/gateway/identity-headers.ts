@@ -1,8 +1,8 @@
 import type { Identity } from '../auth/auth.types.js';
 
 /**
- * Who the token speaks for, as headers for the backend: all of them always, because a gateway that finds one missing may
- * let the client's own through. Ids are UUIDs and roles of a narrow alphabet, so no value can break a header.
+ * Returns the identity as headers for the backend. All of them are always set, because a gateway may pass on the client's
+ * own header where one is missing. Ids are UUIDs and roles have a narrow alphabet, so no value can break a header.
  */
 export function identityHeaders(identity: Identity): Readonly<Record<string, string>> {
   return {

@@ -1,14 +1,14 @@
-const ROLE_NAME = /^[a-z0-9_.:-]{1,64}$/;
+import { ROLE_NAME } from '../platform/common/role-name.js';
 
-/** Every one of these must be met; each by any one of its names. */
+/** Every element must be met, each by any one of its names. */
 export type RequiredRoles = readonly (readonly string[])[];
 
 /**
- * Reads `X-Require-Role`: commas, and lines of the header, mean all of; `|` means any of. So a gateway that appends its
- * own value to one that a client sent is not weakened by it, and the client can only make its own request stricter.
+ * Reads `X-Require-Role`. Commas, and several header lines, mean all of; `|` means any of. So a client that sends the
+ * header too can only make its own request stricter, even behind a gateway that appends its value to the client's.
  *
- * @param header of several lines, as Node joins them by commas; undefined when there is none
- * @returns undefined for bad syntax, which nobody meets
+ * @param header the lines joined by commas, as Node does; undefined when there is none
+ * @returns undefined for bad syntax, which no user meets
  */
 export function parseRequiredRoles(header: string | undefined): RequiredRoles | undefined {
   if (header === undefined) {

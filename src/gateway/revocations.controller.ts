@@ -11,21 +11,21 @@ class RevocationsDto {
     type: [String],
     format: 'uuid',
     example: ['0b8c4a4e-9f1e-4f0a-8f55-6b6f3f7f4f10'],
-    description: 'The `sid` of every session that has ended since the cursor; some may be told twice.',
+    description: 'The `sid` of every session that has ended since the cursor; some may be repeated.',
   })
   readonly revoked!: readonly string[];
 
-  @ApiProperty({ example: 'mZx0kQ3u5Xc.7041.pVb2Qk9Z.12', description: 'The `after` of the next question; opaque.' })
+  @ApiProperty({ example: 'mZx0kQ3u5Xc.7041.pVb2Qk9Z.12', description: 'The `after` of the next request; opaque.' })
   readonly cursor!: string;
 
   @ApiProperty({
     type: 'number',
     example: 0.212,
-    description: 'Seconds. What ended earlier than that before this answer is in it, or in an earlier one.',
+    description: 'Seconds. Every session that ended longer ago than this is in this answer or an earlier one.',
   })
   readonly age_seconds!: number;
 
-  @ApiProperty({ type: 'number', example: 3.4, description: 'Seconds. How long the answer was held back for news.' })
+  @ApiProperty({ type: 'number', example: 3.4, description: 'Seconds that the answer waited for an ended session.' })
   readonly waited_seconds!: number;
 }
 
@@ -39,15 +39,19 @@ export class RevocationsController {
   @Get()
   @Public()
   @ApiOperation({
-    summary: 'Sessions that have ended, for verifiers elsewhere',
+    summary: 'List ended sessions, for verifiers elsewhere',
     description:
-      'Without `after`: all that ended within the longest life of an access token (62 minutes), at once. With it: what has ' +
-      'since; when nothing has, the answer waits for up to 5 seconds, or `wait`. A session id opens nothing: the list is public, ' +
-      'like the keys.',
+      'Without `after`, answers at once with all sessions that ended within the longest life of an access token (62 minutes). ' +
+      'With it, answers with those that have ended since; while there are none, it waits for up to 5 seconds, or `wait`. ' +
+      'The list is public, like the keys: a session id gives no access.',
   })
-  @ApiQuery({ name: 'after', required: false, description: 'The `cursor` of the answer before, of any instance.' })
-  @ApiQuery({ name: 'wait', required: false, description: 'Whole seconds to wait for news at most; 0 for none.' })
-  @ApiOkResponse({ type: RevocationsDto, description: 'What there is to know.' })
+  @ApiQuery({ name: 'after', required: false, description: 'The `cursor` of the previous answer, of any instance.' })
+  @ApiQuery({
+    name: 'wait',
+    required: false,
+    description: 'The most whole seconds to wait for an ended session; 0 for none.',
+  })
+  @ApiOkResponse({ type: RevocationsDto, description: 'The ended sessions.' })
   @ApiProblems('validation_failed', 'temporarily_unavailable')
   async revocations(
     @Query('after') after: unknown,
@@ -77,7 +81,7 @@ function readWaitSeconds(wait: unknown): number {
   return Number(wait);
 }
 
-/** Seconds, without the digits that mean nothing. */
+/** Rounds seconds to milliseconds; the digits after that mean nothing. */
 function inMilliseconds(seconds: number): number {
   return Math.round(seconds * 1000) / 1000;
 }

@@ -12,15 +12,18 @@ import { meets, parseRequiredRoles } from './required-roles.js';
 @Controller('auth')
 @UseFilters(DenialFilter)
 export class VerifyController {
-  /** Every method and every path below: `platform/http/forward-auth.ts` has made them this one. */
+  /**
+   * Answers every method and every path below, which `platform/http/forward-auth.ts` turns into this route. Takes the
+   * reply (`@Res()`) because the answer is headers that depend on the user, without a body.
+   */
   @Get('verify')
   @ApiBearerAuth(ACCESS_TOKEN_SCHEME)
   @ApiOperation({
-    summary: 'Whether a gateway may let a request through',
+    summary: 'Tell a gateway whether it may let a request through',
     description:
       'For forward authentication (nginx `auth_request`, Caddy `forward_auth`, Traefik ForwardAuth, Envoy ext_authz): any ' +
-      'method, any path below this one, any body, which is not read. The answer is empty. On 200 all identity headers ' +
-      'are there, empty where there is nothing to say; on a denial `X-Auth-Error` names the reason.',
+      'method, any path below this one, any body, which is not read. The answer has no body. On 200 all identity headers ' +
+      'are present, those without a value empty; on a denial `X-Auth-Error` names the reason.',
   })
   @ApiHeader({
     name: 'X-Require-Role',
@@ -28,7 +31,7 @@ export class VerifyController {
     description: 'Roles the user must have: `a,b` means both, `a|b` either.',
   })
   @ApiOkResponse({
-    description: 'The token is good.',
+    description: 'The token is valid.',
     headers: {
       'X-User-Id': { schema: { type: 'string' }, description: 'The `sub` of the token.' },
       'X-User-Roles': { schema: { type: 'string' }, description: 'Comma-separated.' },
@@ -41,11 +44,14 @@ export class VerifyController {
   @ApiResponse({
     status: 401,
     description:
-      'No good token; `X-Auth-Error` is `access_token_missing`, `access_token_invalid`, `access_token_expired` or ' +
+      'The token is missing or not valid; `X-Auth-Error` is `access_token_missing`, `access_token_invalid`, `access_token_expired` or ' +
       '`access_token_revoked`.',
   })
   @ApiResponse({ status: 403, description: 'A role is missing; `X-Auth-Error` is `insufficient_role`.' })
-  @ApiResponse({ status: 503, description: 'It cannot be told now; `X-Auth-Error` is `temporarily_unavailable`.' })
+  @ApiResponse({
+    status: 503,
+    description: "The token's status cannot be determined right now; `X-Auth-Error` is `temporarily_unavailable`.",
+  })
   verify(
     @Req() { user }: AuthenticatedRequest,
     @Headers('x-require-role') requireRole: string | undefined,

@@ -16,8 +16,8 @@ export class HealthController {
   constructor(private readonly health: HealthService) {}
 
   @Get('live')
-  @ApiOperation({ summary: 'Whether the process answers; asks nobody else' })
-  @ApiOkResponse({ type: HealthDto, description: 'It does.' })
+  @ApiOperation({ summary: 'Whether the process answers; checks no dependency' })
+  @ApiOkResponse({ type: HealthDto, description: 'The process answers.' })
   live(): HealthDto {
     return { status: 'ok' };
   }
@@ -27,7 +27,7 @@ export class HealthController {
     summary: 'Whether the instance can serve',
     description: 'The database answers, its schema is current, the keys are loaded and the revocation feed is current.',
   })
-  @ApiOkResponse({ type: HealthDto, description: 'It can.' })
+  @ApiOkResponse({ type: HealthDto, description: 'The instance can serve.' })
   @ApiProblems('temporarily_unavailable')
   async ready(): Promise<HealthDto> {
     await this.health.requireReady();

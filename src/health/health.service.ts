@@ -15,9 +15,9 @@ export class HealthService {
   ) {}
 
   /**
-   * Probes that arrive together share one look at the database, so that they never add to its load.
+   * Probes that arrive together share one query, so that they never add to the load of the database.
    *
-   * @throws TemporarilyUnavailableError naming, for the log, what is missing
+   * @throws TemporarilyUnavailableError whose message names what is missing, for the log
    */
   async requireReady(): Promise<void> {
     this.checkInFlight ??= this.check().finally(() => {

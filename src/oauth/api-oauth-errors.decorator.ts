@@ -4,23 +4,23 @@ import type { OAuthErrorCode } from './oauth-error.js';
 import { OAuthErrorDto } from './oauth.dto.js';
 
 const OF_EVERY_ROUTE: readonly (readonly [status: number, error: OAuthErrorCode, when: string])[] = [
-  [400, 'invalid_request', 'A parameter or header is missing, there twice, or not of the documented shape.'],
-  [400, 'invalid_client', 'The `client_id` is missing or another one, or a secret came along.'],
+  [400, 'invalid_request', 'A parameter or header is missing, repeated, or not of the documented shape.'],
+  [400, 'invalid_client', 'The `client_id` is missing or unknown, or a secret was sent.'],
   [401, 'invalid_client', 'Client credentials came in the `Authorization` header; the client is public and has none.'],
   [413, 'invalid_request', 'The body is larger than 16 KiB.'],
   [415, 'invalid_request', 'The body is not a form in UTF-8.'],
-  [429, 'temporarily_unavailable', 'Too many refused tokens of late; wait for as long as `Retry-After` says.'],
+  [429, 'temporarily_unavailable', 'Too many refused tokens recently; wait as long as `Retry-After` says.'],
   [500, 'server_error', 'A defect; quote the `X-Request-Id` of the answer when you report it.'],
-  [503, 'temporarily_unavailable', 'Wait for as long as `Retry-After` says, repeat with the same `Idempotency-Key`.'],
+  [503, 'temporarily_unavailable', 'Wait as long as `Retry-After` says, then retry with the same `Idempotency-Key`.'],
 ];
 
 const OF_SOME_ROUTES: Readonly<Partial<Record<OAuthErrorCode, string>>> = {
-  invalid_grant: 'The refresh token is good for nothing any more: sign in again.',
+  invalid_grant: 'The refresh token no longer works: sign in again.',
   unsupported_grant_type: 'Another `grant_type` than `refresh_token`.',
   invalid_scope: 'The `scope` asks for more than the roles of the user. Nothing was done.',
 };
 
-/** Documents the errors that every route for OAuth clients answers with, and those of this one. */
+/** Documents the errors of every OAuth route, and `codes` of this one. */
 export function ApiOAuthErrors(
   ...codes: readonly ('invalid_grant' | 'unsupported_grant_type' | 'invalid_scope')[]
 ): MethodDecorator & ClassDecorator {

@@ -25,7 +25,7 @@ export class MetadataController {
   @Public()
   @Header(...CACHING)
   @ApiOperation({
-    summary: 'What OAuth clients can do here',
+    summary: 'OAuth server metadata',
     description:
       'RFC 8414 metadata. All addresses begin with `JWT_ISSUER`. Where that has a path, the document is also at this ' +
       'address with the path behind it.',
@@ -40,7 +40,7 @@ export class MetadataController {
   @Public()
   @Header(...CACHING)
   @ApiOperation({
-    summary: 'The same for clients that look for it here',
+    summary: 'OAuth server metadata, at the OpenID Connect address',
     description: 'The same document. There are no ID tokens: this is not an OpenID provider.',
   })
   @ApiOkResponse({ type: ServerMetadataDto, description: 'The metadata.' })

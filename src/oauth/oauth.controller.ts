@@ -1,9 +1,9 @@
 import { Controller, Header, HttpCode, Post, Req } from '@nestjs/common';
-import { ApiBody, ApiHeader, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { AccessTokensService } from '../auth/access-tokens/access-tokens.service.js';
 import type { Client } from '../auth/auth.types.js';
-import { IdempotencyKey } from '../auth/idempotency-key.decorator.js';
+import { ApiIdempotencyKey, IdempotencyKey } from '../auth/idempotency-key.decorator.js';
 import { CurrentClient } from '../auth/request.decorators.js';
 import { SessionsService } from '../auth/sessions/sessions.service.js';
 import { ValidationFailedError } from '../platform/common/domain.errors.js';
@@ -29,21 +29,16 @@ export class OAuthController {
   @Public()
   @FormRoute(sendOAuthError)
   @HttpCode(200)
-  // Beside `Cache-Control: no-store`, for caches of HTTP/1.0 (RFC 6749 section 5.1).
+  // In addition to `Cache-Control: no-store`, for HTTP/1.0 caches (RFC 6749 section 5.1).
   @Header('Pragma', 'no-cache')
   @ApiOperation({
-    summary: 'Exchange a refresh token, as RFC 6749 section 6 has it',
+    summary: 'Exchange a refresh token (RFC 6749 section 6)',
     description:
-      'The same exchange as `POST /auth/refresh`, under the same rules, with the same `Idempotency-Key`, for the public ' +
-      'client `ratchet`. Only `invalid_grant` means that the token is lost.',
+      'The same exchange as `POST /auth/refresh`, under the same rules and with the same `Idempotency-Key`, for the public ' +
+      'client `ratchet`. Only `invalid_grant` means that the token is lost. `refresh_expires_in` is an addition to RFC 6749.',
   })
   @ApiBody({ type: OAuthTokenRequestDto })
-  @ApiHeader({
-    name: 'Idempotency-Key',
-    required: false,
-    description: '22 to 128 visible ASCII characters, fresh and random for this one refresh, e.g. a UUID.',
-    schema: { type: 'string', minLength: 22, maxLength: 128 },
-  })
+  @ApiIdempotencyKey()
   @ApiOkResponse({ type: OAuthTokenDto, description: 'The next pair of the session; the presented token is dead.' })
   @ApiOAuthErrors('invalid_grant', 'unsupported_grant_type', 'invalid_scope')
   async token(
@@ -71,23 +66,23 @@ export class OAuthController {
   @FormRoute(sendOAuthError)
   @HttpCode(200)
   @ApiOperation({
-    summary: 'End the session of a token, as RFC 7009 has it',
+    summary: 'End the session of a token (RFC 7009)',
     description:
-      'The same as `POST /auth/logout`, by refresh token or access token. What is no token of ours, or has expired, needs ' +
-      'no revoking: that is a success too. The session’s access tokens are refused at once.',
+      'The same as `POST /auth/logout`, by refresh token or access token. An unknown or expired token needs no revoking: ' +
+      'that is a success too. The session’s access tokens are refused at once.',
   })
   @ApiBody({ type: OAuthRevocationRequestDto })
-  @ApiOkResponse({ description: 'The token is good for nothing.' })
+  @ApiOkResponse({ description: 'The token no longer works.' })
   @ApiOAuthErrors()
   async revoke(@FormBody() form: Form, @CurrentClient() client: Client, @Req() request: FastifyRequest): Promise<void> {
     requireKnownClient(form, request);
     const token = required(form, 'token');
-    // `token_type_hint` may be wrong or unknown, and then decides nothing (RFC 7009 section 2.1): so it never does.
+    // `token_type_hint` is ignored, because it may be wrong or unknown (RFC 7009 section 2.1).
     const identity = this.accessTokens.identify(token);
     try {
       await this.sessions.logout(identity === undefined ? token : undefined, identity, client);
     } catch (error) {
-      // Section 2.2: the client could do nothing about it, and the token is as dead as it wants it.
+      // RFC 7009 section 2.2: an invalid token is a success, because the client could do nothing about an error.
       if (!(error instanceof RefreshTokenInvalidError)) {
         throw error;
       }

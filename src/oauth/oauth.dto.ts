@@ -1,9 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
+import { EXAMPLE_REFRESH_TOKEN, TokenPairDto, toTokenPairDto } from '../auth/auth.dto.js';
 import type { TokenPair } from '../auth/auth.types.js';
 import type { OAuthErrorBody } from './oauth-error.js';
-
-const EXAMPLE_REFRESH_TOKEN =
-  'rt1.KuGk3o1xT0Wn0p2cV4v1Yk3o4Q8mPq0bZ7m5oGq3o1wAAAABm2c1m8y0hT1C0f2o3Q4r5S6t7U8v9W0x1Y2z3A4b5C6d7E';
 
 /** Documentation only: forms are read parameter by parameter, and unknown ones are ignored (RFC 6749 section 3.2). */
 export class OAuthTokenRequestDto {
@@ -19,43 +17,24 @@ export class OAuthTokenRequestDto {
   @ApiProperty({
     required: false,
     example: 'orders:read',
-    description: 'May not ask for more than the roles of the user; less is not granted either: all of them always are.',
+    description: 'May not ask for more than the roles of the user. All of them are granted, whatever it asks for.',
   })
   readonly scope?: string;
 }
 
-/** Documentation only, as above. */
+/** Documentation only, like the request of a token. */
 export class OAuthRevocationRequestDto {
   @ApiProperty({ description: 'A refresh token or an access token.', example: EXAMPLE_REFRESH_TOKEN })
   readonly token!: string;
 
-  @ApiProperty({ required: false, example: 'refresh_token', description: 'Ignored: a token says itself what it is.' })
+  @ApiProperty({ required: false, example: 'refresh_token', description: 'Ignored: a token tells its own type.' })
   readonly token_type_hint?: string;
 
   @ApiProperty({ enum: ['ratchet'], example: 'ratchet' })
   readonly client_id!: string;
 }
 
-export class OAuthTokenDto {
-  @ApiProperty({ description: 'A JWT (RFC 9068): send it as `Authorization: Bearer`.', example: 'eyJhbGciOiJFUzI1…' })
-  readonly access_token!: string;
-
-  @ApiProperty({ example: 'Bearer' })
-  readonly token_type!: 'Bearer';
-
-  @ApiProperty({ type: 'integer', description: 'Seconds from now until the access token expires.', example: 300 })
-  readonly expires_in!: number;
-
-  @ApiProperty({ description: 'Good for one refresh, which returns its successor.', example: EXAMPLE_REFRESH_TOKEN })
-  readonly refresh_token!: string;
-
-  @ApiProperty({
-    type: 'integer',
-    description: 'Seconds from now until the refresh token is too old to be used; an addition of ours.',
-    example: 1209600,
-  })
-  readonly refresh_expires_in!: number;
-
+export class OAuthTokenDto extends TokenPairDto {
   @ApiProperty({
     required: false,
     description: 'The roles of the user, unless there are none.',
@@ -74,13 +53,7 @@ export class OAuthErrorDto implements OAuthErrorBody {
 }
 
 export function toOAuthTokenDto(pair: TokenPair): OAuthTokenDto {
-  return {
-    access_token: pair.accessToken,
-    token_type: 'Bearer',
-    expires_in: pair.expiresInSeconds,
-    refresh_token: pair.refreshToken,
-    refresh_expires_in: pair.refreshExpiresInSeconds,
-    // A scope of nothing has no spelling (RFC 6749 section 3.3).
-    ...(pair.roles.length > 0 && { scope: pair.roles.join(' ') }),
-  };
+  const dto = toTokenPairDto(pair);
+  // An empty scope cannot be written (RFC 6749 section 3.3).
+  return pair.roles.length > 0 ? Object.assign(dto, { scope: pair.roles.join(' ') }) : dto;
 }

@@ -3,7 +3,7 @@ import { AuthModule } from '../auth/auth.module.js';
 import { MetadataController } from './metadata.controller.js';
 import { OAuthController } from './oauth.controller.js';
 
-/** Refresh and logout once more, in the words that standard OAuth clients speak, and the metadata they look for. */
+/** Serves standard OAuth clients: refresh and logout in the terms of RFC 6749 and RFC 7009, and RFC 8414 metadata. */
 @Module({
   imports: [AuthModule],
   controllers: [MetadataController, OAuthController],

@@ -1,4 +1,4 @@
-/** RFC 8414 section 2, as far as there is something to say. */
+/** The members of RFC 8414 section 2 that apply to this service. */
 export interface ServerMetadata {
   readonly issuer: string;
   readonly token_endpoint: string;
@@ -11,10 +11,9 @@ export interface ServerMetadata {
 }
 
 /**
- * Every address begins with the issuer, which is the base that the outside knows; nothing of a request is used, or
- * whoever sends another `Host` through a cache could send clients elsewhere. There is no authorization endpoint and
- * there are no ID tokens, so that nothing is said about them: `response_types_supported` is empty because section 2
- * requires the member.
+ * Makes every address from the issuer, which is the base that clients know. Nothing of a request is used: an attacker
+ * could send another `Host` through a cache and lead clients elsewhere. There is no authorization endpoint and there are
+ * no ID tokens; `response_types_supported` is empty because section 2 requires the member.
  *
  * @param issuer as it stands in the tokens, byte for byte
  */
@@ -33,7 +32,7 @@ export function serverMetadata(issuer: string): ServerMetadata {
 }
 
 /**
- * Of an issuer with a path, what stands behind the well-known part of the metadata's address (RFC 8414 section 3.1).
+ * Returns what follows the well-known part of the metadata's address for an issuer with a path (RFC 8414 section 3.1).
  *
  * @returns without slashes at either end; empty for an issuer without a path
  */

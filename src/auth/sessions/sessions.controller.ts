@@ -3,6 +3,7 @@ import { ApiBearerAuth, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiPa
 import { ApiProblems } from '../../platform/http/problems/api-problems.js';
 import { ACCESS_TOKEN_SCHEME } from '../../platform/http/openapi.js';
 import { SessionListDto, toSessionDto } from '../auth.dto.js';
+import { BEARER_PROBLEMS } from '../auth.errors.js';
 import type { Identity } from '../auth.types.js';
 import { CurrentIdentity } from '../request.decorators.js';
 import { SessionsService } from './sessions.service.js';
@@ -14,15 +15,9 @@ export class SessionsController {
   constructor(private readonly sessions: SessionsService) {}
 
   @Get()
-  @ApiOperation({ summary: 'The live sessions of the user, the last used first' })
-  @ApiOkResponse({ type: SessionListDto, description: 'Without those that have ended or expired.' })
-  @ApiProblems(
-    'access_token_missing',
-    'access_token_invalid',
-    'access_token_expired',
-    'access_token_revoked',
-    'temporarily_unavailable',
-  )
+  @ApiOperation({ summary: 'List the live sessions of the user, the last used first' })
+  @ApiOkResponse({ type: SessionListDto, description: 'The sessions that have neither ended nor expired.' })
+  @ApiProblems(...BEARER_PROBLEMS, 'temporarily_unavailable')
   async list(@CurrentIdentity() identity: Identity): Promise<SessionListDto> {
     const sessions = await this.sessions.list(identity.userId);
     return { sessions: sessions.map((session) => toSessionDto(session, identity.sessionId)) };
@@ -33,15 +28,7 @@ export class SessionsController {
   @ApiOperation({ summary: 'End one session of the user' })
   @ApiParam({ name: 'id', format: 'uuid', example: '2ae1a4de-8d71-4f45-a7d2-9d9c578bf564' })
   @ApiNoContentResponse({ description: 'The session has ended, now or earlier.' })
-  @ApiProblems(
-    'access_token_missing',
-    'access_token_invalid',
-    'access_token_expired',
-    'access_token_revoked',
-    'not_found',
-    'temporarily_unavailable',
-    'outcome_unknown',
-  )
+  @ApiProblems(...BEARER_PROBLEMS, 'not_found', 'temporarily_unavailable', 'outcome_unknown')
   async end(@Param('id') id: string, @CurrentIdentity() identity: Identity): Promise<void> {
     await this.sessions.end(identity.userId, id);
   }

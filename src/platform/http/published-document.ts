@@ -13,7 +13,10 @@ export function publish(mediaType: string, body: string | Buffer): PublishedDocu
   return { body, entityTag: `"${createHash('sha256').update(body).digest('base64url')}"`, mediaType };
 }
 
-/** Sends the document, or 304 to a client that has it already. */
+/**
+ * Sends the document, or 304 to a client that has it already. Takes the reply (`@Res()`) because the status, the media
+ * type and the exact bytes depend on the request; Nest would set them from what the route returns.
+ */
 export function sendPublished(
   reply: FastifyReply,
   { body, entityTag, mediaType }: PublishedDocument,
@@ -23,7 +26,7 @@ export function sendPublished(
   if (isMatch(ifNoneMatch, entityTag)) {
     void reply.status(304).send();
   } else {
-    // Bytes, because to a string Fastify would add a `charset`.
+    // Bytes, because Fastify would add a `charset` to a string.
     void reply.type(mediaType).send(Buffer.from(body));
   }
 }
