@@ -13,7 +13,7 @@ type Rule = (tree: Tree) => string[];
 
 /** The documents that describe the product as it is. The changelog also names what is gone. */
 const DOCUMENT =
-  /^(?:(?:README|SECURITY|ARCHITECTURE|CONTRIBUTING)\.md|(?:docs|packages|gateways|deploy|bench)\/.*\.md)$/;
+  /^(?:(?:README|SECURITY|ARCHITECTURE|CONTRIBUTING)\.md|(?:docs|packages|gateways|bench)\/.*\.md|deploy\/.*)$/;
 
 /** Folders that are installed, built or written by a run. */
 const NOT_SOURCE = new Set(['.git', 'node_modules', 'dist', 'coverage', '.ratchet', '.jest-cache']);
