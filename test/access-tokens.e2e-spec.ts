@@ -186,7 +186,7 @@ describe('access tokens', () => {
 
     it('invariant 9: cost no query when they are refused for signature or shape', async () => {
       const lastQuery = async (): Promise<object[]> =>
-        // The keys are looked at every ten seconds, whoever asks for what.
+        // The keys are looked at every ten seconds, whatever is requested.
         database.sql(
           `select pid, query_start::text from pg_stat_activity
            where application_name = 'ratchet' and datname = current_database() and query not like '%signing_keys%'

@@ -26,7 +26,7 @@ describe('the process of the service', () => {
 
   beforeAll(async () => {
     scratch = await realpath(await mkdtemp(join(tmpdir(), 'ratchet-crash-')));
-    // Run by root, the embedded PostgreSQL is somebody else's process.
+    // Started by root, the embedded PostgreSQL runs as another user.
     await chmod(scratch, 0o755);
   });
 

@@ -407,7 +407,7 @@ describe('roles and migrations', () => {
     expect(program.errorOutput).toMatch(reason);
   }
 
-  it('the service starts on a schema that is up to date while somebody else holds the migration lock', async () => {
+  it('the service starts on a schema that is up to date while another connection holds the migration lock', async () => {
     const holder = new Client({ connectionString: database.migrator.url });
     await holder.connect();
     await holder.query('select pg_advisory_lock($1)', [MIGRATION_LOCK_KEY]);

@@ -144,7 +144,7 @@ describe('the HTTP contract', () => {
     });
   }
 
-  it('gives every code the status that API.md gives it', () => {
+  it('gives every code the status that docs/api.md gives it', () => {
     const statuses = Object.fromEntries(Object.entries(PROBLEM_CATALOGUE).map(([code, { status }]) => [code, status]));
     expect(statuses).toMatchObject({
       validation_failed: 400,

@@ -273,7 +273,7 @@ describe('the signing keys of a running service', () => {
     expect(kidIn((await old.client.rotate(pair.refresh_token)).access_token)).toBe(unreadable);
   });
 
-  it('that somebody wrote into the table without AUTH_SECRET are neither trusted nor published', async () => {
+  it('that were written into the table without AUTH_SECRET are neither trusted nor published', async () => {
     const service = await boot();
     const { pair } = await service.client.signUpAndIn();
     const real = await kidOf(database, 'active');

@@ -42,7 +42,7 @@ describe('GET /.well-known/keys/{kid}.pem', () => {
     }
   });
 
-  it('answers 304 to whoever has it already, and HEAD without a body', async () => {
+  it('answers 304 to a client that has it already, and HEAD without a body', async () => {
     const path = `/.well-known/keys/${kid}.pem`;
     const { etag = '' } = (await request(service.url).head(path)).headers;
     const cached = await request(service.url).get(path).set('if-none-match', `"other", W/${etag}`);

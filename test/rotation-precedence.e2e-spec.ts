@@ -37,7 +37,7 @@ const refused = (code: ProblemCode): Outcome => ({ kind: 'refused', code });
 
 const hasItsKey = (situation: Situation): boolean => situation.rotationHadKey && situation.key === 'of that rotation';
 
-/** DESIGN section 4's table once more, in its order; what its first two rows ask does not reach a row of the database. */
+/** The table of docs/rotation.md once more, in its order; its first two rows never reach a row of the database. */
 const TABLE: readonly (readonly [when: (situation: Situation) => boolean, outcome: Outcome])[] = [
   [({ isSecretRight, ahead }) => !isSecretRight || ahead > 1_000, refused('refresh_token_invalid')],
   [({ ended }) => ended === 'reuse', refused('refresh_token_reused')],

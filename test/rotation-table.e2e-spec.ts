@@ -17,7 +17,7 @@ const GRACE_SECONDS = 20;
 
 const JWS = /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/;
 
-/** The rows of DESIGN section 4's table in its order, each with what it comes before. */
+/** The rows of the table in docs/rotation.md in its order, each with what it comes before. */
 describe('the rotation table', () => {
   let database: TestDatabase;
   const instances: TestService[] = [];
@@ -138,7 +138,7 @@ describe('the rotation table', () => {
       expect(eventsOf(family, 'refresh_token_forged')).toEqual([]);
     });
 
-    it('comes before a revoked family: whoever cannot show an authentic token learns nothing', async () => {
+    it('comes before a revoked family: a client without an authentic token learns nothing', async () => {
       const family = await newFamily();
       await family.end('logout');
       await expectRefusal(family, [family.token(1, OTHER_AUTH_SECRET)], 'refresh_token_invalid');

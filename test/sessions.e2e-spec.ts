@@ -134,7 +134,7 @@ describe('sessions', () => {
   });
 
   describe('ending one', () => {
-    it('invariant 4: ends it for good, whoever of the user asks and however often', async () => {
+    it('invariant 4: ends it for good, whichever session of the user asks and however often', async () => {
       const account = await service.client.signUp();
       const [mine, other] = [await service.client.signIn(account), await service.client.signIn(account)];
       for (const instance of [service, otherInstance, service]) {
@@ -509,7 +509,7 @@ describe('tombstones', () => {
     expect(await countLeft(ids)).toBe(0);
   });
 
-  it('are passed over while somebody holds them, and go the next time', async () => {
+  it('are passed over while another transaction holds them, and go the next time', async () => {
     const ids = await plantFamilies(3, TOMBSTONE_SECONDS + 1);
     const lock = await holdLock(database, 'select 1 from refresh_token_families where id = $1 for update', [ids[0]]);
     expect(await cleaner.clean()).toBe(2);

@@ -249,7 +249,7 @@ describe('a connection that dies around a commit', () => {
       await holder.query('begin');
       await holder.query('select 1 from refresh_token_families where id = $1 for update', [sessionIdOf(blocked)]);
 
-      // The only connection waits for the row, so whoever comes now waits for the connection.
+      // The only connection waits for the row, so the next refresh waits for the connection.
       const first = narrow.client.refresh(blocked.refresh_token);
       await eventually(async () => (await lockWaiters()) === 1, { withinMs: 4_000 });
       const socket = await sendRefresh(narrow.url, abandoned.refresh_token);

@@ -179,7 +179,7 @@ describe('a verifier in a backend', () => {
     expect(await judge(verifier, token)).toBe('access_token_invalid');
   });
 
-  it('refuses tokens without a signature, and those signed by whoever has the published key only', async () => {
+  it('refuses tokens without a signature, and those signed with the published key only', async () => {
     const pem = publicKey.export({ type: 'spki', format: 'pem' });
     const stranger = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
     const hmac: Signer = (input) => createHmac('sha256', pem).update(input).digest();

@@ -115,7 +115,7 @@ export class KeyLifeCycleService {
   }
 
   /**
-   * Lets a waiting key sign as soon as every instance must have loaded it, whoever else has not. Changes nothing when
+   * Lets a waiting key sign as soon as every instance must have loaded it, even if caches elsewhere have not. Changes nothing when
    * it is too early even for that, or when the key does not wait any more.
    */
   activateEarly(kid: string): Promise<EarlyActivation> {

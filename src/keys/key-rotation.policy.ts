@@ -87,7 +87,7 @@ export function nextStep(
   return canPublish ? { kind: 'publish', algorithm } : waitFor(keys, settings);
 }
 
-/** From then on a `next` key may sign: whoever cached the set before has fetched it again. */
+/** Earliest time at which a `next` key may sign: every cache of the earlier set has fetched it again by then. */
 export function signsFrom({ createdAt }: Pick<KeyRecord, 'createdAt'>, { publicationSeconds }: KeySettings): Date {
   return addSeconds(createdAt, SPREAD_SECONDS + publicationSeconds);
 }

@@ -22,7 +22,7 @@ export class SigningKeyVault {
 
   /**
    * Only the service can have made what this returns: `kid` is the thumbprint of the public half, and part of what the
-   * cipher authenticates. So whoever can write to the database, but has no `AUTH_SECRET`, cannot make us trust a key.
+   * cipher authenticates. So write access to the database without `AUTH_SECRET` cannot make the service trust a key.
    *
    * @throws SigningKeyAlteredError, SigningKeyUnreadableError when no secret that is configured decrypts it
    */

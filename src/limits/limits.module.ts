@@ -7,7 +7,7 @@ import { PostgresCounters } from './postgres-counters.js';
 import { RefusedTokensService } from './refused-tokens.service.js';
 import { RegistrationsService } from './registrations.service.js';
 
-/** Slows down whoever guesses passwords, makes accounts in bulk or sends rubbish, without locking anybody out for good. */
+/** Limits guesses of passwords, registrations and refused tokens, without locking an owner out for good. */
 @Module({
   providers: [
     {

@@ -4,7 +4,7 @@ import { DomainError, type ErrorCode } from '../platform/common/domain.errors.js
 import { Config } from '../platform/config/config.js';
 import { TooManyAttemptsError } from './limits.errors.js';
 
-/** A client that follows the algorithm in API.md forgets a token at its first refusal. */
+/** A client that follows the algorithm in docs/api.md forgets a token at its first refusal. */
 const REFUSALS_PER_NETWORK = 300;
 const WINDOW_SECONDS = 60;
 
@@ -19,7 +19,7 @@ const NOT_REFUSALS: ReadonlySet<ErrorCode> = new Set([
 
 /**
  * Turns a client network away for the rest of a minute in which it has shown too many refused tokens. Counted in this
- * process only: whoever sends rubbish must not be able to cause a query with it.
+ * process only, so that an invalid token never causes a query.
  */
 @Injectable()
 export class RefusedTokensService {

@@ -17,7 +17,7 @@ const PARTS: RefreshTokenParts = {
   generation: 0x01020304,
 };
 
-/** Made from the description in DESIGN section 4 by another implementation. */
+/** Made by another implementation from the token format in docs/rotation.md. */
 const TOKEN = 'rt1.Km8fej5cC02OmlQNL2wbfhGAgYKDhIWGh4iJiouMjY6PAQIDBHRNxs3o1bDW-pYZ3N5BgpmiOu-0Qa1RSRFHhS5_sVf1';
 const PREFIX_CHARACTERS = 4;
 const TAG_OFFSET = 37;

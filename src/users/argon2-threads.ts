@@ -85,5 +85,5 @@ function askOnce(thread: Worker, order: Order): Promise<Answer> {
 }
 
 function ignoreError(): void {
-  // The end of the thread, which follows, says all there is to say to whoever waits.
+  // The end of the thread follows, and rejects what waits for it.
 }

@@ -14,7 +14,7 @@ const DOMAIN_LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /**
  * Two spellings of one mailbox give one result, and no spelling is repaired into another mailbox's: nothing is trimmed,
- * and a character that merely looks like, or folds to, an accepted one is refused. Otherwise whoever registers the
+ * and a character that merely looks like, or folds to, an accepted one is refused. Otherwise the owner of the
  * look-alike shares, or blocks, the account of the original.
  *
  * A domain of one label (`user@localhost`) is accepted: it is what development and private networks use, and a dot

@@ -43,7 +43,7 @@ export function encodePassword(password: string): EncodedPassword | RefusedPassw
 }
 
 /**
- * Whether a password may become somebody's password: at registration and change only, because at login a password
+ * Whether a password may become the password of an account: at registration and change only, because at login a password
  * that breaks these rules is simply wrong.
  *
  * The length is counted after normalisation, so that both encodings of one password get one verdict, and in code points

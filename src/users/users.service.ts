@@ -33,7 +33,7 @@ import type {
 const NO_ADDRESS = '';
 
 /**
- * Accounts and their passwords. It knows nothing of sessions: whoever changes what a session rests on (password,
+ * Accounts and their passwords. It knows nothing of sessions: a caller that changes what a session rests on (password,
  * status, existence) locks the user's row here, and ends the sessions in a later statement of the same transaction.
  */
 @Injectable()

@@ -13,7 +13,7 @@ export interface ReceivedRequest {
 
 /** A backend that trusts its gateway: it answers everything and remembers what it was asked. */
 export class EchoBackend {
-  /** Since the last time somebody emptied it. */
+  /** Since the array was last emptied. */
   readonly received: ReceivedRequest[] = [];
 
   private constructor(private readonly server: Server) {}

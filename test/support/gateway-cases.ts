@@ -21,7 +21,7 @@ export const EXPIRED_TOKEN: Forgery = (forge) => forge.withClaims({ iat: 1_700_0
 
 /** Tokens that are none, each made from a good one. */
 export const BAD_TOKENS: Readonly<Record<string, Forgery>> = {
-  'a token that somebody else signed': (forge) =>
+  'a token signed by another key': (forge) =>
     forge.withClaims({}, ecdsa(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)),
   'a token without a signature': (forge) => forge.withHeader({ alg: 'none' }, () => Buffer.alloc(0)),
   'a token signed with the public key': (forge) => {
@@ -31,7 +31,7 @@ export const BAD_TOKENS: Readonly<Record<string, Forgery>> = {
   'a token of an unknown key': (forge) => forge.withHeader({ kid: 'unknown' }),
   'a token without a key id': (forge) => forge.withHeader({ kid: undefined }),
   'a token of another issuer': (forge) => forge.withClaims({ iss: 'https://elsewhere.example' }),
-  'a token for somebody else': (forge) => forge.withClaims({ aud: 'another' }),
+  'a token for another audience': (forge) => forge.withClaims({ aud: 'another' }),
   'a token of another type': (forge) => forge.withHeader({ typ: 'JWT' }),
   'a token without a type': (forge) => forge.withHeader({ typ: undefined }),
   'a token that never expires': (forge) => forge.withClaims({ exp: undefined }),

@@ -35,7 +35,7 @@ export interface GatewayTraits {
   readonly statusWithoutRatchet: number;
   /** Bad tokens that it lets through nevertheless. */
   readonly accepts?: readonly string[];
-  /** Paths that it refuses whoever asks, with this status. */
+  /** Paths that it refuses to every client, with this status. */
   readonly refusedPaths?: Readonly<Record<string, number>>;
 }
 

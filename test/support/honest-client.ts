@@ -14,7 +14,7 @@ export interface Attempt {
 }
 
 /**
- * Keeps a session alive by API.md's algorithm, to the letter: one refresh at a time, a fresh key stored before it is
+ * Keeps a session alive by the algorithm in docs/api.md, to the letter: one refresh at a time, a fresh key stored before it is
  * sent, the same token with the same key after whatever is not an answer, and sign-in forced by a 401 or 403 only.
  */
 export class HonestClient {

@@ -6,7 +6,7 @@ import { base64url, compact, hmac, type TokenForge, withOtherSlackBits } from '.
 export interface HostileToken {
   /** Completes "a token with". */
   readonly kind: string;
-  /** @param trapUrl where somebody listens who must not be asked for a key */
+  /** @param trapUrl of a server that must not be asked for a key */
   readonly make: (forge: TokenForge, trapUrl: string) => string;
 }
 

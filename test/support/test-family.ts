@@ -44,7 +44,7 @@ export class TestFamily {
     return mintRefreshToken({ familyId: this.id, familySecret: this.secret, generation }, authSecret);
   }
 
-  /** What somebody could make who has stolen `AUTH_SECRET` and knows the id of the family, but none of its tokens. */
+  /** A token made by a thief of `AUTH_SECRET` who knows the id of the family, but none of its tokens. */
   forgedToken(generation: number): string {
     return mintRefreshToken({ familyId: this.id, familySecret: Buffer.alloc(16, 0xee), generation }, AUTH_SECRET);
   }

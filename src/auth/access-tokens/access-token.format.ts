@@ -5,7 +5,7 @@ import type { Identity } from '../auth.types.js';
 /** RFC 9068 section 2.1: no token of another purpose is taken for an access token, nor this one for another. */
 export const ACCESS_TOKEN_TYPE = 'at+jwt';
 
-/** No access token lives longer, whatever it says and whoever signed it; the revocation window is built on this. */
+/** No access token lives longer, whatever it says and whichever key signed it; the revocation window is built on this. */
 export const LONGEST_LIFETIME_SECONDS = 3_600;
 
 /** How far the clocks of an instance and of the database may differ. */

@@ -7,7 +7,7 @@ import { KeysService } from '../../keys/keys.service.js';
 import { readAccessTokenHeader, readIdentity } from './access-token.format.js';
 import type { Identity } from '../auth.types.js';
 
-/** What the JWT library checks, whoever calls it. */
+/** What the JWT library checks for every caller. */
 export interface VerificationRules {
   readonly algorithms: JwtAlgorithm[];
   readonly issuer: string;

@@ -45,7 +45,7 @@ export function createDataSource({ url, poolSize, use }: DataSourceSettings): Da
     installExtensions: false,
     logging: false,
     logger: new SilentLogger(),
-    // The pool replaces a lost idle connection by itself; whoever used a lost one gets the error.
+    // The pool replaces a lost idle connection by itself; the query on a lost one gets the error.
     poolErrorHandler: () => undefined,
     extra: EXTRA_POOL_OPTIONS[use],
   });

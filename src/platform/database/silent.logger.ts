@@ -6,6 +6,6 @@ import { AbstractLogger } from 'typeorm';
  */
 export class SilentLogger extends AbstractLogger {
   protected override writeLog(): void {
-    // Said by whoever catches the error.
+    // The caller that catches the error logs it.
   }
 }

@@ -6,7 +6,7 @@ const QUIET_MS = 60_000;
 
 /**
  * Says, once a minute at most, that `X-Forwarded-For` came from a peer that is not a trusted proxy and was ignored.
- * Either somebody is forging addresses, or `TRUSTED_PROXIES` lacks the gateway and every client shares its address.
+ * Either a client forges addresses, or `TRUSTED_PROXIES` lacks the gateway and every client shares its address.
  */
 export function warnOfUntrustedForwarding(instance: FastifyInstance, logger: Logger, clock: Clock): void {
   let lastWarnedMs = -Infinity;

@@ -1,7 +1,7 @@
 import type { ProblemCode } from '../../../src/platform/common/domain.errors.js';
 
 /**
- * What the service should do, written from the table in DESIGN section 4 and from API.md, not from the SQL: plain values,
+ * What the service should do, written from docs/rotation.md and docs/api.md, not from the SQL: plain values,
  * one function, no clock and no database. Users and families are known by the order in which they came to be, retry keys
  * by a letter, a refresh token by its family and generation.
  */
@@ -217,7 +217,7 @@ export function endedBetween(before: World, after: World): readonly number[] {
   );
 }
 
-/** The table of DESIGN section 4, in its order; what a forger could do has tests of its own. */
+/** The table of docs/rotation.md, in its order; what a forger could do has tests of its own. */
 function refresh(world: World, { family: index, generation: presented }: Token, key: RetryKey | undefined): Step {
   const family = familyOf(world, index);
   const { generation: current, atMs: rotatedAtMs, key: lastKey } = family.rotation;

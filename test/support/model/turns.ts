@@ -265,7 +265,7 @@ const lostCommits: fc.Arbitrary<readonly Draft[]> = fc
     ];
   });
 
-/** With every session dead there is little to learn: then somebody who may signs in, mostly. */
+/** With every session dead there is little to learn, so a user who may sign in mostly does. */
 const revivals = fc.constantFrom(true, true, false).map((isWanted) => (draft: Draft): Draft => {
   return (world) => {
     if (!isWanted || world.families.some((family) => isLive(world, family))) {
