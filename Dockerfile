@@ -5,10 +5,11 @@ COPY package.json package-lock.json ./
 COPY packages/embedded-postgres/package.json packages/embedded-postgres/
 COPY packages/verifier/package.json packages/verifier/
 RUN npm ci --ignore-scripts --no-audit --no-fund
-COPY nest-cli.json tsconfig.json tsconfig.build.json .swcrc ./
+COPY .swcrc ./
+COPY scripts scripts
 COPY src src
 # Without its workspaces: what the verifier needs, the service does not.
-RUN npm run build:service && npm prune --omit=dev --workspaces=false --ignore-scripts --no-audit --no-fund
+RUN node scripts/build.mjs service && npm prune --omit=dev --workspaces=false --ignore-scripts --no-audit --no-fund
 
 FROM node:24-bookworm-slim
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=3000

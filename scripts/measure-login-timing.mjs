@@ -1,7 +1,7 @@
 // Does the time of a refused login tell whether the account exists? Starts the built service over an embedded PostgreSQL
 // of its own on loopback and sends wrong passwords for known and unknown e-mails, one at a time, in random order.
 // Ends with 1 when the medians are more than 5 % apart.
-// Usage: node scripts/measure-login-timing.mjs [attempts of each kind, at least 300; default 1000]
+// Usage: npm run measure -- login-timing [attempts of each kind, at least 300; default 1000]
 import { spawn } from 'node:child_process';
 import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';

@@ -2,7 +2,7 @@
 // PostgreSQL, three instances and, where it is installed, a PgBouncer in transaction mode, all on loopback; ends sessions
 // in every way on the first instance and asks /auth/verify of all three.
 // Ends with 1 when the first did not deny at once, or another took longer than a second.
-// Usage: node scripts/measure-revocation.mjs [trials of each way; default 200]
+// Usage: npm run measure -- revocation [trials of each way; default 200]
 import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';

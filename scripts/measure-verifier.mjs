@@ -1,6 +1,6 @@
 // How long a verifier in a backend goes on believing a token after a logout elsewhere was acknowledged, and what one
 // verification costs: two instances of the service over one PostgreSQL, a logout on the first, a verifier on the second.
-// Usage: npm run measure:verifier [trials]
+// Usage: npm run measure -- verifier [trials]
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

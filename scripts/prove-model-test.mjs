@@ -174,7 +174,7 @@ if (unknown.length > 0) {
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, () => undefined);
 }
-spawnSync(process.execPath, [join(root, 'scripts', 'build-if-needed.mjs')], { stdio: 'inherit' });
+spawnSync(process.execPath, [join(root, 'scripts', 'build.mjs'), '--if-stale'], { stdio: 'inherit' });
 for (const name of asked.length > 0 ? asked : known) {
   const { isAsHoped, line } = prove(name);
   console.log(`${name.padEnd(40)} ${line}`);

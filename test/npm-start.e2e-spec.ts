@@ -186,7 +186,7 @@ describe('npm start in a new checkout', () => {
   async function findChild(npmPid: number): Promise<number> {
     const { stdout } = await promisify(execFile)('ps', ['-axo', 'pid=,pgid=,command=']);
     for (const line of stdout.split('\n')) {
-      const [, pid, groupId] = /^\s*(\d+)\s+(\d+)\s+node .*dist\/main\.js$/.exec(line) ?? [];
+      const [, pid, groupId] = /^\s*(\d+)\s+(\d+)\s+node .*scripts\/run\.mjs main\.js$/.exec(line) ?? [];
       if (Number(groupId) === npmPid) {
         return Number(pid);
       }

@@ -7,10 +7,10 @@ import { BENCH, ROOT } from './bench.mjs';
 import { mintPairs } from './token-pairs.mjs';
 import { freePort, ServerProcess } from './server-process.mjs';
 
-/** Those of `npm start`, behind its `exec node`; the service's own program is the last. */
-export const START_ARGUMENTS = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+/** Those of `npm start`, between its `exec node` and the program. */
+const START_ARGUMENTS = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
   .scripts.start.split(' ')
-  .slice(2, -1);
+  .slice(2, -2);
 
 const ONE_STATEMENT_PER_REQUEST = join(BENCH, 'ratchet', 'one-statement-per-request.mjs');
 
@@ -27,22 +27,25 @@ export class Ratchet {
 
   /** @param batching `off` sends one statement for every refresh */
   static async create(bench, name, databaseUrl, { batching = 'on' } = {}) {
-    const preload = batching === 'on' ? [] : ['--import', ONE_STATEMENT_PER_REQUEST];
-    return new Ratchet(bench, name, databaseUrl, await freePort(), preload);
+    const program =
+      batching === 'on'
+        ? [join(ROOT, 'dist', 'main.js')]
+        : ['--import', ONE_STATEMENT_PER_REQUEST, join(ROOT, 'dist', 'main.unbundled.js')];
+    return new Ratchet(bench, name, databaseUrl, await freePort(), program);
   }
 
-  constructor(bench, name, databaseUrl, port, preload) {
+  constructor(bench, name, databaseUrl, port, program) {
     this.bench = bench;
     this.name = name;
     this.databaseUrl = databaseUrl;
     this.port = port;
-    this.preload = preload;
+    this.program = program;
     this.sessions = new SeededSessions(bench.authSecret);
   }
 
   start() {
     return ServerProcess.start({
-      args: [...START_ARGUMENTS, ...this.bench.nodeArgs, ...this.preload, join(ROOT, 'dist', 'main.js')],
+      args: [...START_ARGUMENTS, ...this.bench.nodeArgs, ...this.program],
       env: this.bench.ratchetEnvironment(this.databaseUrl),
       port: this.port,
       readyPath: '/health/live',

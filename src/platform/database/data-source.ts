@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { type ColumnType, DataSource } from 'typeorm';
 import { SigningKeyEntity } from '../../keys/signing-key.entity.js';
 import { RefreshTokenFamilyEntity } from '../../tokens/refresh-token-family.entity.js';
@@ -35,6 +36,8 @@ export interface DataSourceSettings {
 export function createDataSource({ url, poolSize, use }: DataSourceSettings): DataSource {
   const dataSource = new DataSource({
     type: 'postgres',
+    // TypeORM would look the driver up on disk; in the bundle that would be a second copy.
+    driver: pg,
     url,
     poolSize,
     applicationName: 'ratchet',

@@ -1,0 +1,177 @@
+// Builds what is named, the service and the packages by default.
+// The service is compiled module by module, for tests, scripts and benchmarks; the programs that users start are bundled
+// over that with all that they load, because a start is mostly loading (ADR 18).
+// Usage: node scripts/build.mjs [--if-stale] [service | embedded-postgres | verifier]...
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, relative, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { isStale, root, sourcesIn, stamped, targetNames } from './stale.mjs';
+
+const PROGRAMS = { main: 'main.js', users: 'cli/users.js', keys: 'cli/keys.js', migration: 'cli/migration.js' };
+
+/** Native, or installed for development only. */
+const NOT_BUNDLED = [/^@node-rs\/argon2$/, /^@ratchet\//, /^@embedded-postgres\//];
+
+/** What Nest can use and this service does not install. */
+const NOT_INSTALLED = [
+  /^@nestjs\/(?:microservices|websockets|platform-express)/,
+  /^@fastify\/(?:multipart|static|view)$/,
+];
+
+function buildPackage(name) {
+  const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+  const { status } = spawnSync(process.execPath, [compiler, '-p', `packages/${name}/tsconfig.build.json`], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+  });
+  if (status !== 0) {
+    throw new Error(`TypeScript has refused packages/${name}`);
+  }
+}
+
+/** Replaces a file as a whole: a service that is starting meanwhile reads the old one or the new one. */
+function write(path, contents) {
+  mkdirSync(dirname(path), { recursive: true });
+  const temporary = `${path}.${process.pid}`;
+  writeFileSync(temporary, contents);
+  renameSync(temporary, path);
+}
+
+async function buildService() {
+  const dist = join(root, 'dist');
+  const modules = await compileModules();
+  const output = new Map([...modules, ...(await bundlePrograms(modules))]);
+  for (const [name, contents] of output) {
+    write(join(dist, name), contents);
+  }
+  for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
+    const name = relative(dist, join(entry.parentPath, entry.name));
+    if (!entry.isDirectory() && !output.has(name)) {
+      rmSync(join(dist, name), { force: true });
+    }
+  }
+}
+
+/** @returns file name in dist → contents */
+async function compileModules() {
+  const { transformFileSync } = await import('@swc/core');
+  const output = new Map();
+  for (const name of sourcesIn('src')) {
+    const path = join(root, 'src', name);
+    if (!name.endsWith('.ts')) {
+      output.set(name, readFileSync(path, 'utf8'));
+      continue;
+    }
+    const compiled = name.replace(/\.ts$/, '.js');
+    const { code, map } = transformFileSync(path, { cwd: root, outputPath: join(root, 'dist', compiled) });
+    output.set(compiled, `${code}\n//# sourceMappingURL=${compiled.split('/').at(-1)}.map\n`);
+    output.set(`${compiled}.map`, map);
+  }
+  return output;
+}
+
+/**
+ * One folder without subfolders, so that what a module looks for beside itself or in the checkout is where it is for
+ * the module alone.
+ *
+ * @returns file name in dist → contents
+ */
+async function bundlePrograms(modules) {
+  const { rolldown } = await import('rolldown');
+  const bundle = await rolldown({
+    cwd: root,
+    platform: 'node',
+    tsconfig: false,
+    input: Object.fromEntries(Object.entries(PROGRAMS).map(([name, file]) => [name, join(root, 'src', file)])),
+    external: [...NOT_BUNDLED, ...NOT_INSTALLED],
+    plugins: [ownModules(modules), builtIns, unmappedDependencies],
+    onwarn: (warning) => {
+      throw new Error(warning.message);
+    },
+  });
+  const { output } = await bundle.generate({
+    format: 'esm',
+    entryFileNames: '[name].js',
+    chunkFileNames: '[name]-[hash].js',
+    // Dependency injection, logs and `error.name` use the names of classes.
+    keepNames: true,
+    // Otherwise `reflect-metadata` can run after the decorators that need it.
+    strictExecutionOrder: true,
+    sourcemap: true,
+    comments: { annotation: false, jsdoc: false, legal: false },
+  });
+  const files = new Map();
+  for (const { fileName, code, source } of output) {
+    files.set(`bundle/${fileName}`, code ?? source);
+  }
+  for (const [name, contents] of modules) {
+    if (name.endsWith('.mjs')) {
+      files.set(`bundle/${name.split('/').at(-1)}`, contents);
+    }
+  }
+  for (const [name, file] of Object.entries(PROGRAMS)) {
+    const path = `${file.includes('/') ? '../' : './'}bundle/${name}.js`;
+    // Before any module is loaded, so that a stack names the line of the source.
+    files.set(file, `process.setSourceMapsEnabled(true);\nawait import('${path}');\n`);
+  }
+  // The service out of its modules, for a benchmark that replaces one.
+  files.set('main.unbundled.js', modules.get('main.js'));
+  return files;
+}
+
+/** Hands the compiled modules over; rolldown's own compiler would emit other metadata for Nest's decorators. */
+function ownModules(modules) {
+  const folder = join(root, 'src');
+  return {
+    name: 'own-modules',
+    resolveId(id, importer) {
+      const path = importer === undefined ? id : resolve(dirname(importer), id);
+      return path.startsWith(`${folder}/`) && modules.has(relative(folder, path)) ? path : undefined;
+    },
+    load(id) {
+      const name = relative(folder, id);
+      const code = modules.get(name);
+      if (code === undefined) {
+        return undefined;
+      }
+      return { code, map: { ...JSON.parse(modules.get(`${name}.map`)), sources: [id.replace(/\.js$/, '.ts')] } };
+    },
+  };
+}
+
+/** An import of node:http reads every export, and Node 24 loads its WebSocket and all of fetch for that; 100 ms. */
+const builtIns = {
+  name: 'built-ins',
+  resolveId: (id) => (/^(?:node:)?https?$/.test(id) ? `\0${id.replace('node:', '')}` : undefined),
+  load: (id) => (/^\0https?$/.test(id) ? `module.exports = process.getBuiltinModule('${id.slice(1)}');` : undefined),
+};
+
+/** Source maps are read at every start, and those of the dependencies would be fifty times as large as our own. */
+const unmappedDependencies = {
+  name: 'unmapped-dependencies',
+  transform: {
+    filter: { id: /node_modules/ },
+    handler: (code) => ({ code, map: { mappings: '' } }),
+  },
+};
+
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { 'if-stale': { type: 'boolean' } } });
+try {
+  for (const target of positionals.length > 0 ? positionals : targetNames) {
+    if (values['if-stale'] !== true || isStale(target)) {
+      console.error(`Building the ${target}…`);
+      await stamped(target, target === 'service' ? buildService : () => buildPackage(target));
+    }
+  }
+} catch (error) {
+  if (error.code === 'ERR_MODULE_NOT_FOUND' || error.code === 'MODULE_NOT_FOUND') {
+    console.error(
+      'The sources have changed since the build, and the build tools are not installed: run npm ci without --omit=dev.',
+    );
+  } else {
+    console.error(error.message);
+  }
+  process.exitCode = 1;
+}
