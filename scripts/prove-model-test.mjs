@@ -98,7 +98,7 @@ import type { ClientInfo, RevokeReason, Session } from './tokens.types.js';`,
 /** Everything that the test needs, but for what it only reads: that is linked. */
 function copyCheckout() {
   const copy = mkdtempSync(join(tmpdir(), 'ratchet-model-proof-'));
-  for (const name of ['src', 'test', 'packages', 'package.json', 'tsconfig.json', 'jest.config.mjs']) {
+  for (const name of ['src', 'test', 'packages', 'package.json', 'tsconfig.json', 'vitest.config.mjs', '.swcrc']) {
     cpSync(join(root, name), join(copy, name), { recursive: true });
   }
   for (const name of ['node_modules', 'dist']) {
@@ -124,13 +124,8 @@ function runModelTest(patches) {
     for (const patch of patches) {
       applyPatch(copy, patch);
     }
-    const jest = [
-      '--experimental-vm-modules',
-      '--disable-warning=ExperimentalWarning',
-      join('node_modules', 'jest', 'bin', 'jest.js'),
-      TEST,
-    ];
-    const { status, signal, stdout, stderr } = spawnSync(process.execPath, jest, {
+    const vitest = [join('node_modules', 'vitest', 'vitest.mjs'), 'run', TEST];
+    const { status, signal, stdout, stderr } = spawnSync(process.execPath, vitest, {
       cwd: copy,
       encoding: 'utf8',
       env: { ...process.env, MODEL_RUNS: RUNS },

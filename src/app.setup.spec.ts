@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib';
 import { Body, Controller, Get, Header, HttpCode, Module, Param, Post } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { ApiTags } from '@nestjs/swagger';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from 'vitest';
 import { IsOptional, IsString, MaxLength } from 'class-validator';
 import { createApp } from './app.setup.js';
 import { OverloadedError } from './platform/common/domain.errors.js';

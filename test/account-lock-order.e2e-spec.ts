@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Response } from 'supertest';
 import { AccountsService } from '../src/auth/accounts/accounts.service.js';
 import type { ProblemCode } from '../src/platform/common/domain.errors.js';

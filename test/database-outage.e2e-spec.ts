@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, afterAll, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, afterAll, describe, expect, it } from 'vitest';
 import type { Response } from 'supertest';
 import { eventually } from './support/eventually.js';
 import { askGuard } from './support/guard-probe.js';

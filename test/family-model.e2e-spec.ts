@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, it } from 'vitest';
 import fc from 'fast-check';
 import { TombstoneCleanerService } from '../src/tokens/tombstone-cleaner.service.js';
 import { ACCESS_TOKEN_TTL_SECONDS, type Settings } from './support/model/family.model.js';

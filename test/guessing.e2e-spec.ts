@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Response } from 'supertest';
 import { OverloadedError } from '../src/platform/common/domain.errors.js';
 import { PasswordHasherService } from '../src/users/password-hasher.service.js';

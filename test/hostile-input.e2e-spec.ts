@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { FieldError } from '../src/platform/common/domain.errors.js';
 import { expectProblem } from './support/problem.js';
 import { exchange } from './support/raw-exchange.js';

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeHostileAccessTokens } from './support/hostile-access-tokens.suite.js';
 import { expectProblem } from './support/problem.js';
 import type { Account, TokenPair } from './support/test-client.js';

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import request from 'supertest';
 import type { ProblemCode } from '../src/platform/common/domain.errors.js';
 import { PROBLEM_CATALOGUE } from '../src/platform/http/problems/problem.catalogue.js';

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import request from 'supertest';
 import { KeyLifeCycleService } from '../src/keys/key-life-cycle.service.js';
 import { SigningKeyAlteredError, SigningKeyUnreadableError } from '../src/keys/keys.errors.js';

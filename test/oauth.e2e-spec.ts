@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import * as oauth from 'oauth4webapi';
 import { AccountsService } from '../src/auth/accounts/accounts.service.js';

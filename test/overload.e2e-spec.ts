@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PasswordHasherService } from '../src/users/password-hasher.service.js';
 import { expectProblem } from './support/problem.js';
 import { newEmail, newPassword } from './support/test-client.js';

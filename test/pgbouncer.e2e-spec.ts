@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDatabase } from '../src/platform/database/open-database.js';
 import { eventually } from './support/eventually.js';
 import { expectDenied, expectDeniedInTime, expectLetThrough } from './support/gateway-probe.js';

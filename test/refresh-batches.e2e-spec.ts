@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Response } from 'supertest';
 import { Clock } from '../src/platform/common/clock.js';
 import { RotationQueueService } from '../src/tokens/rotation-queue.service.js';

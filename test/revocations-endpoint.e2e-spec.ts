@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { Client } from 'pg';
 import type { Response } from 'supertest';

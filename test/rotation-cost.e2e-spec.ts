@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from './support/eventually.js';
 import { PostgresProxy } from './support/postgres-proxy.js';
 import { recordStatements } from './support/statement-log.js';

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import type { ProblemCode } from '../src/platform/common/domain.errors.js';
 import type { RevokeReason } from '../src/tokens/tokens.types.js';

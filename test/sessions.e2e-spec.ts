@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import request from 'supertest';
 import { AccountsService } from '../src/auth/accounts/accounts.service.js';
 import { TombstoneCleanerService } from '../src/tokens/tombstone-cleaner.service.js';

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hash } from '@node-rs/argon2';
 import request, { type Response } from 'supertest';
 import { AccountsService } from '../src/auth/accounts/accounts.service.js';

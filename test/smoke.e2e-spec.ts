@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startNginx } from './support/gateway-nginx.js';
 import { isInstalled, type RunningGateway } from './support/gateway-process.js';
 import { type CommandResult, runCommand, RunningCommand } from './support/run-command.js';

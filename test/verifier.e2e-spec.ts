@@ -1,5 +1,5 @@
 import { createHmac, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createVerifier, type Verifier, type VerifierEvent, type VerifierOptions } from '@ratchet/verifier';
 import { ServerKeys } from '../src/platform/common/server-keys.js';
 import { KeysService } from '../src/keys/keys.service.js';

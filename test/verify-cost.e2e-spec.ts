@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Response } from 'supertest';
 import { AccessTokenStrategy } from '../src/auth/access-tokens/access-token.strategy.js';
 import { PostgresProxy } from './support/postgres-proxy.js';

@@ -1,5 +1,5 @@
 import { METHODS } from 'node:http';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AccountsService } from '../src/auth/accounts/accounts.service.js';
 import { UsersService } from '../src/users/users.service.js';
 import { PostgresProxy } from './support/postgres-proxy.js';

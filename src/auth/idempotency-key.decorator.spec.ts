@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import { ValidationFailedError } from '../platform/common/domain.errors.js';
 import { readIdempotencyKey } from './idempotency-key.decorator.js';
 

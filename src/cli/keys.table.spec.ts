@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import type { KeyOverview } from '../keys/keys.types.js';
 import { keysTable, planTable } from './keys.table.js';
 

@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import { check, resolveConfig } from 'prettier';
 import { migrationSource } from './migration.source.js';
 

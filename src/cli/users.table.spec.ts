@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import type { User } from '../users/users.types.js';
 import { usersJson, usersTable } from './users.table.js';
 

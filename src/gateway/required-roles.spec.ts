@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import { meets, parseRequiredRoles } from './required-roles.js';
 
 describe('X-Require-Role', () => {

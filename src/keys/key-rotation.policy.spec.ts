@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { addSeconds } from '../platform/common/clock.js';
 import { afterDeed, forecast } from './key-forecast.js';

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import { decryptPrivateKey, encryptPrivateKey } from './signing-key.cipher.js';
 
 describe('a private key at rest', () => {

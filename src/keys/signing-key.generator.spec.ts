@@ -1,5 +1,5 @@
 import { createPublicKey } from 'node:crypto';
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import { generateSigningKey, thumbprintOf } from './signing-key.generator.js';
 
 describe('thumbprintOf', () => {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import { attemptDelaySeconds } from './attempt-delay.policy.js';
 
 describe('the delay after a wrong password', () => {

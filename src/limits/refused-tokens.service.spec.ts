@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Test } from '@nestjs/testing';
 import {
   AccountDisabledError,
@@ -18,7 +18,7 @@ const succeed = (): Promise<string> => Promise.resolve('a pair');
 let tokens: RefusedTokensService;
 
 beforeEach(async () => {
-  jest.useFakeTimers();
+  vi.useFakeTimers();
   const module = await Test.createTestingModule({
     providers: [RefusedTokensService, { provide: Config, useValue: { limits: { isOn: true } } }],
   }).compile();
@@ -26,7 +26,7 @@ beforeEach(async () => {
 });
 
 afterEach(() => {
-  jest.useRealTimers();
+  vi.useRealTimers();
 });
 
 async function repeat(times: number, network: string, work: () => Promise<unknown>): Promise<void> {
@@ -38,13 +38,13 @@ async function repeat(times: number, network: string, work: () => Promise<unknow
 describe('RefusedTokensService', () => {
   it('turns a network away after 300 refusals, tells for how long, and admits it when the minute is over', async () => {
     await repeat(299, NETWORK, refuse);
-    jest.advanceTimersByTime(20_000);
+    vi.advanceTimersByTime(20_000);
     expect(await tokens.admit(NETWORK, succeed)).toBe('a pair');
     await repeat(1, NETWORK, refuse);
     const refusal: unknown = await tokens.admit(NETWORK, succeed).catch((error: unknown) => error);
     expect(refusal).toBeInstanceOf(TooManyAttemptsError);
     expect(refusal).toHaveProperty('retryAfterSeconds', 40);
-    jest.advanceTimersByTime(40_001);
+    vi.advanceTimersByTime(40_001);
     expect(await tokens.admit(NETWORK, succeed)).toBe('a pair');
   });
 

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { Test } from '@nestjs/testing';
 import { OverloadedError } from '../platform/common/domain.errors.js';
 import { type Connection, DatabaseService } from '../platform/database/database.service.js';

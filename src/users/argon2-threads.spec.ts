@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from 'vitest';
 import { Argon2Threads, THREAD_NICENESS } from './argon2-threads.js';
 
 const CHEAP = { memoryCost: 64, timeCost: 1, parallelism: 1 };

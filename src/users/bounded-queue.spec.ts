@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import { OverloadedError } from '../platform/common/domain.errors.js';
 import { BoundedQueue } from './bounded-queue.js';
 

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { Test } from '@nestjs/testing';
 import { hash } from '@node-rs/argon2';
 import { PasswordHasherService } from './password-hasher.service.js';

@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import { CommonPasswordsService } from './common-passwords.service.js';
 import { checkNewPassword, encodePassword, type NewPasswordRules } from './password-policy.js';
 

@@ -1,4 +1,4 @@
-import { expect } from '@jest/globals';
+import { expect } from 'vitest';
 import type { Response } from 'supertest';
 import { eventually } from './eventually.js';
 import type { TestService } from './test-service.js';

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '@ratchet/embedded-postgres';
 import { migrateDatabase } from '../../dist/platform/database/migrate.js';
+import { tearDown } from './global-teardown.mjs';
 
 /** Cloned for every spec file that wants a database; nobody may be connected to it. */
 const TEMPLATE = 'ratchet_test_template';
@@ -14,6 +15,8 @@ const TEST_SERVER_SETTINGS = { fsync: 'off', max_connections: '400' };
 /**
  * One PostgreSQL for the whole run: the server of `TEST_DATABASE_URL` (whose role may create databases), or an embedded
  * one. Leaves a migrated template behind, and a folder into which every service under test logs.
+ *
+ * @returns the tear-down
  */
 export default async function globalSetup() {
   const runDir = await mkdtemp(join(tmpdir(), 'ratchet-test-'));
@@ -33,14 +36,14 @@ export default async function globalSetup() {
   templateUrl.pathname = `/${prefix}`;
   await migrateDatabase(templateUrl.href);
 
-  // The environment is what jest hands on to its workers.
+  // Vitest's workers inherit the environment.
   process.env['RATCHET_TEST_RUN'] = JSON.stringify({
     serverUrl: server.url,
     adminUrl: server.superuserUrl,
     template: prefix,
     runDir,
   });
-  globalThis.ratchetTestRun = {
+  const run = {
     runDir,
     serverUrl: server.url,
     prefix,
@@ -50,4 +53,5 @@ export default async function globalSetup() {
       await rm(runDir, { recursive: true, force: true });
     },
   };
+  return () => tearDown(run);
 }

@@ -1,9 +1,8 @@
 import pg from 'pg';
 import { scanForSecrets } from './secret-scan.mjs';
 
-/** Looks for secrets in all that the suite has left behind, then takes it away. */
-export default async function globalTeardown() {
-  const run = globalThis.ratchetTestRun;
+/** Searches everything that the suite has left behind for secrets, then deletes it. */
+export async function tearDown(run) {
   try {
     const { findings, summary } = await scanForSecrets(run);
     process.stdout.write(`${summary}\n`);

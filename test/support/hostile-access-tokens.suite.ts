@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ProblemCode } from '../../src/platform/common/domain.errors.js';
 import { EXPIRED_ACCESS_TOKENS, HOSTILE_ACCESS_TOKENS, type HostileToken } from './hostile-access-tokens.js';
 import { usedMemoryBytes } from './memory.js';

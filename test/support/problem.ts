@@ -1,4 +1,4 @@
-import { expect } from '@jest/globals';
+import { expect } from 'vitest';
 import type { Response } from 'supertest';
 import type { FieldError, ProblemCode } from '../../src/platform/common/domain.errors.js';
 import { PROBLEM_CATALOGUE } from '../../src/platform/http/problems/problem.catalogue.js';

@@ -1,4 +1,4 @@
-import { expect } from '@jest/globals';
+import { expect } from 'vitest';
 import { AccountsService } from '../../src/auth/accounts/accounts.service.js';
 import { expectProblem } from './problem.js';
 import { COMMIT, LOGOUT } from './statements.js';

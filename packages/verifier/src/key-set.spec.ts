@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { VerifierEvent } from './events.js';
 import { KeySet } from './key-set.js';
 import { FakeRuntime } from './testing-runtime.js';

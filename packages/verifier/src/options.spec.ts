@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import { readOptions, type VerifierOptions } from './options.js';
 
 const COMMON = { issuer: 'https://auth.example.com', audience: 'orders' };

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { VerifierEvent } from './events.js';
 import { RevocationFollower } from './revocation-follower.js';
 import { FakeRuntime } from './testing-runtime.js';

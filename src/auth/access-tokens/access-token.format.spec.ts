@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import { readAccessTokenHeader, readIdentity } from './access-token.format.js';
 
 const HEADER = { alg: 'ES256', typ: 'at+jwt', kid: 'key' };

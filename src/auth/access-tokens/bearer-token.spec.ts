@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import { readBearerToken } from './bearer-token.js';
 
 /** As Node gives it: the first of several headers, and the raw list of all. */

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
-import { beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { Test } from '@nestjs/testing';
 import { Clock } from '../../platform/common/clock.js';
 import { KeysService } from '../../keys/keys.service.js';

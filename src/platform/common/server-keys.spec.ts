@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import { Test } from '@nestjs/testing';
 import { Config } from '../config/config.js';
 import { deriveServerKey, ServerKeys } from './server-keys.js';

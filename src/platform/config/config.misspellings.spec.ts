@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 
 import { findMisspellings } from './config.misspellings.js';
 import { configVariableList } from './config.variables.js';

@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { MalformedRequestError, ValidationFailedError } from '../common/domain.errors.js';
 import { parseForm } from './form-body.parser.js';

@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import { routeForwardAuth } from './forward-auth.js';
 
 function routed(method: string, url: string): string {

@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { Logger as NestFacade } from '@nestjs/common';
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import { createLogger } from './logger.js';
 import { NestLogger } from './nest.logger.js';
 import { prettyDestination } from './pretty.destination.js';

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { expect } from '@jest/globals';
+import { expect } from 'vitest';
 import type { Response } from 'supertest';
 import { AccountsService } from '../../../src/auth/accounts/accounts.service.js';
 import type { ProblemCode } from '../../../src/platform/common/domain.errors.js';

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { expect } from '@jest/globals';
+import { expect } from 'vitest';
 import { Client } from 'pg';
 import { RevocationFeedService } from '../../../src/tokens/revocation-feed.service.js';
 import { eventually } from '../eventually.js';

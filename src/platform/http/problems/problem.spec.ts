@@ -1,5 +1,5 @@
 import { HttpException } from '@nestjs/common';
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import {
   DomainError,
   type ErrorCode,
