@@ -21,9 +21,10 @@ import { BodyValidationPipe } from './platform/http/validation.pipe.js';
 import { NestLogger } from './platform/logging/nest.logger.js';
 
 /**
- * The application as it runs in production, short of listening: what main.ts and the e2e tests both start from.
- * Nothing of the HTTP edge is configured anywhere else.
- * @throws whatever makes the application impossible to build; the caller decides about the process
+ * Builds the application as it runs in production, without listening; both main.ts and the e2e tests start from it.
+ * The HTTP edge is configured nowhere else.
+ *
+ * @throws if the application cannot be built; the caller decides about the process
  */
 export async function createApp(
   module: DynamicModule | Type,
@@ -68,7 +69,7 @@ function createAdapter(
   const { trustedProxies } = config.http;
   return new FastifyAdapter({
     logger: false,
-    // Nest middleware is not used: guards decide, because a path can be spelt in more ways than middleware sees.
+    // Nest middleware is not used: guards decide, because a path has more spellings than middleware matches.
     skipMiddie: true,
     multipart: false,
     trustProxy: trustedProxies.length > 0 ? [...trustedProxies] : false,

@@ -693,11 +693,10 @@ describe('refused tokens', () => {
       const answer = await post(service, '/oauth/token', refreshForm(pair.refresh_token));
       const seconds = Number(answer.headers['retry-after']);
       expect(shown(answer)).toEqual(
-        refusal(
-          'temporarily_unavailable',
-          'There were too many attempts of late; wait for as long as Retry-After says.',
-          { status: 429, retryAfter: String(seconds) },
-        ),
+        refusal('temporarily_unavailable', 'There were too many attempts recently; wait as long as Retry-After says.', {
+          status: 429,
+          retryAfter: String(seconds),
+        }),
       );
       expect(seconds).toBeGreaterThan(0);
       expect(seconds).toBeLessThanOrEqual(60);

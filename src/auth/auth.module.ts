@@ -17,7 +17,7 @@ import { SessionsController } from './sessions/sessions.controller.js';
 import { SessionsService } from './sessions/sessions.service.js';
 import { VerifiedTokensService } from './access-tokens/verified-tokens.service.js';
 
-/** Signs users in and out: issues and verifies access tokens, and changes accounts and their sessions as one. */
+/** Signs users in and out: issues and verifies access tokens, and changes accounts together with their sessions. */
 @Module({
   imports: [JwtModule.register({}), KeysModule, LimitsModule, TokensModule, UsersModule],
   controllers: [AuthController, SessionsController],

@@ -4,7 +4,7 @@ import type { ClientInfo } from '../tokens/tokens.types.js';
 /** The one OAuth client, a public one: every token is issued to it (RFC 9068 section 2.2). */
 export const CLIENT_ID = 'ratchet';
 
-/** Who a verified access token speaks for. */
+/** The identity that a verified access token proves. */
 export interface Identity {
   readonly userId: string;
   readonly sessionId: string;
@@ -16,7 +16,7 @@ export interface Identity {
 
 /** Where a request came from. */
 export interface Client extends ClientInfo {
-  /** What its attempts are counted under, see `networkOf`. */
+  /** The key that its attempts are counted by, see `networkOf`. */
   readonly network: string;
 }
 
@@ -25,7 +25,7 @@ export interface AuthenticatedRequest extends FastifyRequest {
   user: Identity;
 }
 
-/** The answer of every operation that signs a user in. */
+/** The result of every operation that opens or continues a session. */
 export interface TokenPair {
   readonly accessToken: string;
   readonly expiresInSeconds: number;

@@ -2,13 +2,13 @@ import { isIP, isIPv6 } from 'node:net';
 
 const IPV4_IN_IPV6 = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i;
 
-/** Of an IPv6 address the half that a provider hands to one subscriber; the other half is the subscriber's to choose. */
+/** A provider assigns this half of an IPv6 address to one subscriber, who chooses the other half freely. */
 const NETWORK_GROUPS = 4;
 const ADDRESS_GROUPS = 8;
 
 /**
- * What attempts of one client are counted under: an IPv4 address, also when it is written as an IPv6 one, or the /64
- * network of an IPv6 address. What is no address (a proxy may write anything) is counted together.
+ * Returns the key that attempts of one client are counted by: an IPv4 address, also when it is written as an IPv6 one, or
+ * the /64 network of an IPv6 address. Everything that is not an address (a proxy may write anything) shares one key.
  */
 export function networkOf(ipAddress: string | undefined): string {
   if (ipAddress === undefined || isIP(ipAddress) === 0) {

@@ -6,13 +6,13 @@ import { networkOf } from './client-network.js';
 
 const LONGEST_USER_AGENT_CHARACTERS = 256;
 
-/** The identity that the access-token guard established; undefined on routes where a token is optional. */
+/** Gives the identity that the access-token guard established; undefined where a token is optional and absent. */
 export const CurrentIdentity = createParamDecorator(
   (_data: unknown, context: ExecutionContext): Identity | undefined =>
     context.switchToHttp().getRequest<Partial<AuthenticatedRequest>>().user,
 );
 
-/** Where the request came from; the address is one that Postgres can store, whatever a proxy wrote into its header. */
+/** Tells where the request came from. Postgres can store the address, whatever a proxy wrote into its header. */
 export const CurrentClient = createParamDecorator((_data: unknown, context: ExecutionContext): Client => {
   const request = context.switchToHttp().getRequest<FastifyRequest>();
   // An IPv6 zone (`fe80::1%eth0`) names an interface of this machine only.

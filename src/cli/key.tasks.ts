@@ -5,7 +5,7 @@ import type { Services } from './services.js';
 import { writeAnswer, writeNotice } from './terminal.js';
 
 /** A whole rotation and what it leaves behind. */
-const PLANNED_DEEDS = 6;
+const PLANNED_TRANSITIONS = 6;
 
 const RETRY_PAUSE_MS = 500;
 
@@ -21,8 +21,10 @@ export class KeyTasks {
 
   async plan(): Promise<void> {
     await this.withKeys(async ({ keys }) => {
-      const deeds = await keys.plan(PLANNED_DEEDS);
-      writeAnswer(deeds.length > 0 ? planTable(deeds) : 'Nothing: the active key signs until you rotate it.');
+      const transitions = await keys.plan(PLANNED_TRANSITIONS);
+      writeAnswer(
+        transitions.length > 0 ? planTable(transitions) : 'Nothing: the active key signs until you rotate it.',
+      );
     });
   }
 

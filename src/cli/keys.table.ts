@@ -1,10 +1,10 @@
-import type { ForeseenDeed, KeyOverview, NamedKey } from '../keys/keys.types.js';
+import type { PlannedTransition, KeyOverview, NamedKey } from '../keys/keys.types.js';
 import { textTable } from './text-table.js';
 
 const KEY_HEADINGS = ['KID', 'ALGORITHM', 'STATUS', 'SINCE', 'THEN', 'SECRET'];
 const PLAN_HEADINGS = ['FROM', 'KEY', 'IS'];
 
-const WHAT: Readonly<Record<ForeseenDeed['kind'], string>> = {
+const WHAT: Readonly<Record<PlannedTransition['kind'], string>> = {
   publish: 'published, does not sign yet',
   activate: 'the one that signs',
   withdraw: 'withdrawn, verifies only',
@@ -16,9 +16,12 @@ export function keysTable(keys: readonly KeyOverview[]): string {
   return textTable([KEY_HEADINGS, ...keys.map(cellsOf)]);
 }
 
-/** For people: one line per deed, in order. */
-export function planTable(deeds: readonly ForeseenDeed[]): string {
-  return textTable([PLAN_HEADINGS, ...deeds.map((deed) => [deed.at.toISOString(), nameOf(deed), WHAT[deed.kind]])]);
+/** For people: one line per transition, in order. */
+export function planTable(transitions: readonly PlannedTransition[]): string {
+  return textTable([
+    PLAN_HEADINGS,
+    ...transitions.map((transition) => [transition.at.toISOString(), nameOf(transition), WHAT[transition.kind]]),
+  ]);
 }
 
 export function nameOf({ kid, algorithm }: NamedKey): string {

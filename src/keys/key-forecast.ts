@@ -1,65 +1,70 @@
 import { type KeySettings, nextStep } from './key-rotation.policy.js';
-import type { Deed, ForeseenDeed, KeyRecord, NamedKey } from './keys.types.js';
+import type { KeyTransition, PlannedTransition, KeyRecord, NamedKey } from './keys.types.js';
 
 /**
- * What an instance that is started now will do by itself, in order.
+ * Lists what an instance that starts now will do by itself, in order.
  *
- * @param most so many deeds at most: a rotation is followed by the next one
+ * @param most the number of transitions to stop at, because every rotation is followed by another
  */
 export function forecast(
   keys: readonly KeyRecord[],
   now: Date,
   settings: KeySettings,
   most: number,
-): readonly ForeseenDeed[] {
+): readonly PlannedTransition[] {
   const kidsAtStart = new Set(keys.map(({ kid }) => kid));
-  const deeds: ForeseenDeed[] = [];
+  const transitions: PlannedTransition[] = [];
   let state = keys;
   let at = now;
-  while (deeds.length < most) {
+  while (transitions.length < most) {
     const step = nextStep(state, at, settings, kidsAtStart);
     if (step.kind !== 'wait') {
-      const newKid = `new key ${deeds.filter(({ kind }) => kind === 'publish').length + 1}`;
-      deeds.push({ at, kind: step.kind, ...subjectOf(step, state, newKid) });
-      state = afterDeed(state, step, at, newKid);
+      const newKid = `new key ${transitions.filter(({ kind }) => kind === 'publish').length + 1}`;
+      transitions.push({ at, kind: step.kind, ...subjectOf(step, state, newKid) });
+      state = afterTransition(state, step, at, newKid);
     } else if (step.until === undefined) {
       break;
     } else {
       at = step.until;
     }
   }
-  return deeds;
+  return transitions;
 }
 
-function subjectOf(deed: Deed, keys: readonly KeyRecord[], newKid: string): NamedKey {
-  if (deed.kind === 'publish') {
-    return { kid: newKid, algorithm: deed.algorithm };
+function subjectOf(transition: KeyTransition, keys: readonly KeyRecord[], newKid: string): NamedKey {
+  if (transition.kind === 'publish') {
+    return { kid: newKid, algorithm: transition.algorithm };
   }
-  const key = keys.find(({ kid }) => kid === deed.kid);
+  const key = keys.find(({ kid }) => kid === transition.kid);
   if (key === undefined) {
     throw new Error('the policy named a key that is not there');
   }
   return { kid: key.kid, algorithm: key.algorithm };
 }
 
-/** The keys as a deed leaves them. */
-export function afterDeed(keys: readonly KeyRecord[], deed: Deed, at: Date, newKid: string): readonly KeyRecord[] {
-  switch (deed.kind) {
+/** Returns the keys after a transition. */
+export function afterTransition(
+  keys: readonly KeyRecord[],
+  transition: KeyTransition,
+  at: Date,
+  newKid: string,
+): readonly KeyRecord[] {
+  switch (transition.kind) {
     case 'publish': {
-      const { algorithm } = deed;
+      const { algorithm } = transition;
       return [...keys, { kid: newKid, algorithm, status: 'next', createdAt: at, activatedAt: null, retiringAt: null }];
     }
     case 'activate':
       return keys.map((key) =>
-        key.kid === deed.kid
+        key.kid === transition.kid
           ? { ...key, status: 'active', activatedAt: at }
           : key.status === 'active'
             ? { ...key, status: 'retiring', retiringAt: at }
             : key,
       );
     case 'withdraw':
-      return keys.map((key) => (key.kid === deed.kid ? { ...key, status: 'retiring', retiringAt: at } : key));
+      return keys.map((key) => (key.kid === transition.kid ? { ...key, status: 'retiring', retiringAt: at } : key));
     case 'remove':
-      return keys.filter(({ kid }) => kid !== deed.kid);
+      return keys.filter(({ kid }) => kid !== transition.kid);
   }
 }

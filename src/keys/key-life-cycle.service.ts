@@ -14,9 +14,9 @@ import {
 } from './key-rotation.policy.js';
 import { KeysRepository } from './keys.repository.js';
 import type {
-  Deed,
+  KeyTransition,
   EarlyActivation,
-  ForeseenDeed,
+  PlannedTransition,
   KeyChange,
   KeyOverview,
   KeyRecord,
@@ -37,7 +37,7 @@ const CHANGE_SENTENCES: Readonly<Record<KeyChange['event'], string>> = {
   signing_key_removed: 'removed a signing key',
 };
 
-/** Changes the set of signing keys, by the policy or at an operator's word; what has changed is logged after the commit. */
+/** Changes the set of signing keys, by the policy or for an operator, and logs every change after the commit. */
 @Injectable()
 export class KeyLifeCycleService {
   private readonly logger = new Logger(KeyLifeCycleService.name);
@@ -51,24 +51,24 @@ export class KeyLifeCycleService {
     this.settings = keySettingsOf(config);
   }
 
-  /** Instances that start together on an empty database end up with one key: the lock lets the first one make it. */
+  /** Creates the first key. Instances that start together on an empty database end up with one, because the lock admits one. */
   async ensureActiveKey(): Promise<void> {
     const changes = await this.repository.withKeysLocked(async (transaction) => {
       const { keys } = await this.repository.readKeys(transaction);
-      return keys.some(({ status }) => status === 'active') ? [] : this.doWhatIsDue(transaction, kidsOf(keys));
+      return keys.some(({ status }) => status === 'active') ? [] : this.applyDueTransitions(transaction, kidsOf(keys));
     });
     this.report(changes);
   }
 
   /**
-   * Carries out in one transaction all that is due by the policy.
+   * Applies in one transaction all transitions that are due by the policy.
    *
    * @param kidsAtStart the keys that were there when this instance was started
-   * @returns whether anything has changed; false also when another instance is at it
+   * @returns whether anything has changed; false also while another instance holds the lock
    */
   async advance(kidsAtStart: ReadonlySet<string>): Promise<boolean> {
     const changes = await this.repository.tryWithKeysLocked((transaction) =>
-      this.doWhatIsDue(transaction, kidsAtStart),
+      this.applyDueTransitions(transaction, kidsAtStart),
     );
     this.report(changes ?? []);
     return changes !== undefined && changes.length > 0;
@@ -88,13 +88,13 @@ export class KeyLifeCycleService {
     }));
   }
 
-  /** What a service with this configuration will do by itself. */
-  async plan(most: number): Promise<readonly ForeseenDeed[]> {
+  /** Lists what a service with this configuration will do by itself. */
+  async plan(most: number): Promise<readonly PlannedTransition[]> {
     const { keys, readAt } = await this.repository.readKeys();
     return forecast(keys, readAt, this.settings, most);
   }
 
-  /** Publishes the next key now; or lets the waiting one sign, if everybody can know it. */
+  /** Publishes the next key now, or activates a waiting one that every cache must have by now. */
   rotate(): Promise<Rotation> {
     const { settings } = this;
     return this.change<Rotation>(async ({ keys, readAt }, perform) => {
@@ -115,8 +115,8 @@ export class KeyLifeCycleService {
   }
 
   /**
-   * Lets a waiting key sign as soon as every instance must have loaded it, even if caches elsewhere have not. Changes nothing when
-   * it is too early even for that, or when the key does not wait any more.
+   * Activates a waiting key as soon as every instance must have loaded it, even if gateways may not have. Changes nothing
+   * when it is too early even for that, or when the key no longer waits.
    */
   activateEarly(kid: string): Promise<EarlyActivation> {
     return this.change<EarlyActivation>(async ({ keys, readAt }, perform) => {
@@ -134,9 +134,9 @@ export class KeyLifeCycleService {
   }
 
   /**
-   * Removes a key before its time; the active one never, because nothing could be signed then.
+   * Removes a key before its time. The active one stays, because nothing could be signed without it.
    *
-   * @param mayEndTokens removes it even if tokens that it has signed may still be good
+   * @param mayEndTokens removes it even if tokens that it has signed may still be valid
    */
   retire(kid: string, mayEndTokens: boolean): Promise<Retirement> {
     return this.change<Retirement>(async ({ keys, readAt }, perform) => {
@@ -155,7 +155,7 @@ export class KeyLifeCycleService {
   }
 
   /**
-   * Encrypts under the current `AUTH_SECRET` whatever is encrypted under another one: all or nothing.
+   * Encrypts under the current `AUTH_SECRET` every key that is encrypted under another one: all or nothing.
    *
    * @throws SigningKeyUnreadableError when one is encrypted under none of the configured secrets
    */
@@ -171,15 +171,15 @@ export class KeyLifeCycleService {
     });
   }
 
-  /** Decides by the keys under the lock, and reports after the commit what was performed. */
+  /** Runs `decide` on the locked keys, and logs after the commit what it performed. */
   private async change<T>(
-    decide: (stored: StoredKeys, perform: (deed: Deed) => Promise<NamedKey>) => Promise<T>,
+    decide: (stored: StoredKeys, perform: (transition: KeyTransition) => Promise<NamedKey>) => Promise<T>,
   ): Promise<T> {
     const { result, changes } = await this.repository.withKeysLocked(async (transaction) => {
       const stored = await this.repository.readKeys(transaction);
       const changes: KeyChange[] = [];
-      const result = await decide(stored, async (deed) => {
-        const change = await this.perform(transaction, deed, stored);
+      const result = await decide(stored, async (transition) => {
+        const change = await this.perform(transaction, transition, stored);
         changes.push(change);
         return change;
       });
@@ -189,7 +189,10 @@ export class KeyLifeCycleService {
     return result;
   }
 
-  private async doWhatIsDue(transaction: Transaction, kidsAtStart: ReadonlySet<string>): Promise<readonly KeyChange[]> {
+  private async applyDueTransitions(
+    transaction: Transaction,
+    kidsAtStart: ReadonlySet<string>,
+  ): Promise<readonly KeyChange[]> {
     const changes: KeyChange[] = [];
     for (;;) {
       const stored = await this.repository.readKeys(transaction);
@@ -201,20 +204,24 @@ export class KeyLifeCycleService {
     }
   }
 
-  private async perform(transaction: Transaction, deed: Deed, { keys, readAt }: StoredKeys): Promise<KeyChange> {
-    if (deed.kind === 'publish') {
-      const { kid, privateKey, publicJwk } = await generateSigningKey(deed.algorithm);
+  private async perform(
+    transaction: Transaction,
+    transition: KeyTransition,
+    { keys, readAt }: StoredKeys,
+  ): Promise<KeyChange> {
+    if (transition.kind === 'publish') {
+      const { kid, privateKey, publicJwk } = await generateSigningKey(transition.algorithm);
       const sealed = this.vault.seal(privateKey, kid);
-      const key = { kid, algorithm: deed.algorithm, publicJwk, ...sealed };
+      const key = { kid, algorithm: transition.algorithm, publicJwk, ...sealed };
       await this.repository.insertNextKey(transaction, key, readAt);
-      return { event: 'signing_key_published', kid, algorithm: deed.algorithm };
+      return { event: 'signing_key_published', kid, algorithm: transition.algorithm };
     }
-    const key = keys.find(({ kid }) => kid === deed.kid);
+    const key = keys.find(({ kid }) => kid === transition.kid);
     if (key === undefined) {
       throw new Error('a signing key vanished while the keys were locked');
     }
     const { kid, algorithm } = key;
-    switch (deed.kind) {
+    switch (transition.kind) {
       case 'activate':
         await this.repository.activateKey(transaction, kid, readAt);
         return { event: 'signing_key_activated', kid, algorithm };

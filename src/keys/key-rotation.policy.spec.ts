@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { addSeconds } from '../platform/common/clock.js';
-import { afterDeed, forecast } from './key-forecast.js';
+import { afterTransition, forecast } from './key-forecast.js';
 import { type KeySettings, nextStep, signsFromIfForced, standsInUntil, tokensEndAt } from './key-rotation.policy.js';
 import type { KeyRecord } from './keys.types.js';
 
@@ -160,11 +160,11 @@ describe('exceptions', () => {
 
 describe('a forecast', () => {
   it('tells a whole rotation, and ends where nothing follows', () => {
-    const deeds = forecast([key('active', 0)], NOW, settings, 4);
+    const transitions = forecast([key('active', 0)], NOW, settings, 4);
     const publishedAt = addSeconds(NOW, 89 * DAY_SECONDS - SPREAD_SECONDS);
     const activatedAt = addSeconds(NOW, 90 * DAY_SECONDS);
     const algorithm = 'ES256';
-    expect(deeds).toEqual([
+    expect(transitions).toEqual([
       { at: publishedAt, kind: 'publish', kid: 'new key 1', algorithm },
       { at: activatedAt, kind: 'activate', kid: 'new key 1', algorithm },
       { at: addSeconds(activatedAt, retention), kind: 'remove', kid: 'active', algorithm },
@@ -222,7 +222,7 @@ describe('whatever instances there are, and whenever they look', () => {
           expect(ageSeconds).toBeGreaterThanOrEqual(own.publicationSeconds + HOUR_SECONDS);
         }
       }
-      world.keys = afterDeed(keys, step, at, `key ${world.published}`);
+      world.keys = afterTransition(keys, step, at, `key ${world.published}`);
     }
   }
 

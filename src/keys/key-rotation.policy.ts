@@ -1,6 +1,6 @@
 import { addSeconds } from '../platform/common/clock.js';
 import type { Config, JwtAlgorithm } from '../platform/config/config.js';
-import type { Deed, KeyRecord } from './keys.types.js';
+import type { KeyTransition, KeyRecord } from './keys.types.js';
 
 const DAY_SECONDS = 86_400;
 
@@ -8,12 +8,12 @@ const DAY_SECONDS = 86_400;
 const LONGEST_TOKEN_SECONDS = 3_600;
 
 /**
- * By then every instance that reaches the database knows of a change: it reloads the keys every 10 s, and a statement
- * takes 5 s at most.
+ * After this time every instance that reaches the database knows of a change: it reloads the keys every 10 s, and a
+ * statement takes 5 s at most.
  */
 const SPREAD_SECONDS = 20;
 
-/** What AWS and others read of a JWK Set. */
+/** AWS and others read no more keys of a JWK Set. */
 const MOST_PUBLISHED_KEYS = 10;
 
 export interface KeySettings {
@@ -21,12 +21,12 @@ export interface KeySettings {
   readonly algorithm: JwtAlgorithm;
   /** How long a key signs; undefined: until an operator rotates. */
   readonly rotationSeconds: number | undefined;
-  /** The longest that anybody caches the JWK Set. */
+  /** The longest that a verifier caches the JWK Set. */
   readonly publicationSeconds: number;
 }
 
-/** `wait` means that nothing is due until then; for ever when it says nothing. */
-export type KeyStep = Deed | { readonly kind: 'wait'; readonly until: Date | undefined };
+/** `wait` means that nothing is due until then; ever, when `until` is undefined. */
+export type KeyStep = KeyTransition | { readonly kind: 'wait'; readonly until: Date | undefined };
 
 export function keySettingsOf({ accessTokens, signingKeys }: Config): KeySettings {
   const { rotationDays, publicationSeconds } = signingKeys;
@@ -38,13 +38,12 @@ export function keySettingsOf({ accessTokens, signingKeys }: Config): KeySetting
 }
 
 /**
- * What has to be done first with the keys as they are; asked again after each step until it says `wait`. No step makes
- * anybody refuse a good token: not an instance, and not a verifier that caches the JWK Set for as long as the settings
- * say.
+ * Returns the first transition that is due; callers apply it and ask again until the answer is `wait`. No transition
+ * makes an instance refuse a valid token, nor a verifier that caches the JWK Set for as long as the settings say.
  *
  * @param now the database's clock
- * @param kidsAtStart the keys that were there when the instance that asks was started. Instances that want different
- *   algorithms do not fight, since only one that knows no younger key may have its way: the one that was started last
+ * @param kidsAtStart the keys that existed when the asking instance started. Instances with different algorithms do not
+ *   undo each other's changes: only one that knew the newest key at its start, the last one started, applies its own
  */
 export function nextStep(
   keys: readonly KeyRecord[],
@@ -59,69 +58,69 @@ export function nextStep(
     return { kind: 'remove', kid: expired.kid };
   }
   const canPublish = keys.length < MOST_PUBLISHED_KEYS;
-  const hasLastWord = keys.every(({ kid }) => kidsAtStart.has(kid));
+  const knowsNewestKey = keys.every(({ kid }) => kidsAtStart.has(kid));
 
   if (active === undefined) {
-    // Nothing can be signed: nobody gains by waiting.
+    // Nothing can be signed, so waiting gains nothing.
     if (next !== undefined) {
       return { kind: 'activate', kid: next.kid };
     }
     return canPublish ? { kind: 'publish', algorithm: settings.algorithm } : waitFor(keys, settings);
   }
   if (next !== undefined) {
-    if (hasLastWord && next.algorithm !== settings.algorithm) {
+    if (knowsNewestKey && next.algorithm !== settings.algorithm) {
       return { kind: 'withdraw', kid: next.kid };
     }
     return signsFrom(next, settings) <= now
       ? { kind: 'activate', kid: next.kid }
       : waitFor(keys, settings, signsFrom(next, settings));
   }
-  if (hasLastWord && active.algorithm !== settings.algorithm) {
+  if (knowsNewestKey && active.algorithm !== settings.algorithm) {
     return canPublish ? { kind: 'publish', algorithm: settings.algorithm } : waitFor(keys, settings);
   }
   const publishAt = publicationDueAt(active, settings);
   if (publishAt === undefined || publishAt > now) {
     return waitFor(keys, settings, publishAt);
   }
-  const algorithm = hasLastWord ? settings.algorithm : active.algorithm;
+  const algorithm = knowsNewestKey ? settings.algorithm : active.algorithm;
   return canPublish ? { kind: 'publish', algorithm } : waitFor(keys, settings);
 }
 
-/** Earliest time at which a `next` key may sign: every cache of the earlier set has fetched it again by then. */
+/** Earliest time at which a `next` key may sign: every cache of an older set has expired. */
 export function signsFrom({ createdAt }: Pick<KeyRecord, 'createdAt'>, { publicationSeconds }: KeySettings): Date {
   return addSeconds(createdAt, SPREAD_SECONDS + publicationSeconds);
 }
 
-/** From then on every instance knows a `next` key, whatever gateways know. */
+/** Earliest time at which every instance knows a `next` key, even if gateways do not. */
 export function signsFromIfForced({ createdAt }: KeyRecord): Date {
   return addSeconds(createdAt, SPREAD_SECONDS);
 }
 
-/** From then on no token that a `retiring` key has signed is good any more. */
+/** Time at which the last token that a `retiring` key has signed has expired. */
 export function tokensEndAt({ activatedAt, retiringAt, createdAt }: KeyRecord): Date {
   const hasSigned = activatedAt !== null && retiringAt !== null;
   return hasSigned ? addSeconds(retiringAt, SPREAD_SECONDS + LONGEST_TOKEN_SECONDS) : createdAt;
 }
 
-/** From then on a `retiring` key is of no use to anybody. */
+/** Earliest time at which no verifier needs a `retiring` key. */
 export function removableFrom({ retiringAt, createdAt }: KeyRecord, { publicationSeconds }: KeySettings): Date {
   return addSeconds(retiringAt ?? createdAt, SPREAD_SECONDS + LONGEST_TOKEN_SECONDS + publicationSeconds);
 }
 
 /**
- * Until then an instance that cannot read the active key may go on signing with the one before it: what it signs has
- * expired before that key is removed.
+ * Time until which an instance that cannot read the active key may fall back to the one before it. Everything it signs
+ * expires before that key is removed.
  */
 export function standsInUntil({ retiringAt, createdAt }: KeyRecord, { publicationSeconds }: KeySettings): Date {
   return addSeconds(retiringAt ?? createdAt, publicationSeconds);
 }
 
-/** When the first removal makes room for another key; undefined when there is room. */
+/** Returns when the first removal makes room for another key; undefined when there is room. */
 export function publicationPossibleFrom(keys: readonly KeyRecord[], settings: KeySettings): Date | undefined {
   return keys.length < MOST_PUBLISHED_KEYS ? undefined : firstRemoval(keys, settings);
 }
 
-/** Early enough for the next key to sign when the active one has reached its age. */
+/** Early enough that the next key may sign when the active one reaches its age. */
 function publicationDueAt({ activatedAt, createdAt }: KeyRecord, settings: KeySettings): Date | undefined {
   const { rotationSeconds, publicationSeconds } = settings;
   return rotationSeconds === undefined
@@ -129,7 +128,7 @@ function publicationDueAt({ activatedAt, createdAt }: KeyRecord, settings: KeySe
     : addSeconds(activatedAt ?? createdAt, rotationSeconds - publicationSeconds - SPREAD_SECONDS);
 }
 
-/** Until the first removal, or until `also` if that is earlier. */
+/** Waits until the first removal, or until `also` if that is earlier. */
 function waitFor(keys: readonly KeyRecord[], settings: KeySettings, also?: Date): KeyStep {
   const removal = firstRemoval(keys, settings);
   return { kind: 'wait', until: also === undefined || (removal !== undefined && removal < also) ? removal : also };

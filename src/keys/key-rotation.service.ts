@@ -8,8 +8,8 @@ import { KeysService } from './keys.service.js';
 const INTERVAL_MS = 60_000;
 
 /**
- * Carries the signing keys through their lives. Every instance asks every minute whether something is due, and a lock
- * lets one of them do it.
+ * Rotates the signing keys. Every instance checks every minute whether a transition is due, and a lock lets one of them
+ * apply it.
  */
 @Injectable()
 export class KeyRotationService implements OnApplicationBootstrap, OnApplicationShutdown {
@@ -24,7 +24,7 @@ export class KeyRotationService implements OnApplicationBootstrap, OnApplication
     private readonly adapterHost: HttpAdapterHost,
   ) {}
 
-  /** A command has this service too, and perhaps not the configuration of those that serve: it changes no key by itself. */
+  /** Does nothing in a command, whose configuration may differ from that of the instances that serve. */
   async onApplicationBootstrap(): Promise<void> {
     if (!this.serves()) {
       return;
@@ -40,7 +40,7 @@ export class KeyRotationService implements OnApplicationBootstrap, OnApplication
     await this.running;
   }
 
-  /** Does what is due, unless another instance is at it. A failure is logged, and the next tick tries again. */
+  /** Applies due transitions unless another instance does. A failure is logged, and the next tick retries. */
   async tick(): Promise<void> {
     try {
       this.kidsAtStart ??= await this.lifeCycle.kids();
@@ -50,7 +50,7 @@ export class KeyRotationService implements OnApplicationBootstrap, OnApplication
     } catch (error) {
       const report = {
         event: 'key_rotation_failed',
-        msg: 'the signing keys could not be looked after; it will be tried again',
+        msg: 'signing key rotation failed; will retry',
         reason: messageOf(error),
       };
       if (isDatabaseUnavailable(error)) {

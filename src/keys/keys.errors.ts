@@ -1,4 +1,4 @@
-/** A stored key that this process may not trust. Refuses the start, and is left out by an instance that runs. */
+/** A stored key that this process may not trust. An instance does not start with it, and ignores it while it runs. */
 export abstract class UntrustedSigningKeyError extends Error {
   constructor(
     readonly kid: string,
@@ -22,7 +22,7 @@ export class SigningKeyUnreadableError extends UntrustedSigningKeyError {
   }
 }
 
-/** Somebody who can write to the database has put another public half in the place of this one. */
+/** Someone with write access to the database has replaced the public half of the key. */
 export class SigningKeyAlteredError extends UntrustedSigningKeyError {
   constructor(kid: string) {
     super(

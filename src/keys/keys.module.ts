@@ -6,7 +6,7 @@ import { KeysRepository } from './keys.repository.js';
 import { KeysService } from './keys.service.js';
 import { SigningKeyVault } from './signing-key.vault.js';
 
-/** The signing keys of access tokens: stored encrypted, shared by all instances, published as a JWK Set, rotated. */
+/** Keeps the signing keys of access tokens: stores them encrypted, shares them among instances, publishes and rotates them. */
 @Module({
   controllers: [JwksController],
   providers: [KeysRepository, SigningKeyVault, KeyLifeCycleService, KeysService, KeyRotationService],

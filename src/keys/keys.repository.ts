@@ -5,7 +5,7 @@ import type { StoredKey, StoredKeys } from './keys.types.js';
 /** Any number that nothing else in this database locks. */
 const KEYS_LOCK_KEY = 7_246_824_003;
 
-/** Joined to the clock, which is there without any key too, so that one look tells both. */
+/** Joins the keys to the clock, so that one query returns the time even when there is no key. */
 const READ_KEYS = `
   select clock.read_at as "readAt", kid, algorithm, status, public_jwk as "publicJwk",
     private_key_encrypted as "privateKeyEncrypted", encryption_key_id as "encryptionKeyId",
@@ -15,7 +15,7 @@ const READ_KEYS = `
 
 type KeyOrNone = StoredKey | { readonly kid: null };
 
-/** The only place with SQL on `signing_keys`. Every change is made under one lock, at one instant of the database's. */
+/** The only place with SQL on `signing_keys`. Every change holds one lock and carries the time of the database. */
 @Injectable()
 export class KeysRepository {
   constructor(private readonly database: DatabaseService) {}
@@ -24,7 +24,7 @@ export class KeysRepository {
     const rows = await from.query<KeyOrNone & { readonly readAt: Date }>(READ_KEYS);
     const [first] = rows;
     if (first === undefined) {
-      throw new Error('the database did not tell its time');
+      throw new Error('the database returned no time');
     }
     return { keys: rows.filter((row) => row.kid !== null), readAt: first.readAt };
   }
@@ -38,8 +38,8 @@ export class KeysRepository {
   }
 
   /**
-   * As `withKeysLocked`, for what another instance does as well: does not wait for it. The lock is of the transaction,
-   * so it works behind a pooler and dies with its holder.
+   * Like `withKeysLocked`, but does not wait for another instance. The lock belongs to the transaction, so it works behind
+   * a pooler and ends with its holder.
    *
    * @returns undefined when another instance holds the lock
    */
@@ -65,7 +65,7 @@ export class KeysRepository {
     );
   }
 
-  /** The key that has signed so far retires first, because one key signs and no two do. */
+  /** Retires the active key first, because only one key may sign. */
   async activateKey(transaction: Transaction, kid: string, at: Date): Promise<void> {
     await transaction.query(`update signing_keys set status = 'retiring', retiring_at = $1 where status = 'active'`, [
       at,

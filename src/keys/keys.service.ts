@@ -13,12 +13,12 @@ import { SigningKeyVault } from './signing-key.vault.js';
 
 export const JWK_SET_MEDIA_TYPE = 'application/jwk-set+json';
 
-/** How soon an instance learns of a key that another one made; the policy gives it time for two attempts. */
+/** How soon an instance learns of a key that another one created; the policy leaves time for two attempts. */
 const RELOAD_INTERVAL_MS = 10_000;
 
 /**
- * The keys that sign and verify access tokens, in memory. They live in the database, encrypted, and are the same for
- * every instance; a request never waits for one to be loaded.
+ * Holds in memory the keys that sign and verify access tokens. The database has them encrypted, the same for every
+ * instance. A request never waits for a key to load.
  */
 @Injectable()
 export class KeysService implements OnModuleInit, OnApplicationShutdown {
@@ -57,9 +57,10 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
   }
 
   /**
-   * The active key, whatever its algorithm. Where this instance cannot decrypt that one, the key before it for a while.
+   * Returns the active key, whatever its algorithm. An instance that cannot decrypt it falls back to the key before it for
+   * a while.
    *
-   * @throws TemporarilyUnavailableError when there is none that this instance can sign with
+   * @throws TemporarilyUnavailableError when this instance has no key to sign with
    */
   signingKey(): SigningKey {
     if (this.signer === undefined) {
@@ -68,7 +69,7 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
     return this.signer;
   }
 
-  /** Looks in memory only; whatever a token names there costs no query. */
+  /** Looks in memory only, so a key id in a token never causes a query. */
   verificationKey(kid: string): VerificationKey | undefined {
     return this.keys.get(kid);
   }
@@ -83,8 +84,8 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
   }
 
   /**
-   * Takes over the keys as they are in the database. A new one that cannot be trusted is logged, and neither verifies nor
-   * is published; one that this instance knows already stays as it is.
+   * Loads the keys from the database. A new one that cannot be trusted is logged, and neither verifies nor is published;
+   * one that this instance already knows stays as it is.
    */
   async reload(): Promise<void> {
     for (const error of await this.load()) {
@@ -98,7 +99,7 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
     } catch (error) {
       this.logger.warn({
         event: 'keys_not_reloaded',
-        msg: 'the signing keys could not be reloaded',
+        msg: 'reloading the signing keys failed; will retry',
         reason: messageOf(error),
       });
     }
@@ -112,9 +113,9 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
   }
 
   /**
-   * One at a time, so that an older view of the keys never takes the place of a newer one.
+   * Loads one at a time, so that an older view of the keys never replaces a newer one.
    *
-   * @returns what has become unreadable since the last time
+   * @returns the errors of keys that have become unreadable since the last load
    */
   private load(): Promise<readonly UntrustedSigningKeyError[]> {
     const loaded = this.loading.then(async () => this.take(await this.repository.readKeys()));

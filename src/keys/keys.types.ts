@@ -10,12 +10,12 @@ export interface NamedKey {
   readonly algorithm: JwtAlgorithm;
 }
 
-/** What decides about the life of a key. */
+/** What the rotation policy knows of a key. */
 export interface KeyRecord extends NamedKey {
   readonly status: SigningKeyStatus;
-  /** Published since then. */
+  /** When the key was published. */
   readonly createdAt: Date;
-  /** Null of a key that has never signed. */
+  /** Null for a key that has never signed. */
   readonly activatedAt: Date | null;
   readonly retiringAt: Date | null;
 }
@@ -27,7 +27,7 @@ export interface StoredKey extends KeyRecord {
   readonly encryptionKeyId: number;
 }
 
-/** All keys there are, the oldest first. */
+/** All keys, the oldest first. */
 export interface StoredKeys {
   readonly keys: readonly StoredKey[];
   /** The database's clock. */
@@ -60,15 +60,15 @@ export interface SigningKey extends VerificationKey {
   readonly privateKey: KeyObject;
 }
 
-/** One step of a key's life; `withdraw` lets a `next` key that is not wanted any more retire without having signed. */
-export type Deed =
+/** One step of a key's life; `withdraw` retires a `next` key that is no longer wanted before it has signed. */
+export type KeyTransition =
   | { readonly kind: 'publish'; readonly algorithm: JwtAlgorithm }
   | { readonly kind: 'activate' | 'withdraw' | 'remove'; readonly kid: string };
 
-/** Of a key that is yet to be made, `kid` is a name for it. */
-export interface ForeseenDeed extends NamedKey {
+/** `kid` is a placeholder for a key that does not exist yet. */
+export interface PlannedTransition extends NamedKey {
   readonly at: Date;
-  readonly kind: Deed['kind'];
+  readonly kind: KeyTransition['kind'];
 }
 
 /** A key that was published, activated, withdrawn or removed; for the log. */
@@ -78,25 +78,25 @@ export interface KeyChange extends NamedKey {
 
 /** A key as an operator sees it. */
 export interface KeyOverview extends KeyRecord {
-  /** Of a `next` key. */
+  /** Set for a `next` key. */
   readonly signsFrom?: Date;
-  /** Of a `retiring` key. */
+  /** Set for a `retiring` key. */
   readonly removedFrom?: Date;
   /** Which `AUTH_SECRET` its private half is encrypted under. */
   readonly secret: 'current' | 'accepted';
 }
 
-/** `too_early`: a key waits already, and caches may not have it yet. `full`: no more keys may be published until then. */
+/** `too_early`: a key already waits, and caches may not have it yet. `full`: no more keys may be published until then. */
 export type Rotation =
   | { readonly kind: 'published' | 'too_early'; readonly key: NamedKey; readonly signsFrom: Date }
   | { readonly kind: 'activated'; readonly key: NamedKey }
   | { readonly kind: 'full'; readonly roomFrom: Date };
 
-/** `gone`: the key is not there any more, or retires. */
+/** `gone`: the key does not exist any more, or retires. */
 export type EarlyActivation =
   { readonly kind: 'activated' | 'gone' } | { readonly kind: 'too_early'; readonly possibleFrom: Date };
 
-/** `tokensEndAt` tells when the last token of the key would have expired. */
+/** `tokensEndAt` is when the last token of the key expires or would have expired. */
 export type Retirement =
   | { readonly kind: 'removed'; readonly tokensEndAt?: Date }
   | { readonly kind: 'tokens_alive'; readonly tokensEndAt: Date }

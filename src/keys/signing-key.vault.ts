@@ -6,7 +6,7 @@ import type { StoredKey } from './keys.types.js';
 import { decryptPrivateKey, encryptPrivateKey } from './signing-key.cipher.js';
 import { thumbprintOf } from './signing-key.generator.js';
 
-/** Private keys on their way into the database and out of it, under the keys derived from `AUTH_SECRET`. */
+/** Encrypts and decrypts stored private keys, under the keys derived from `AUTH_SECRET`. */
 @Injectable()
 export class SigningKeyVault {
   constructor(private readonly serverKeys: ServerKeys) {}
@@ -21,8 +21,8 @@ export class SigningKeyVault {
   }
 
   /**
-   * Only the service can have made what this returns: `kid` is the thumbprint of the public half, and part of what the
-   * cipher authenticates. So write access to the database without `AUTH_SECRET` cannot make the service trust a key.
+   * Returns only keys that the service made: `kid` is the thumbprint of the public half, and the cipher authenticates it.
+   * So an attacker who can write to the database, but has no `AUTH_SECRET`, cannot plant a key.
    *
    * @throws SigningKeyAlteredError, SigningKeyUnreadableError when no secret that is configured decrypts it
    */

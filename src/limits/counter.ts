@@ -17,7 +17,7 @@ export type Taken =
   | { readonly kind: 'taken'; readonly count: number }
   | { readonly kind: 'exceeded'; readonly count: number; readonly retryAfterSeconds: number };
 
-/** How a store's failures are told apart: one that may clear by itself, or a defect. */
+/** Tells a failure of the store that may clear by itself from a defect. */
 export type IsUnavailable = (error: unknown) => boolean;
 
 /**
@@ -50,17 +50,17 @@ export class Counter {
     await this.limiter.reward(hashOf(key), 1).catch(this.rethrow);
   }
 
-  /** Nobody may take the key for so long from now. */
+  /** Refuses every `take` of the key for this long from now. */
   async close(key: string, seconds: number): Promise<void> {
     await this.limiter.block(hashOf(key), seconds).catch(this.rethrow);
   }
 
-  /** As if the key had never been taken. */
+  /** Forgets every `take` of the key. */
   async reset(key: string): Promise<void> {
     await this.limiter.delete(hashOf(key)).catch(this.rethrow);
   }
 
-  /** Whether a lost command was counted does not matter: nothing was done that the client asked for. */
+  /** It does not matter whether a lost command was counted: nothing that the client asked for was done. */
   private readonly rethrow = (error: unknown): never => {
     throw this.isUnavailable(error)
       ? new TemporarilyUnavailableError(`the counters cannot be reached: ${messageOf(error)}`, { cause: error })
@@ -68,7 +68,7 @@ export class Counter {
   };
 }
 
-/** Where counters that all instances share are kept. */
+/** Creates counters that all instances share. */
 export abstract class Counters {
   abstract counter(settings: CounterSettings): Counter;
 }

@@ -4,7 +4,7 @@ import { DatabaseService } from '../platform/database/database.service.js';
 import { Counters } from './counter.js';
 import { PasswordAttemptsService } from './password-attempts.service.js';
 import { PostgresCounters } from './postgres-counters.js';
-import { RefusedTokensService } from './refused-tokens.service.js';
+import { RefusedTokenLimiterService } from './refused-token-limiter.service.js';
 import { RegistrationsService } from './registrations.service.js';
 
 /** Limits guesses of passwords, registrations and refused tokens, without locking an owner out for good. */
@@ -23,10 +23,10 @@ import { RegistrationsService } from './registrations.service.js';
       },
     },
     PasswordAttemptsService,
-    RefusedTokensService,
+    RefusedTokenLimiterService,
     RegistrationsService,
   ],
-  exports: [PasswordAttemptsService, RefusedTokensService, RegistrationsService],
+  exports: [PasswordAttemptsService, RefusedTokenLimiterService, RegistrationsService],
 })
 export class LimitsModule implements OnModuleInit {
   private readonly logger = new Logger(LimitsModule.name);
@@ -37,7 +37,7 @@ export class LimitsModule implements OnModuleInit {
     if (!this.config.limits.isOn) {
       this.logger.warn({
         event: 'rate_limits_off',
-        msg: 'RATE_LIMITS=off: nothing slows the guessing of passwords down; for load tests and test suites only',
+        msg: 'RATE_LIMITS=off: nothing slows down the guessing of passwords; for load tests and test suites only',
       });
     }
   }

@@ -6,7 +6,7 @@ import { TooManyAttemptsError } from './limits.errors.js';
 
 const DAY_SECONDS = 86_400;
 
-/** An office or a mobile carrier shares an address; that many wrong passwords in the window are no longer typing errors. */
+/** An office or a mobile carrier shares an address, so a network gets more than an account. */
 const ATTEMPTS_PER_NETWORK = 100;
 const NETWORK_WINDOW_SECONDS = 15 * 60;
 
@@ -18,20 +18,20 @@ export interface PasswordAttempt {
 }
 
 /**
- * Slows the guessing of passwords down, per account and per client network, over all instances together. Every path
- * that checks a password goes through it.
+ * Slows down the guessing of passwords, per account and per client network, over all instances together. Every path that
+ * checks a password goes through it.
  *
  * An attempt is counted **before** its password is checked, and taken back when it was right: 200 parallel guesses at a
  * limit of 10 get 10 answers. From the tenth wrong one in a row, an account admits one attempt per delay (see
- * `attemptDelaySeconds`); a right password forgets all of it. There is no lock that only an operator could open: it
- * would let anybody shut anybody out.
+ * `attemptDelaySeconds`); a right password resets this. There is no lock that only an operator could open, because any
+ * client could then lock out any user.
  */
 @Injectable()
 export class PasswordAttemptsService {
   private readonly logger = new Logger(PasswordAttemptsService.name);
   private readonly byNetwork: Counter;
   private readonly inARow: Counter;
-  /** Admits one attempt per delay. */
+  /** Allows one attempt per delay. */
   private readonly gate: Counter;
   private readonly delays: Counter;
 
@@ -58,12 +58,14 @@ export class PasswordAttemptsService {
   }
 
   /**
-   * @param check whether the password is right; when it throws (a full queue, a dead database), the attempt is not counted
-   * @returns what `check` says
-   * @throws TooManyAttemptsError before the password was looked at
+   * Counts an attempt, checks its password, and takes the attempt back if the password was right.
+   *
+   * @param check whether the password is right; when it throws (a full queue, a lost database), the attempt is not counted
+   * @returns what `check` returns
+   * @throws TooManyAttemptsError before the password was checked
    * @throws TemporarilyUnavailableError when the counters cannot be reached
    */
-  async admit(attempt: PasswordAttempt, check: () => Promise<boolean>): Promise<boolean> {
+  async countAttempt(attempt: PasswordAttempt, check: () => Promise<boolean>): Promise<boolean> {
     if (!this.config.limits.isOn) {
       return check();
     }
@@ -96,15 +98,15 @@ export class PasswordAttemptsService {
     }
   }
 
-  /** `delayed`: the attempt is the one that the gate admits until the next delay is over. */
+  /** `delayed`: the attempt is the one that the gate allows until the next delay is over. */
   private async enterAccount(account: string): Promise<'free' | 'delayed'> {
     if ((await this.inARow.take(account)).kind === 'taken') {
       return 'free';
     }
-    // The shortest delay first, in the statement that decides who is admitted; only the one who was may lengthen it.
-    const admitted = await this.gate.take(account);
-    if (admitted.kind === 'exceeded') {
-      throw new TooManyAttemptsError('wrong passwords for this account', admitted.retryAfterSeconds);
+    // The gate closes for the shortest delay in the statement that decides; only the attempt it allowed may lengthen it.
+    const allowed = await this.gate.take(account);
+    if (allowed.kind === 'exceeded') {
+      throw new TooManyAttemptsError('wrong passwords for this account', allowed.retryAfterSeconds);
     }
     const { count } = await this.delays.take(account);
     const delaySeconds = attemptDelaySeconds(count);
@@ -126,7 +128,10 @@ export class PasswordAttemptsService {
     ]);
   }
 
-  /** Of the network only this attempt: otherwise an attacker's own account would open the way to everybody else's. */
+  /**
+   * Returns only this attempt's point to the network. Clearing its counter would let an attacker reset it by logging in to
+   * an account of their own.
+   */
   private async forget({ account, network }: PasswordAttempt, entry: 'free' | 'delayed'): Promise<void> {
     await Promise.all([
       this.byNetwork.giveBack(network),

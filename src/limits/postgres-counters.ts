@@ -10,7 +10,7 @@ interface NamedQuery {
   readonly values: readonly unknown[];
 }
 
-/** Counters in the unlogged table `rate_limits`: a crash of the server forgets them, and nothing else. */
+/** Keeps counters in the unlogged table `rate_limits`; a crash of the database server loses them, and nothing else. */
 export class PostgresCounters extends Counters {
   private isCleaned = false;
 
@@ -34,7 +34,7 @@ export class PostgresCounters extends Counters {
     return new Counter(limiter, isDatabaseUnavailable);
   }
 
-  /** Through our pool, whose connections and failures are looked after. */
+  /** Runs a statement of the library through the service's own pool, which handles lost connections. */
   private async run({ name, text, values }: NamedQuery): Promise<{ rows: object[]; rowCount: number }> {
     const rows = await this.database.queryPrepared({ name, text }, values);
     return { rows, rowCount: rows.length };

@@ -7,12 +7,12 @@ import { Counter, Counters, type CounterSettings } from './counter.js';
 const CONNECT_TIMEOUT_MS = 2_000;
 const LONGEST_RECONNECT_PAUSE_MS = 1_000;
 
-/** A connection on which nothing comes back for that long is given up, and what waits on it fails. */
+/** A connection without an answer for this long is closed, and the commands that wait on it fail. */
 const SILENCE_TIMEOUT_MS = 3_000;
 const PING_INTERVAL_MS = 1_000;
 
 /**
- * Counters in Redis. While it is away every `take` fails at once rather than wait, and the connection is made again by
+ * Keeps counters in Redis. While it is unavailable, every `take` fails at once instead of waiting; the client reconnects by
  * itself.
  */
 export class RedisCounters extends Counters implements OnModuleInit, OnApplicationShutdown {
@@ -36,7 +36,11 @@ export class RedisCounters extends Counters implements OnModuleInit, OnApplicati
     this.client.on('error', (error: unknown) => {
       if (!this.isAway) {
         this.isAway = true;
-        this.logger.warn({ event: 'redis_away', msg: 'logins fail until it is back', reason: messageOf(error) });
+        this.logger.warn({
+          event: 'redis_away',
+          msg: 'Redis is unavailable; logins and registrations fail until it is back',
+          reason: messageOf(error),
+        });
       }
     });
     this.client.on('ready', () => {
@@ -45,7 +49,7 @@ export class RedisCounters extends Counters implements OnModuleInit, OnApplicati
     });
   }
 
-  /** Does not wait for the connection: everything but passwords and registration works without it. */
+  /** Does not wait for the connection: everything except passwords and registration works without it. */
   onModuleInit(): void {
     this.client.connect().catch((error: unknown) => {
       this.logger.warn({ event: 'redis_given_up', msg: 'the connection was closed', reason: messageOf(error) });

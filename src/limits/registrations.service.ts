@@ -7,8 +7,8 @@ const REGISTRATIONS_PER_NETWORK = 20;
 const WINDOW_SECONDS = 15 * 60;
 
 /**
- * Bounds how many accounts a client network can make, and how many e-mails it can ask about by trying to register them,
- * over all instances together.
+ * Bounds how many accounts a client network can create, and so how many e-mails it can probe for an account, over all
+ * instances together.
  */
 @Injectable()
 export class RegistrationsService {
@@ -26,14 +26,14 @@ export class RegistrationsService {
   }
 
   /**
-   * To be called when the registration is known to be well-formed, so that a typing error costs nothing, and before its
-   * password is hashed.
+   * Counts a registration. Call it after validation, so that a typing error is not counted, and before the password is
+   * hashed.
    *
    * @param network see `networkOf`
    * @throws TooManyAttemptsError
    * @throws TemporarilyUnavailableError when the counters cannot be reached
    */
-  async admit(network: string): Promise<void> {
+  async countRegistration(network: string): Promise<void> {
     if (!this.config.limits.isOn) {
       return;
     }

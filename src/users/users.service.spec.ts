@@ -146,10 +146,14 @@ beforeEach(async () => {
       {
         provide: PasswordAttemptsService,
         useValue: {
-          admit: (attempt: PasswordAttempt, check: () => Promise<boolean>) => limits.admitAttempt(attempt, check),
+          countAttempt: (attempt: PasswordAttempt, check: () => Promise<boolean>) =>
+            limits.admitAttempt(attempt, check),
         },
       },
-      { provide: RegistrationsService, useValue: { admit: (network: string) => limits.admitRegistration(network) } },
+      {
+        provide: RegistrationsService,
+        useValue: { countRegistration: (network: string) => limits.admitRegistration(network) },
+      },
       { provide: DatabaseService, useValue: { settle: <T>(attempt: () => Promise<T>) => attempt() } },
       { provide: Config, useValue: { passwords: { minLength: 8 } } },
     ],

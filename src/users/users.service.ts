@@ -72,7 +72,7 @@ export class UsersService {
     }
     this.hasher.requireRoom();
     if (registration.network !== undefined) {
-      await this.registrations.admit(registration.network);
+      await this.registrations.countRegistration(registration.network);
     }
     const newUser = { id: randomUUID(), email, passwordHash: await this.hasher.hash(password.bytes), roles };
     const user = await this.database.settle(() => this.repository.insertUser(newUser));
@@ -246,7 +246,7 @@ export class UsersService {
     // A refusal in a storm costs neither counting nor looking up.
     this.hasher.requireRoom();
     let stored: StoredCredentials | undefined;
-    const isCorrect = await this.attempts.admit(attempt, async () => {
+    const isCorrect = await this.attempts.countAttempt(attempt, async () => {
       stored = await lookUp();
       return this.hasher.verify(stored?.passwordHash, password);
     });

@@ -2,7 +2,7 @@ import { isCanonicalUuid } from '../../platform/common/uuid.js';
 import type { JwtAlgorithm } from '../../platform/config/config.js';
 import type { Identity } from '../auth.types.js';
 
-/** RFC 9068 section 2.1: no token of another purpose is taken for an access token, nor this one for another. */
+/** RFC 9068 section 2.1: keeps access tokens and JWTs of another purpose from being taken for each other. */
 export const ACCESS_TOKEN_TYPE = 'at+jwt';
 
 /** No access token lives longer, whatever it says and whichever key signed it; the revocation window is built on this. */
@@ -11,7 +11,7 @@ export const LONGEST_LIFETIME_SECONDS = 3_600;
 /** How far the clocks of an instance and of the database may differ. */
 const CLOCK_DIFFERENCE_SECONDS = 60;
 
-/** A token with the most and the longest roles there can be stays well below this. */
+/** A token with the most and the longest roles stays well below this. */
 const LONGEST_TOKEN_CHARACTERS = 8_192;
 
 export interface AccessTokenHeader {
@@ -50,7 +50,7 @@ export function readAccessTokenHeader(token: string): AccessTokenHeader | undefi
  * have been verified.
  *
  * An end further away than the longest life is refused whatever `iat` says: a token issued in the future would outlive
- * the window in which its revocation is remembered. A clock that is a little behind the database's does no harm.
+ * the window in which its revocation is remembered. A clock slightly behind the database's is tolerated.
  *
  * @returns undefined when a claim is missing, of the wrong type, or promises too long a life
  */
@@ -69,7 +69,7 @@ export function readIdentity(claims: object, now: Date): Identity | undefined {
   if (exp <= iat || exp - iat > LONGEST_LIFETIME_SECONDS || exp > latestEndSeconds) {
     return undefined;
   }
-  // The library is content with a list that has our audience in it; this service writes none.
+  // The library accepts a list that contains our audience; this service never writes one.
   if (typeof aud !== 'string' || !isArrayOfStrings(roles)) {
     return undefined;
   }

@@ -19,11 +19,11 @@ import { RouteMarks } from './route-marks.js';
 import { VerifiedTokensService } from './verified-tokens.service.js';
 
 /**
- * Lets a request pass when it carries a valid access token of a session that has not ended. Global and deny by default:
- * a route is open only where it says `@Public()`.
+ * Lets a request pass when it carries a valid access token of a session that has not ended. Global, and denies by
+ * default: a route is open only with `@Public()`.
  *
  * @throws AccessTokenMissingError, AccessTokenInvalidError, AccessTokenExpiredError, AccessTokenRevokedError
- * @throws TemporarilyUnavailableError when the revocation feed is too old to tell
+ * @throws TemporarilyUnavailableError when the revocation feed is stale
  */
 @Injectable()
 export class AccessTokenGuard extends AuthGuard() {
@@ -42,7 +42,7 @@ export class AccessTokenGuard extends AuthGuard() {
     }));
   }
 
-  /** At once for a token that has been verified before, which is known; any other goes through passport. */
+  /** Answers at once for a token that this process has verified before; any other goes through passport. */
   override canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const { isPublic, policy } = this.marks.of(context);
     if (isPublic) {
@@ -61,17 +61,17 @@ export class AccessTokenGuard extends AuthGuard() {
       return this.verify(bearer.token, policy, context);
     }
     request.user = known;
-    return this.admit(known, policy);
+    return this.requireLiveSession(known, policy);
   }
 
   private async verify(token: string, policy: AccessPolicy | undefined, context: ExecutionContext): Promise<boolean> {
     await super.canActivate(context);
     const { user } = context.switchToHttp().getRequest<AuthenticatedRequest>();
     this.verifiedTokens.remember(token, user);
-    return this.admit(user, policy);
+    return this.requireLiveSession(user, policy);
   }
 
-  private admit({ sessionId }: Identity, policy: AccessPolicy | undefined): true | Promise<true> {
+  private requireLiveSession({ sessionId }: Identity, policy: AccessPolicy | undefined): true | Promise<true> {
     if (policy !== undefined) {
       return true;
     }
@@ -79,7 +79,7 @@ export class AccessTokenGuard extends AuthGuard() {
     return typeof isRevoked === 'boolean' ? refuseIf(isRevoked) : isRevoked.then(refuseIf);
   }
 
-  /** Says in our words why passport refused; `info` is what the strategy or jsonwebtoken failed with. */
+  /** Turns passport's refusal into an error of ours; `info` is what the strategy or jsonwebtoken failed with. */
   override handleRequest<Identity>(error: unknown, identity: Identity | false, info: unknown): Identity {
     if (isError(error)) {
       throw error;

@@ -17,7 +17,7 @@ export class AccessTokenIssuer {
   ) {}
 
   /**
-   * To be asked before a session is changed: afterwards it would be too late to say that nothing was done.
+   * Call it before changing a session, so that the answer `temporarily_unavailable` is true: nothing was done.
    *
    * @throws TemporarilyUnavailableError when this instance cannot sign
    */
@@ -26,8 +26,8 @@ export class AccessTokenIssuer {
   }
 
   /**
-   * `iat` and `exp` are the database's time, taken in the statement that made or rotated the family; `exp` never passes
-   * the family's end. There is no e-mail and no secret in it: anyone can decode it.
+   * Signs a token. `iat` and `exp` are the database's time, taken in the statement that created or rotated the family;
+   * `exp` never passes the family's end. It holds no e-mail and no secret: anyone can decode it.
    *
    * @returns the token and its lifetime in whole seconds
    */

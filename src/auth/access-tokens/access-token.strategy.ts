@@ -9,12 +9,12 @@ import { AccessTokenInvalidError } from '../auth.errors.js';
 import type { Identity } from '../auth.types.js';
 import { readBearerToken } from './bearer-token.js';
 
-/** The typings know strings and buffers only; jsonwebtoken also takes a KeyObject, which it need not parse each time. */
+/** The typings allow strings and buffers only; jsonwebtoken also takes a KeyObject, which it need not parse each time. */
 type KeyCallback = (error: Error | null, key?: never) => void;
 
 /**
  * Verifies an access token: header, signature, `iss`, `aud` and `exp` (no tolerance), then the claims that make an
- * identity. Knows no database; whether the session has ended is the guard's question.
+ * identity. Does not use the database; the guard checks whether the session has ended.
  */
 @Injectable()
 export class AccessTokenStrategy extends PassportStrategy(Strategy) implements OnApplicationShutdown {
@@ -27,7 +27,7 @@ export class AccessTokenStrategy extends PassportStrategy(Strategy) implements O
         const bearer = readBearerToken((request as FastifyRequest).raw);
         return bearer.kind === 'present' ? bearer.token : null;
       },
-      // A throw in here would end in a 500; passport-jwt turns what `done` is given into a failed authentication.
+      // A throw here would become a 500; passport-jwt turns an error passed to `done` into a failed authentication.
       secretOrKeyProvider: (_request: unknown, token: string, done: KeyCallback) => {
         const publicKey = accessTokens.keyFor(token);
         if (publicKey === undefined) {

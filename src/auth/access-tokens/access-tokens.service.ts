@@ -14,7 +14,7 @@ export interface VerificationRules {
   readonly audience: string;
 }
 
-/** Says what makes an access token good, short of whether its session has ended; asks no database. */
+/** Validates access tokens, except for revocation. Never queries the database. */
 @Injectable()
 export class AccessTokensService {
   readonly rules: VerificationRules;
@@ -28,14 +28,14 @@ export class AccessTokensService {
     this.rules = { algorithms: ['ES256', 'RS256'], issuer, audience };
   }
 
-  /** The key that the token's header names, for that key's own algorithm only (RFC 8725 section 3.1). */
+  /** Returns the key that the token's header names, for that key's own algorithm only (RFC 8725 section 3.1). */
   keyFor(token: string): KeyObject | undefined {
     const header = readAccessTokenHeader(token);
     const key = header === undefined ? undefined : this.keys.verificationKey(header.kid);
     return key !== undefined && key.algorithm === header?.algorithm ? key.publicKey : undefined;
   }
 
-  /** Of claims whose signature and `rules` have been checked; undefined when they are not what this service writes. */
+  /** Reads the identity from claims that have been verified by `rules`; undefined if this service does not write such claims. */
   identityOf(claims: object): Identity | undefined {
     return readIdentity(claims, this.clock.now());
   }
@@ -43,7 +43,7 @@ export class AccessTokensService {
   /**
    * Verifies a token that did not come in the `Authorization` header, by the same rules.
    *
-   * @returns undefined for whatever is no access token of ours, or one that has expired
+   * @returns undefined for anything but an access token of this service that has not expired
    */
   identify(token: string): Identity | undefined {
     const publicKey = this.keyFor(token);
@@ -51,7 +51,7 @@ export class AccessTokensService {
       return undefined;
     }
     try {
-      // The typings know PEM only; the library also takes a KeyObject, which it need not parse.
+      // The typings allow PEM only; the library also takes a KeyObject, which it need not parse.
       return this.identityOf(this.jwt.verify<object>(token, { ...this.rules, publicKey: publicKey as never }));
     } catch {
       return undefined;

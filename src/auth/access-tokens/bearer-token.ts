@@ -10,7 +10,7 @@ export type BearerToken =
 
 /**
  * Reads the bearer token from the `Authorization` header and from nowhere else (RFC 6750 section 2.3). Two such headers
- * are refused, because a proxy in between may have looked at the other one.
+ * are refused, because a proxy in between may have read the other one.
  */
 export function readBearerToken(request: IncomingMessage): BearerToken {
   if (countHeaders(request.rawHeaders) > 1) {

@@ -5,7 +5,7 @@ import type { AuthenticatedRequest } from '../auth.types.js';
 import { REQUIRED_ROLES } from './roles.decorator.js';
 import { RouteMarks } from './route-marks.js';
 
-/** Runs after the access-token guard; without an identity nobody has a role. */
+/** Requires the roles of `@Roles()`. Runs after the access-token guard; a request without an identity has no role. */
 @Injectable()
 export class RolesGuard implements CanActivate {
   private readonly marks: RouteMarks<readonly string[] | undefined>;

@@ -6,7 +6,7 @@ import type { VerificationKey } from '../../keys/keys.types.js';
 import { readAccessTokenHeader } from './access-token.format.js';
 import type { Identity } from '../auth.types.js';
 
-/** As many as a busy process sees within an access token's life; about 15 MB. */
+/** As many as a busy process sees within the life of an access token; about 15 MB. */
 export const MOST_REMEMBERED_TOKENS = 20_000;
 
 interface Remembered {
@@ -15,11 +15,11 @@ interface Remembered {
 }
 
 /**
- * Tokens whose signature and claims this process has verified in full, so that the next request with the same one need
- * not do it again. Whether the session has ended is asked every time all the same, and elsewhere.
+ * Caches tokens whose signature and claims this process has fully verified, so that the next request with the same token
+ * need not verify it again. The guard still checks with every request whether the session has ended.
  *
- * A token is known by the SHA-256 of all its characters: another signature, header or claim makes another token. An entry
- * outlives neither the token's `exp` nor the trust in the key that verified it.
+ * The key of an entry is the SHA-256 of the whole token, so a changed signature, header or claim is another token. An
+ * entry outlives neither the token's `exp` nor the trust in the key that verified it.
  */
 @Injectable()
 export class VerifiedTokensService {
@@ -38,7 +38,7 @@ export class VerifiedTokensService {
       return undefined;
     }
     const { identity, key } = remembered;
-    // As the JWT library compares: the second in which a token expires is too late.
+    // Like the JWT library: a token is invalid from the second in which it expires.
     const hasExpired = Math.floor(this.clock.now().getTime() / 1000) >= identity.expiresAtSeconds;
     if (hasExpired || this.keys.verificationKey(key.kid) !== key) {
       this.byDigest.delete(digest);

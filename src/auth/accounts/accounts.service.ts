@@ -10,10 +10,10 @@ import { AccessTokenIssuer } from '../access-tokens/access-token.issuer.js';
 import type { Client, TokenPair } from '../auth.types.js';
 import { SessionsService } from '../sessions/sessions.service.js';
 
-/** A change loses to a rehash at most once: nobody raises the parameters between two attempts. */
+/** A change loses to a rehash at most once, because the parameters do not change between two attempts. */
 const PASSWORD_CHANGE_ATTEMPTS = 3;
 
-/** Changes of an account that its sessions must not survive. */
+/** Makes the changes to an account that its sessions must not survive. */
 @Injectable()
 export class AccountsService {
   constructor(
@@ -25,7 +25,8 @@ export class AccountsService {
   ) {}
 
   /**
-   * Every earlier session ends, the caller's too, since a thief may hold a copy of it; the caller gets a new one.
+   * Changes the password and ends every session, including the caller's, because a thief may hold a copy of its token. The
+   * caller gets a new one.
    *
    * @throws ValidationFailedError, InvalidCredentialsError, AccountDisabledError, TooManyAttemptsError, OverloadedError
    */
@@ -53,7 +54,7 @@ export class AccountsService {
             return undefined;
           }
           const ids = await this.tokens.endSessionsOfUser(transaction, userId, 'password_changed', family.id);
-          // Of every attempt: after one whose answer alone was lost, the next finds nothing left to end.
+          // Collected over all attempts: after one whose answer alone was lost, the next finds nothing left to end.
           ids.forEach((id) => endedIds.add(id));
           return this.tokens.createFamily(transaction, family, user, client);
         }),
@@ -62,7 +63,7 @@ export class AccountsService {
         this.tokens.announceEnded(endedIds);
         return this.sessions.tokenPair(changed.grant);
       }
-      // The stored hash has changed since it was verified: a rehash by a login, or another password. Verifying tells.
+      // The stored hash has changed since it was verified, by a rehash or another password change; verify again.
     }
     throw new InvalidCredentialsError('the password kept changing');
   }
@@ -75,7 +76,7 @@ export class AccountsService {
   }
 
   /**
-   * Sessions that ended by disabling stay ended.
+   * Enables the account. Sessions that disabling ended stay ended.
    *
    * @throws NotFoundError
    */
@@ -89,7 +90,7 @@ export class AccountsService {
   }
 
   /**
-   * An operator's; the old password need not be known.
+   * Sets a password for an operator, who need not know the old one.
    *
    * @throws NotFoundError, ValidationFailedError
    */
@@ -113,8 +114,8 @@ export class AccountsService {
   }
 
   /**
-   * One lock order for all: first the user's row, then, in a later statement whose snapshot holds what others committed
-   * while this one waited, the families.
+   * Keeps one lock order: first the user's row, then the families, in a later statement whose snapshot includes what others
+   * committed while this one waited.
    *
    * @returns how many sessions ended
    */
@@ -128,7 +129,7 @@ export class AccountsService {
       this.database.transaction(async (transaction) => {
         await this.requireLocked(transaction, userId);
         const ids = await this.tokens.endSessionsOfUser(transaction, userId, reason);
-        // As above.
+        // Collected over all attempts, as in `changePassword`.
         ids.forEach((id) => endedIds.add(id));
         await change(transaction);
       }),

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AccountDisabledError } from '../../platform/common/domain.errors.js';
 import { DatabaseService } from '../../platform/database/database.service.js';
-import { RefusedTokensService } from '../../limits/refused-tokens.service.js';
+import { RefusedTokenLimiterService } from '../../limits/refused-token-limiter.service.js';
 import { TokensService } from '../../tokens/tokens.service.js';
 import type { RefreshRequest, Session, SessionGrant } from '../../tokens/tokens.types.js';
 import { InvalidCredentialsError } from '../../users/users.errors.js';
@@ -16,12 +16,12 @@ export class SessionsService {
     private readonly users: UsersService,
     private readonly tokens: TokensService,
     private readonly issuer: AccessTokenIssuer,
-    private readonly refusedTokens: RefusedTokensService,
+    private readonly refusedTokenLimiter: RefusedTokenLimiterService,
     private readonly database: DatabaseService,
   ) {}
 
   /**
-   * Every login makes a new session; none that came along is adopted.
+   * Opens a new session with every login and never continues one that the client names.
    *
    * @throws InvalidCredentialsError, AccountDisabledError, TooManyAttemptsError, OverloadedError
    */
@@ -31,7 +31,7 @@ export class SessionsService {
     const family = this.tokens.newFamily();
     const opened = await this.database.settle(() =>
       this.database.transaction(async (transaction) => {
-        // The password was verified outside: under the lock, neither it nor the account may have changed since.
+        // The password was verified outside the transaction; under the lock, check that neither it nor the account changed.
         const locked = await this.users.lockUser(transaction, user.id);
         if (locked?.credentialVersion !== credentialVersion) {
           return 'credentials_changed';
@@ -51,20 +51,22 @@ export class SessionsService {
     return this.tokenPair(opened.grant);
   }
 
-  /** @throws TooManyAttemptsError, and whatever `TokensService.refresh` does */
+  /** @throws TooManyAttemptsError, and the errors of `TokensService.refresh` */
   async refresh(request: RefreshRequest & { readonly client: Client }): Promise<TokenPair> {
     this.issuer.requireKey();
-    const grant = await this.refusedTokens.admit(request.client.network, () => this.tokens.refresh(request));
+    const grant = await this.refusedTokenLimiter.limitRefusals(request.client.network, () =>
+      this.tokens.refresh(request),
+    );
     return this.tokenPair(grant);
   }
 
   /**
-   * Ends the session of each credential that came; both are read before either is acted upon.
+   * Ends the session of each credential that was sent. Both are read before either is acted upon.
    *
    * @throws RefreshTokenInvalidError, TooManyAttemptsError
    */
   async logout(refreshToken: string | undefined, identity: Identity | undefined, client: Client): Promise<void> {
-    await this.refusedTokens.admit(client.network, async () => {
+    await this.refusedTokenLimiter.limitRefusals(client.network, async () => {
       const presented = refreshToken === undefined ? undefined : this.tokens.identify(refreshToken);
       if (presented !== undefined) {
         await this.tokens.endSessionByToken(presented, 'logout');
@@ -81,7 +83,7 @@ export class SessionsService {
       this.database.transaction(async (transaction) => {
         await this.users.lockUser(transaction, userId);
         const ids = await this.tokens.endSessionsOfUser(transaction, userId, 'logout_all');
-        // Of every attempt: after one whose answer alone was lost, the next finds nothing left to end.
+        // Collected over all attempts: after one whose answer alone was lost, the next finds nothing left to end.
         ids.forEach((id) => endedIds.add(id));
       }),
     );
@@ -97,7 +99,7 @@ export class SessionsService {
     await this.tokens.endSessionOfUser(userId, sessionId, 'session_ended');
   }
 
-  /** What a client gets for a session that has just been opened or continued. */
+  /** Returns what a client gets for a session that has just been opened or continued. */
   tokenPair(grant: SessionGrant): TokenPair {
     return {
       ...this.issuer.issue(grant),

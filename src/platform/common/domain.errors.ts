@@ -62,7 +62,7 @@ export class ValidationFailedError extends DomainError {
   }
 }
 
-/** Not even parseable: broken JSON, wrong encoding, a path that cannot be decoded. */
+/** Unparseable: broken JSON, wrong encoding, a path that cannot be decoded. */
 export class MalformedRequestError extends DomainError {
   readonly code = 'malformed_request';
 }
@@ -71,7 +71,7 @@ export class NotFoundError extends DomainError {
   readonly code = 'not_found';
 }
 
-/** Said only after a correct password or to the holder of an authentic token. */
+/** Answered only after a correct password or to the holder of an authentic token. */
 export class AccountDisabledError extends DomainError {
   readonly code = 'account_disabled';
 }
@@ -81,12 +81,12 @@ export class OverloadedError extends DomainError {
   readonly code = 'overloaded';
 }
 
-/** A dependency is away. Nothing was done, a retry is safe. */
+/** A dependency is unavailable. Nothing was done, a retry is safe. */
 export class TemporarilyUnavailableError extends DomainError {
   readonly code = 'temporarily_unavailable';
 }
 
-/** A change was sent and its outcome could not be learnt in time. */
+/** A change was sent, and its outcome is still unknown after the deadline. */
 export class OutcomeUnknownError extends DomainError {
   readonly code = 'outcome_unknown';
 }

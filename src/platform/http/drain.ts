@@ -4,13 +4,14 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 
 /**
- * Closing waits for requests in flight and for nothing else: idle connections end at once, a connection that is
- * answering ends with its answer, and after the deadline whatever is left is cut.
+ * Makes closing wait for requests in flight and for nothing else: idle connections end at once, a connection that is
+ * answering ends with its answer, and the rest are cut after the deadline.
+ *
  * @param deadlineMs counted from the moment the server stops listening
  */
 export function drainOnClose(instance: FastifyInstance, logger: Logger, deadlineMs: number): void {
   const server = instance.server;
-  // Node counts a connection that has never sent a request as busy, so a browser's preconnect would hold us up.
+  // Node counts a connection that has never sent a request as busy, so a browser's preconnect would delay the stop.
   const silent = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     silent.add(socket);

@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 
-/** Where gateways ask. What follows it is the path of the request they ask about, and none of our business. */
+/** Where gateways ask. The path of the request that they ask about may follow, and is ignored. */
 export const FORWARD_AUTH_PATH = '/auth/verify';
 
 /**
- * Takes a gateway's question out of the router's hands before it is parsed: whatever its method, the rest of its path,
- * its query and its announced body, it becomes one and the same `GET`. So no path can be malformed, too long or end
- * somewhere else, no method is unknown or a preflight, and no body is read; Node skips it when the answer is out.
+ * Turns every request of a gateway into the same `GET` before the router parses it, whatever its method, the rest of its
+ * path, its query and its announced body. So no path can be malformed, too long or lead to another route, no method is
+ * unknown or a preflight, and no body is read; Node skips it after the answer.
  *
  * @returns the URL to route
  */

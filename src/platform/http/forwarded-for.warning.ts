@@ -5,7 +5,7 @@ import type { Clock } from '../common/clock.js';
 const QUIET_MS = 60_000;
 
 /**
- * Says, once a minute at most, that `X-Forwarded-For` came from a peer that is not a trusted proxy and was ignored.
+ * Warns, at most once a minute, that `X-Forwarded-For` came from a peer that is not a trusted proxy and was ignored.
  * Either a client forges addresses, or `TRUSTED_PROXIES` lacks the gateway and every client shares its address.
  */
 export function warnOfUntrustedForwarding(instance: FastifyInstance, logger: Logger, clock: Clock): void {

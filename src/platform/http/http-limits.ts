@@ -1,7 +1,7 @@
 export interface HttpLimits {
   /** The header section, together with the request line. */
   readonly maxHeaderBytes: number;
-  /** Of one request; a request with as many is refused. */
+  /** A request with this many headers is refused. */
   readonly maxHeaderCount: number;
   readonly headersTimeoutMs: number;
   /** From the first byte of a request to the last of its body. */
@@ -10,9 +10,9 @@ export interface HttpLimits {
   readonly timeoutCheckIntervalMs: number;
   /** Without a byte in either direction; longer than the slowest answer. */
   readonly connectionTimeoutMs: number;
-  /** Longer than the usual 60 s of a load balancer, so that it is never we who close a connection it is about to use. */
+  /** Longer than the usual 60 s of a load balancer, so that the service never closes a connection that one is about to use. */
   readonly keepAliveTimeoutMs: number;
-  /** What requests in flight get when the service stops. */
+  /** How long requests in flight may take when the service stops. */
   readonly drainDeadlineMs: number;
 }
 

@@ -6,7 +6,7 @@ import { outcomeOf } from './problems/problem.js';
 
 const MAX_PATH_LENGTH = 200;
 
-/** One line at the end of each request; those of probes and gateways, which come all the time, only at debug. */
+/** Logs one line at the end of each request; frequent requests of probes and gateways only at debug. */
 export function logRequests(instance: FastifyInstance, logger: Logger): void {
   instance.addHook('onResponse', (request, reply, done) => {
     logRequest(logger, request, reply);
@@ -18,10 +18,10 @@ export function logRequests(instance: FastifyInstance, logger: Logger): void {
   });
 }
 
-/** Never the query string, and a token in the path not even in part: clients put tokens there, however often they are told not to (RFC 6750 section 5.3). */
+/** Never logs the query string or any part of a token in the path: clients put tokens there against RFC 6750 section 5.3. */
 export function logRequest(logger: Logger, request: FastifyRequest, reply: FastifyReply): void {
   const level = isRoutine(request.url, reply.statusCode) ? 'debug' : 'info';
-  // Not even put together when nobody will read it: it would cost a third of what answering a gateway costs.
+  // Built only if it will be written: it would cost a third of what answering a gateway costs.
   if (logger.isLevelEnabled(level)) {
     const outcome = outcomeOf(reply);
     logger[level](
@@ -46,7 +46,7 @@ function requestFields(request: FastifyRequest): { method: string; path: string;
   };
 }
 
-/** @param url whose questions from gateways are all one path by now */
+/** @param url in which all requests of gateways have the same path by now */
 function isRoutine(url: string, status: number): boolean {
   return url.startsWith('/health/') || (url === FORWARD_AUTH_PATH && status < 400);
 }

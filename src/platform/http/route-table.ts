@@ -2,12 +2,12 @@ import type { FastifyInstance } from 'fastify';
 import { MalformedRequestError, NotFoundError } from '../common/domain.errors.js';
 import { MethodNotAllowedError } from './problems/http.errors.js';
 
-/** The CORS plugin registers `OPTIONS *`; what is not a preflight falls through to it and is nobody's resource. */
+/** The CORS plugin registers `OPTIONS *`. A request that is no preflight falls through to it and matches no resource. */
 const CORS_CATCH_ALL = '*';
 
 /**
- * The routes of the application, kept beside Fastify's router because that one can tell "no such path" only, not
- * "not with this method". It is asked about unmatched requests alone and decides nothing but between 404 and 405.
+ * Lists the routes of the application, because Fastify's router cannot tell an unknown path from an unknown method. It
+ * only decides between 404 and 405 for requests that the router did not match.
  */
 export class RouteTable {
   private readonly methodsByPath = new Map<string, { readonly pattern: RegExp; readonly methods: Set<string> }>();

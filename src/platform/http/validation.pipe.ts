@@ -5,8 +5,8 @@ const MAX_FIELD_LENGTH = 100;
 const UNKNOWN_MEMBER = 'is not a member of this request';
 
 /**
- * Lets through what is exactly of the documented shape: no unknown members, no values of another type. One message
- * per member, in the order of its decorators from the bottom up; no message repeats a value.
+ * Accepts exactly the documented shape: no unknown members, no values of another type. Gives one message per member, in
+ * the order of its decorators from the bottom up; no message repeats a value.
  */
 export class BodyValidationPipe extends ValidationPipe {
   constructor() {
@@ -40,7 +40,7 @@ function isJsonObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Nest and class-transformer drop `constructor`, `toString` and the like before anybody could find them unknown. */
+/** Nest and class-transformer drop `constructor`, `toString` and the like before validation sees them. */
 function refuseDroppedMembers(received: readonly string[], body: unknown): void {
   const dropped = received.filter((name) => !isJsonObject(body) || !Object.hasOwn(body, name));
   if (dropped.length > 0) {

@@ -9,8 +9,8 @@ import { isDatabaseUnavailable } from '../../database/database.errors.js';
 import { HeadersTooLargeError, InternalError, PayloadTooLargeError, UnsupportedMediaTypeError } from './http.errors.js';
 
 /**
- * Every error has a documented code: ours say theirs, the frameworks' are known by their 4xx status, a database that
- * is away is a 503, and whatever is left is a defect.
+ * Gives every error a documented code: domain errors have one, errors of the frameworks get one by their 4xx status, an
+ * unavailable database is a 503, and everything else is a defect.
  */
 export function toDomainError(error: unknown): DomainError {
   if (error instanceof DomainError) {
@@ -22,7 +22,7 @@ export function toDomainError(error: unknown): DomainError {
     return clientErrorFor(clientErrorStatus, error);
   }
   if (isDatabaseUnavailable(error)) {
-    return new TemporarilyUnavailableError('the database is away', { cause: error });
+    return new TemporarilyUnavailableError('the database is unavailable', { cause: error });
   }
   return new InternalError('', { cause: error });
 }

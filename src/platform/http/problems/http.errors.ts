@@ -22,7 +22,7 @@ export class HeadersTooLargeError extends DomainError {
   readonly code = 'headers_too_large';
 }
 
-/** A defect: whatever reached the edge without being one of our errors is the `cause`. */
+/** A defect; `cause` is the unexpected error that reached the edge. */
 export class InternalError extends DomainError {
   readonly code = 'internal_error';
 }

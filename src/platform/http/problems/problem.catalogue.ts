@@ -112,7 +112,7 @@ export const PROBLEM_CATALOGUE: Readonly<Record<ProblemCode, ProblemDefinition>>
   too_many_attempts: {
     status: 429,
     title: 'Too many attempts',
-    detail: 'There were too many attempts of late; wait for as long as Retry-After says.',
+    detail: 'There were too many attempts recently; wait as long as Retry-After says.',
   },
   overloaded: {
     status: 503,
@@ -136,7 +136,7 @@ export const PROBLEM_CATALOGUE: Readonly<Record<ProblemCode, ProblemDefinition>>
   },
 };
 
-/** Their clients are told `detail` as the `error_description` of an OAuth error and never read a problem. */
+/** OAuth clients read `detail` as the `error_description` of an OAuth error, and never a problem. */
 const OAUTH_REFUSALS: Readonly<Record<OAuthRefusalCode, ProblemDefinition>> = {
   invalid_client: {
     status: 400,

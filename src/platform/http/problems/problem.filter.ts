@@ -10,9 +10,9 @@ import { definitionOf } from './problem.catalogue.js';
 import type { EdgeHeaders } from '../response-headers.js';
 
 /**
- * Turns everything that is thrown into one documented problem, or into what the route's own protocol says instead, and
- * logs it once: our failures as errors, the client's at debug. The log gets the details, the client the constant
- * sentence of the code.
+ * Turns everything that is thrown into one documented problem, or into an error of the route's own protocol, and logs it
+ * once: failures of the service as errors, those of the client at debug. The log gets the details, the client the
+ * constant sentence of the code.
  */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
@@ -26,7 +26,7 @@ export class ProblemFilter implements ExceptionFilter {
     this.answer(exception, http.getRequest<FastifyRequest>(), http.getResponse<FastifyReply>());
   }
 
-  /** For what fails before Nest is reached, too. */
+  /** Also answers failures before Nest is reached. */
   answer(exception: unknown, request: FastifyRequest, reply: FastifyReply): void {
     const error = toDomainError(exception);
     this.log(error, request.id);
@@ -46,7 +46,7 @@ export class ProblemFilter implements ExceptionFilter {
 
   private log(error: DomainError, requestId: string): void {
     const fields = { code: error.code, request_id: requestId };
-    // Overload comes in crowds: a stack with each refusal would be work where there is too much of it.
+    // Overload refuses many requests at once: a stack with each refusal would add work where there is too much.
     if (definitionOf(error.code).status >= 500 && !(error instanceof OverloadedError)) {
       this.logger.error({ ...fields, err: error instanceof InternalError ? error.cause : error }, 'request failed');
     } else {

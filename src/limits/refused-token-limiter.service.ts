@@ -4,11 +4,11 @@ import { DomainError, type ErrorCode } from '../platform/common/domain.errors.js
 import { Config } from '../platform/config/config.js';
 import { TooManyAttemptsError } from './limits.errors.js';
 
-/** A client that follows the algorithm in docs/api.md forgets a token at its first refusal. */
+/** A client that follows the algorithm of `docs/api.md` drops a token at its first refusal. */
 const REFUSALS_PER_NETWORK = 300;
 const WINDOW_SECONDS = 60;
 
-/** Failures that are ours, or of the request's form: none of them says anything about a token. */
+/** Failures of the service or of the request's form, which say nothing about a token. */
 const NOT_REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'validation_failed',
   'roles_not_granted',
@@ -18,21 +18,23 @@ const NOT_REFUSALS: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /**
- * Turns a client network away for the rest of a minute in which it has shown too many refused tokens. Counted in this
- * process only, so that an invalid token never causes a query.
+ * Turns a client network away for the rest of a minute in which it has sent too many refused tokens. Counts in this
+ * process only, so that invalid tokens never cause a query.
  */
 @Injectable()
-export class RefusedTokensService {
+export class RefusedTokenLimiterService {
   private readonly byNetwork = new RateLimiterMemory({ points: REFUSALS_PER_NETWORK, duration: WINDOW_SECONDS });
 
   constructor(private readonly config: Config) {}
 
   /**
+   * Runs `work` unless the network has sent too many refused tokens, and counts a refusal.
+   *
    * @param network see `networkOf`
    * @param work what is done with the token; its errors are counted and passed on
    * @throws TooManyAttemptsError before `work` has begun
    */
-  async admit<T>(network: string, work: () => Promise<T>): Promise<T> {
+  async limitRefusals<T>(network: string, work: () => Promise<T>): Promise<T> {
     if (!this.config.limits.isOn) {
       return work();
     }
