@@ -427,19 +427,24 @@ describe('the table of settings', () => {
   });
 });
 
-describe('the image', () => {
-  it('starts the service with the arguments of `npm start` (ADR 16)', () => {
-    const { scripts } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-      readonly scripts: { readonly start: string };
-    };
+describe('the service', () => {
+  const { scripts } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    readonly scripts: { readonly start: string };
+  };
+  // In a checkout `scripts/run.mjs` builds what is stale, and then loads the same file.
+  const expected = scripts.start.replace(/^exec /, '').replace(/scripts\/run\.mjs main\.js$/, 'dist/main.js');
+
+  it('is started by the image with the arguments of `npm start` (ADR 16)', () => {
     const command =
       readFileSync(new URL('../Dockerfile', import.meta.url), 'utf8')
         .split('\nCMD ')
         .at(-1) ?? '';
-    // In a checkout `scripts/run.mjs` builds what is stale, and then loads the same file.
-    const inCheckout = (JSON.parse(command) as string[])
-      .join(' ')
-      .replace(/dist\/main\.js$/, 'scripts/run.mjs main.js');
-    expect(`exec ${inCheckout}`).toBe(scripts.start);
+    expect((JSON.parse(command) as string[]).join(' ')).toBe(expected);
+  });
+
+  it('is started by systemd with the arguments of `npm start` (ADR 16)', () => {
+    const unit = readFileSync(new URL('../deploy/systemd/ratchet@.service', import.meta.url), 'utf8');
+    const [, command = ''] = /^ExecStart=\/usr\/bin\/(.*)$/m.exec(unit) ?? [];
+    expect(command).toBe(expected);
   });
 });
