@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { setTimeout as pause } from 'node:timers/promises';
-import { RevocationFeedService } from '../src/tokens/revocation-feed.service.js';
+import { RevokedSessionsService } from '../src/tokens/revoked-sessions.service.js';
 import { eventually } from './support/eventually.js';
 import { askVerify, expectDenied, expectDeniedInTime, expectLetThrough } from './support/gateway-probe.js';
 import { PostgresProxy } from './support/postgres-proxy.js';
@@ -234,7 +234,7 @@ describe('the revocation feed of an instance', () => {
       await database.sql('insert into recovery values (true)');
       await eventually(async () => (await askVerify(service, pair.access_token)).status === 503, { withinMs: 3_000 });
       // It has looked again since, and stays away.
-      await eventually(() => service.app.get(RevocationFeedService).ageSeconds() > 2, { withinMs: 3_000 });
+      await eventually(() => service.app.get(RevokedSessionsService).ageSeconds() > 2, { withinMs: 3_000 });
       expect((await askVerify(service, pair.access_token)).status).toBe(503);
       await database.sql('delete from recovery');
       await eventually(async () => (await askVerify(service, pair.access_token)).status === 200, { withinMs: 3_000 });

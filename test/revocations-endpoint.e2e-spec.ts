@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { Client } from 'pg';
 import type { Response } from 'supertest';
-import { RevocationFeedService } from '../src/tokens/revocation-feed.service.js';
+import { RevocationReaderService } from '../src/tokens/revocation-reader.service.js';
 import { eventually } from './support/eventually.js';
 import { holdLock } from './support/held-lock.js';
 import { ageSession } from './support/move-clock.js';
@@ -120,7 +120,7 @@ describe('GET /auth/revocations', () => {
     for (let count = 0; count < 3; count += 1) {
       await far.client.logout({ refreshToken: pair.refresh_token });
     }
-    expect(far.app.get(RevocationFeedService).waitingReaderCount).toBe(1);
+    expect(far.app.get(RevocationReaderService).waitingCount).toBe(1);
     await far.client.logout({ refreshToken: next.refresh_token });
     expect((await answer).revoked).toEqual([sessionIdOf(next)]);
   });
@@ -234,7 +234,7 @@ describe('GET /auth/revocations', () => {
     await untilWaiting(far, 20);
     hangUp.abort();
     await Promise.all(asked);
-    await eventually(() => far.app.get(RevocationFeedService).waitingReaderCount === 0, { withinMs: 1_000 });
+    await eventually(() => far.app.get(RevocationReaderService).waitingCount === 0, { withinMs: 1_000 });
   });
 
   it('lets a thousand wait, answers the next one at once, and all of them at the first news', async () => {
@@ -318,7 +318,7 @@ async function readAfter({ client }: TestService, cursor: string): Promise<Page>
 }
 
 async function untilWaiting({ app }: TestService, count: number): Promise<void> {
-  await eventually(() => app.get(RevocationFeedService).waitingReaderCount >= count, { withinMs: 5_000 });
+  await eventually(() => app.get(RevocationReaderService).waitingCount >= count, { withinMs: 5_000 });
 }
 
 async function readOver(agent: Agent, url: string): Promise<Page> {

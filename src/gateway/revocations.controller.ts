@@ -4,7 +4,7 @@ import type { FastifyRequest } from 'fastify';
 import { ValidationFailedError } from '../platform/common/domain.errors.js';
 import { Public } from '../platform/common/public.decorator.js';
 import { ApiProblems } from '../platform/http/problems/api-problems.js';
-import { LONGEST_WAIT_FOR_NEWS_SECONDS, RevocationFeedService } from '../tokens/revocation-feed.service.js';
+import { LONGEST_WAIT_FOR_NEWS_SECONDS, RevocationReaderService } from '../tokens/revocation-reader.service.js';
 
 class RevocationsDto {
   @ApiProperty({
@@ -34,7 +34,7 @@ const WHOLE_SECONDS = /^\d{1,2}$/;
 @ApiTags('gateway')
 @Controller('auth/revocations')
 export class RevocationsController {
-  constructor(private readonly feed: RevocationFeedService) {}
+  constructor(private readonly reader: RevocationReaderService) {}
 
   @Get()
   @Public()
@@ -61,7 +61,7 @@ export class RevocationsController {
     if (after !== undefined && typeof after !== 'string') {
       throw new ValidationFailedError([{ field: 'after', message: 'must be sent once' }]);
     }
-    const page = await this.feed.readAfter(after, readWaitSeconds(wait), request.signal);
+    const page = await this.reader.readAfter(after, readWaitSeconds(wait), request.signal);
     return {
       revoked: page.sessionIds,
       cursor: page.cursor,

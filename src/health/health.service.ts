@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
 import { DatabaseService } from '../platform/database/database.service.js';
 import { KeysService } from '../keys/keys.service.js';
-import { RevocationFeedService } from '../tokens/revocation-feed.service.js';
+import { RevokedSessionsService } from '../tokens/revoked-sessions.service.js';
 
 @Injectable()
 export class HealthService {
@@ -11,7 +11,7 @@ export class HealthService {
   constructor(
     private readonly database: DatabaseService,
     private readonly keys: KeysService,
-    private readonly feed: RevocationFeedService,
+    private readonly revoked: RevokedSessionsService,
   ) {}
 
   /**
@@ -30,7 +30,7 @@ export class HealthService {
     if (!this.keys.isLoaded()) {
       throw new TemporarilyUnavailableError('no signing key is loaded');
     }
-    if (!this.feed.isCurrent()) {
+    if (!this.revoked.isCurrent()) {
       throw new TemporarilyUnavailableError('the revocation feed is not current');
     }
     if (!(await this.database.isSchemaCurrent())) {

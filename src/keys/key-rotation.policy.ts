@@ -1,11 +1,9 @@
 import { addSeconds } from '../platform/common/clock.js';
+import { LONGEST_ACCESS_TOKEN_SECONDS } from '../platform/config/access-token-lifetime.js';
 import type { Config, JwtAlgorithm } from '../platform/config/config.js';
 import type { KeyTransition, KeyRecord } from './keys.types.js';
 
 const DAY_SECONDS = 86_400;
-
-/** No access token may live longer; how long it does live is configured and may change while tokens are out. */
-const LONGEST_TOKEN_SECONDS = 3_600;
 
 /**
  * After this time every instance that reaches the database knows of a change: it reloads the keys every 10 s, and a
@@ -99,12 +97,12 @@ export function signsFromIfForced({ createdAt }: KeyRecord): Date {
 /** Time at which the last token that a `retiring` key has signed has expired. */
 export function tokensEndAt({ activatedAt, retiringAt, createdAt }: KeyRecord): Date {
   const hasSigned = activatedAt !== null && retiringAt !== null;
-  return hasSigned ? addSeconds(retiringAt, SPREAD_SECONDS + LONGEST_TOKEN_SECONDS) : createdAt;
+  return hasSigned ? addSeconds(retiringAt, SPREAD_SECONDS + LONGEST_ACCESS_TOKEN_SECONDS) : createdAt;
 }
 
 /** Earliest time at which no verifier needs a `retiring` key. */
 export function removableFrom({ retiringAt, createdAt }: KeyRecord, { publicationSeconds }: KeySettings): Date {
-  return addSeconds(retiringAt ?? createdAt, SPREAD_SECONDS + LONGEST_TOKEN_SECONDS + publicationSeconds);
+  return addSeconds(retiringAt ?? createdAt, SPREAD_SECONDS + LONGEST_ACCESS_TOKEN_SECONDS + publicationSeconds);
 }
 
 /**

@@ -2,16 +2,17 @@ import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import { outcomeOf } from '../platform/http/problems/problem.js';
-import { RevocationFeedService } from '../tokens/revocation-feed.service.js';
+import { RevocationReaderService } from '../tokens/revocation-reader.service.js';
+import { RevokedSessionsService } from '../tokens/revoked-sessions.service.js';
 import { TokensService } from '../tokens/tokens.service.js';
 import { PasswordHasherService } from '../users/password-hasher.service.js';
 
-/** Requests that are nobody's route come with any path and any method. */
+/** A request without a route may have any path and method, which would make any number of labels. */
 const NO_ROUTE = { method: 'any', route: 'none' };
 
 /**
- * What is measured. Labels are routes as they are written in the code, documented codes and outcomes: nothing that a
- * client can choose, so their number is bounded, and nothing of a user.
+ * Counts and measures. Labels are routes as they are written in the code, documented codes and outcomes. Clients cannot
+ * choose them, so their number is bounded, and they say nothing about a user.
  */
 @Injectable()
 export class MetricsService {
@@ -24,31 +25,36 @@ export class MetricsService {
   });
 
   constructor(
-    private readonly feed: RevocationFeedService,
+    private readonly revoked: RevokedSessionsService,
+    private readonly reader: RevocationReaderService,
     private readonly tokens: TokensService,
     private readonly hasher: PasswordHasherService,
   ) {}
 
-  /** Begins to measure; to be called once, and only where somebody will ask. */
+  /** Begins to measure. To be called once, and only if the metrics are served. */
   start(): void {
     collectDefaultMetrics({ register: this.registry });
     this.addGauge(
       'ratchet_revocation_feed_age_seconds',
       'Seconds since the last completed poll for revocations began.',
-      () => this.feed.ageSeconds(),
+      () => this.revoked.ageSeconds(),
     );
-    this.addGauge('ratchet_revoked_sessions', 'Ended sessions whose access tokens are refused.', () => this.feed.size);
+    this.addGauge(
+      'ratchet_revoked_sessions',
+      'Ended sessions whose access tokens are refused.',
+      () => this.revoked.size,
+    );
     this.addGauge(
       'ratchet_revocation_readers_waiting',
       'Questions for revocations that wait for news.',
-      () => this.feed.waitingReaderCount,
+      () => this.reader.waitingCount,
     );
     this.addGauge(
       'ratchet_password_hashes_waiting',
       'Password hashes that wait for others to be computed.',
       () => this.hasher.waitingCount,
     );
-    this.addRefreshes();
+    this.countRefreshes();
   }
 
   countRequest({ is404, routeOptions }: FastifyRequest, reply: FastifyReply): void {
@@ -73,18 +79,15 @@ export class MetricsService {
     });
   }
 
-  private addRefreshes(): void {
+  private countRefreshes(): void {
     const counter = new Counter({
       name: 'ratchet_refreshes_total',
       help: 'Authentic refresh tokens presented, by what the database judged.',
       labelNames: ['outcome'],
       registers: [this.registry],
-      collect: () => {
-        counter.reset();
-        for (const [outcome, count] of this.tokens.refreshTotals) {
-          counter.inc({ outcome }, count);
-        }
-      },
+    });
+    this.tokens.observeRefreshes((outcome) => {
+      counter.inc({ outcome });
     });
   }
 }

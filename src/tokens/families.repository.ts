@@ -1,15 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { ServerKeys } from '../platform/common/server-keys.js';
+import { REVOCATION_WINDOW_SECONDS } from '../platform/config/access-token-lifetime.js';
 import { Config } from '../platform/config/config.js';
 import { type Connection, DatabaseService, type Transaction } from '../platform/database/database.service.js';
-import { REVOCATION_CHANNEL } from './revocation-channel.js';
-import { RefreshTokenFamilyEntity } from './refresh-token-family.entity.js';
 import { OPEN_FAMILY, type OpeningRow } from './opening.statement.js';
+import { NOTIFY_REVOCATION, revocation } from './revocation.fragments.js';
 import { ROTATE_FAMILY, ROTATE_FREE_FAMILIES, type RotationRow, type RotationVerdict } from './rotation.statement.js';
 import type { ClientInfo, RevokeReason, Session } from './tokens.types.js';
-
-/** The longest access token allowed (3600 s) and two minutes for clocks and slow readers. */
-const TOMBSTONE_SECONDS = 3_720;
 
 export interface Presentation {
   readonly familyId: string;
@@ -29,11 +26,11 @@ export type RotationOutcome =
 export interface RotatedFamily {
   readonly userId: string;
   readonly roles: readonly string[];
-  /** The generation and the server key id of the one token that is good now. */
+  /** The generation and the server key id of the current token. */
   readonly generation: number;
   readonly keyId: number;
   readonly times: FamilyTimes;
-  /** Where the rotation before this presentation came from. */
+  /** The client address of the previous rotation. */
   readonly lastIpAddress: string | undefined;
 }
 
@@ -43,8 +40,6 @@ export interface FamilyTimes {
   readonly rotatedAtSeconds: number;
   readonly expiresAtSeconds: number;
 }
-
-const NOTIFY_REVOCATION = `pg_notify('${REVOCATION_CHANNEL}', '')`;
 
 /** The only place with SQL on `refresh_token_families`. */
 @Injectable()
@@ -76,8 +71,8 @@ export class FamiliesRepository {
   }
 
   /**
-   * The roles behind the one token of a family that is good now. A look and no more: it locks nothing, and whether the
-   * token is exchanged is for `rotateFamily` to decide.
+   * Reads the roles behind the current token of a family. It locks nothing: whether the token is exchanged is for
+   * `rotateFamily` to decide.
    *
    * @returns undefined for any other token, and for one whose session or user is not active
    */
@@ -99,10 +94,9 @@ export class FamiliesRepository {
   }
 
   /**
-   * Makes a family unless it exists already, which it does when this runs a second time because the first outcome was
-   * unknown. The caller holds the lock on the user's row, so the number of live families cannot change in between.
+   * Creates a family unless it exists already, as it does when this is retried because the first outcome was unknown. The caller holds the lock on the user's row, so the number of live families cannot change in between.
    *
-   * @returns the new family's times and the ids of the sessions that had to make room for it
+   * @returns the new family's times and the ids of the sessions that were ended to make room for it
    */
   async createFamily(
     transaction: Transaction,
@@ -133,8 +127,8 @@ export class FamiliesRepository {
   }
 
   /**
-   * Ends one family, if it lives and the secret is its own; ends nothing twice, so the first reason stays. Waits for a
-   * rotation of it that is under way and then ends what that rotation left.
+   * Ends one family if it is live and the secret is its own. Ends nothing twice, so the first reason stays. Waits for a
+   * rotation in progress and then ends what it left.
    *
    * @returns whether the secret was right, whatever state the family was in; undefined when there is no such family
    */
@@ -142,7 +136,7 @@ export class FamiliesRepository {
     const [row] = await this.database.query<{ is_secret_right: boolean }>(
       `with ended as (
          update refresh_token_families
-         set revoked_at = clock_timestamp(), revoked_xid = pg_current_xact_id(), revoke_reason = $3
+         set ${revocation('$3')}
          where id = $1 and secret_hash = $2 and revoked_at is null
          returning ${NOTIFY_REVOCATION}
        )
@@ -152,12 +146,12 @@ export class FamiliesRepository {
     return row?.is_secret_right;
   }
 
-  /** @returns whether the user has, or had, a session of this id; one that has ended already stays as it is */
+  /** @returns whether the user has, or had, a session of this id; one that has already ended stays as it is */
   async endFamilyOfUser(userId: string, familyId: string, reason: RevokeReason): Promise<boolean> {
     const rows = await this.database.query(
       `with ended as (
          update refresh_token_families
-         set revoked_at = clock_timestamp(), revoked_xid = pg_current_xact_id(), revoke_reason = $3
+         set ${revocation('$3')}
          where id = $1 and user_id = $2 and revoked_at is null
          returning ${NOTIFY_REVOCATION}
        )
@@ -169,9 +163,9 @@ export class FamiliesRepository {
 
   /**
    * Ends every live family of a user. The caller holds the lock on the user's row, taken in an earlier statement: this
-   * one's snapshot then holds every family that a login could have made, and none can be made until the commit.
+   * one's snapshot then holds every family that a login could have created, and none can be created until the commit.
    *
-   * @param exceptId the family that this transaction makes in their place, which a repetition finds there
+   * @param exceptId the family that this transaction creates in their place, which a retry finds there
    * @returns the ids of the families it ended
    */
   async endFamiliesOfUser(
@@ -182,7 +176,7 @@ export class FamiliesRepository {
   ): Promise<readonly string[]> {
     const rows = await transaction.query<{ id: string }>(
       `update refresh_token_families
-       set revoked_at = clock_timestamp(), revoked_xid = pg_current_xact_id(), revoke_reason = $2
+       set ${revocation('$2')}
        where user_id = $1 and revoked_at is null and id is distinct from $3
        returning id, ${NOTIFY_REVOCATION}`,
       [userId, reason, exceptId],
@@ -190,46 +184,43 @@ export class FamiliesRepository {
     return rows.map((row) => row.id);
   }
 
-  /** The sessions of a user that a refresh could still continue, the last used first. */
+  /** Lists the sessions of a user that a refresh could still continue, the last used first. */
   async listLiveSessions(userId: string): Promise<readonly Session[]> {
-    const families = await this.database
-      .repository(RefreshTokenFamilyEntity)
-      .createQueryBuilder('family')
-      .where('family.userId = :userId', { userId })
-      .andWhere('family.revokedAt is null')
-      .andWhere('family.expiresAt > now()')
-      .andWhere('family.rotatedAt > now() - make_interval(secs => :idleTtlSeconds)', {
-        idleTtlSeconds: this.config.refreshTokens.idleTtlSeconds,
-      })
-      .orderBy('family.rotatedAt', 'DESC')
-      .getMany();
-    return families.map((family) => ({
-      id: family.id,
-      createdAt: family.createdAt,
-      lastUsedAt: family.rotatedAt,
-      expiresAt: family.expiresAt,
-      ipAddress: family.ipAddress ?? undefined,
-      userAgent: family.userAgent ?? undefined,
+    const rows = await this.database.query<SessionRow>(
+      `select id, created_at, rotated_at, expires_at, host(ip_address) as ip_address, user_agent
+       from refresh_token_families
+       where user_id = $1 and revoked_at is null
+         and expires_at > now() and rotated_at > now() - make_interval(secs => $2)
+       order by rotated_at desc`,
+      [userId, this.config.refreshTokens.idleTtlSeconds],
+    );
+    return rows.map((row) => ({
+      id: row.id,
+      createdAt: row.created_at,
+      lastUsedAt: row.rotated_at,
+      expiresAt: row.expires_at,
+      ipAddress: row.ip_address ?? undefined,
+      userAgent: row.user_agent ?? undefined,
     }));
   }
 
   /**
-   * Deletes families whose last access token has long expired. A row that somebody holds is left for the next time, so
-   * the job never waits and never makes a request wait for more than one small batch.
+   * Deletes families whose last access token has long expired. A row locked by another transaction is left for the next
+   * run, so the job never waits and never makes a request wait for more than one small batch.
    *
    * @returns how many were deleted
    */
   async deleteTombstones(transaction: Transaction, batchSize: number): Promise<number> {
     const rows = await transaction.query(
-      `with doomed as materialized (
+      `with expired as materialized (
          select id from refresh_token_families
-         where expires_at < now() - make_interval(secs => ${TOMBSTONE_SECONDS})
+         where expires_at < now() - make_interval(secs => ${REVOCATION_WINDOW_SECONDS})
          order by expires_at
          limit $1
          for update skip locked
        )
-       delete from refresh_token_families using doomed
-       where refresh_token_families.id = doomed.id
+       delete from refresh_token_families using expired
+       where refresh_token_families.id = expired.id
        returning 1`,
       [batchSize],
     );
@@ -253,6 +244,15 @@ export class FamiliesRepository {
       rollForward,
     ];
   }
+}
+
+interface SessionRow {
+  readonly id: string;
+  readonly created_at: Date;
+  readonly rotated_at: Date;
+  readonly expires_at: Date;
+  readonly ip_address: string | null;
+  readonly user_agent: string | null;
 }
 
 function outcomeOf(row: RotationRow): RotationOutcome {

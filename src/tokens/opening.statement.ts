@@ -1,5 +1,5 @@
 import type { PreparedStatement } from '../platform/database/database.service.js';
-import { REVOCATION_CHANNEL } from './revocation-channel.js';
+import { NOTIFY_REVOCATION, revocation } from './revocation.fragments.js';
 
 export interface OpeningRow {
   readonly evicted_ids: string[];
@@ -9,8 +9,8 @@ export interface OpeningRow {
 }
 
 /**
- * Opens a family and ends as many of the user's least recently rotated ones as have to make room for it. One that is
- * there already, opened by an earlier attempt whose outcome was unknown, is left as it is, and so are the others. The
+ * Opens a family and ends as many of the user's least recently rotated ones as have to make room for it. A family that
+ * an earlier attempt of unknown outcome has opened is left as it is, and so are the others. The
  * caller's lock on the user's row keeps the number of live families from changing under it.
  *
  * $1 family id, $2 user id, $3 secret hash, $4 key id, $5 seconds to live, $6 address, $7 user agent, $8 idle seconds,
@@ -24,7 +24,7 @@ export const OPEN_FAMILY: PreparedStatement = {
     ),
     evicted as (
       update refresh_token_families
-      set revoked_at = clock_timestamp(), revoked_xid = pg_current_xact_id(), revoke_reason = 'session_limit'
+      set ${revocation("'session_limit'")}
       where revoked_at is null and not exists (select from existing) and id = any(array(
         select id from refresh_token_families
         where user_id = $2 and revoked_at is null
@@ -32,7 +32,7 @@ export const OPEN_FAMILY: PreparedStatement = {
         order by rotated_at desc, id
         offset $9
       ))
-      returning id, pg_notify('${REVOCATION_CHANNEL}', '')
+      returning id, ${NOTIFY_REVOCATION}
     ),
     created as (
       insert into refresh_token_families

@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
-import { formatCursor, parseCursor } from './revocation-cursor.js';
-import { type CommittedRevocation, type LogPosition, RevocationLog } from './revocation-log.js';
+import {
+  formatCursor,
+  parseCursor,
+  type CommittedRevocation,
+  type LogPosition,
+  RevocationLog,
+} from './revocation-log.js';
 
 const WINDOW_MS = 1_000;
 const EPOCH = 'epoch-of-11';

@@ -1,16 +1,16 @@
-/** A revocation as the database tells it. */
+/** A revocation as the database has committed it. */
 export interface CommittedRevocation {
   readonly sessionId: string;
-  /** Of the transaction that ended the session. */
+  /** The id of the transaction that ended the session. */
   readonly xid: bigint;
 }
 
-/** All that was committed when a poll began, but for what an earlier one has read. */
+/** All revocations committed when a poll began, except those that an earlier poll has read. */
 export interface PolledRevocations {
   readonly revocations: readonly CommittedRevocation[];
   /** Names the history that the transaction ids belong to. */
   readonly epoch: string;
-  /** No transaction with an earlier id was still open. */
+  /** Every transaction with an earlier id had ended. */
   readonly completeBeforeXid: bigint;
 }
 
@@ -32,24 +32,24 @@ interface Entry {
   readonly number: number;
   readonly sessionId: string;
   readonly forgetAtMs: number;
-  /** Undefined while only this instance knows of it, from having done it. */
+  /** Undefined until a poll has read it: this instance ended the session itself. */
   xid: bigint | undefined;
 }
 
 /**
- * The sessions that ended within a window of time, in the order in which this instance learnt of them. For checking
- * requests it is a set, for readers who follow it a log.
+ * The sessions that ended within a window of time, in the order in which this instance learnt of them. A set for
+ * checking requests, and a log for readers that follow it.
  */
 export class RevocationLog {
   private readonly bySessionId = new Map<string, Entry>();
   private entries: Entry[] = [];
   private lastNumber = 0;
   private epoch = '';
-  /** Everything of earlier transactions is here. */
+  /** Every revocation of an earlier transaction is here. */
   private completeBeforeXid = 0n;
 
   /**
-   * @param instance tells this log from those of other processes
+   * @param instance distinguishes this log from those of other processes
    * @param windowMs how long an entry is kept
    */
   constructor(
@@ -65,7 +65,7 @@ export class RevocationLog {
     return this.bySessionId.has(sessionId);
   }
 
-  /** What this instance has done itself, before the database tells it. */
+  /** Adds sessions that this instance has ended itself, before a poll reads them. */
   add(sessionIds: Iterable<string>, nowMs: number): void {
     for (const sessionId of sessionIds) {
       this.enter(sessionId, undefined, nowMs);
@@ -82,7 +82,7 @@ export class RevocationLog {
     this.completeBeforeXid = completeBeforeXid;
   }
 
-  /** Where a reader stands who has read everything in here. */
+  /** The position of a reader that has read everything in here. */
   get end(): LogPosition {
     return {
       epoch: this.epoch,
@@ -98,9 +98,8 @@ export class RevocationLog {
   }
 
   /**
-   * The sessions that a reader at this position does not know of, perhaps among others that it does: at least once, never
-   * not at all. Whoever comes with nothing, with a history that is not this one, or from a future that this log does not
-   * know of, gets the whole window.
+   * Returns the sessions that a reader at this position has not read. May repeat sessions the reader already has; never
+   * omits one. Without a position, and for one of another history or ahead of this log, that is the whole window.
    */
   after(position: LogPosition | undefined): readonly string[] {
     return this.unread(position).map(({ sessionId }) => sessionId);
@@ -138,4 +137,19 @@ export class RevocationLog {
       this.entries = this.entries.slice(forgotten);
     }
   }
+}
+
+const CURSOR = /^([\w-]{11})\.(0|[1-9]\d{0,19})\.([\w-]{8})\.(0|[1-9]\d{0,14})$/;
+
+/** Clients treat a cursor as opaque. */
+export function formatCursor({ epoch, xid, instance, entry }: LogPosition): string {
+  return [epoch, xid, instance, entry].join('.');
+}
+
+/** @returns undefined for a text that no instance has issued */
+export function parseCursor(text: string): LogPosition | undefined {
+  const [, epoch, xid, instance, entry] = CURSOR.exec(text) ?? [];
+  return epoch === undefined || xid === undefined || instance === undefined || entry === undefined
+    ? undefined
+    : { epoch, xid: BigInt(xid), instance, entry: Number(entry) };
 }

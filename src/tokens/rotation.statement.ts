@@ -1,5 +1,5 @@
 import type { PreparedStatement } from '../platform/database/database.service.js';
-import { REVOCATION_CHANNEL } from './revocation-channel.js';
+import { NOTIFY_REVOCATION, revocation } from './revocation.fragments.js';
 
 /** A valid tag this far ahead of the database is a forgery, not a rotation that was lost. */
 const MAX_GENERATIONS_AHEAD = 1_000;
@@ -99,11 +99,10 @@ function rotationText(waitPolicy: '' | ' skip locked'): string {
     ),
     ended as (
       update refresh_token_families as family
-      set revoked_at = judged.seen_at, revoked_xid = pg_current_xact_id(),
-          revoke_reason = case verdict when 'reused' then 'reuse' else 'rolled_back' end
+      set ${revocation("case verdict when 'reused' then 'reuse' else 'rolled_back' end", 'judged.seen_at')}
       from judged
       where family.id = any ($1::uuid[]) and family.id = judged.id and verdict in ('reused', 'rolled_back')
-      returning pg_notify('${REVOCATION_CHANNEL}', '')
+      returning ${NOTIFY_REVOCATION}
     )
     select id, verdict, user_id, roles, host(ip_address) as last_ip_address,
       case when verdict in ('rotated', 'rolled_forward') then presented_generation + 1 else generation end as generation,

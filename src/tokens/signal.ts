@@ -1,6 +1,6 @@
 /**
- * Wakes whoever waits for it. Who has stopped waiting leaves nothing behind, no timer and no callback, as it would with a
- * race against a promise that lives on: while the database is away that promise would collect one for every request.
+ * Wakes all that wait for it. A finished wait leaves no timer and no callback behind. A race against a long-lived promise
+ * would: while the database is unavailable, that promise would collect a callback per request.
  */
 export class Signal {
   private readonly wakers = new Set<() => void>();
@@ -9,7 +9,7 @@ export class Signal {
     return this.wakers.size;
   }
 
-  /** Wakes those who wait now, and nobody who comes later. */
+  /** Wakes all that wait now; a later wait needs a later call. */
   tell(): void {
     for (const wake of [...this.wakers]) {
       wake();
@@ -17,8 +17,8 @@ export class Signal {
   }
 
   /**
-   * Resolves when told, after that many milliseconds, or when `isGone` aborts. A wait does not keep a process alive which
-   * has nothing else to do.
+   * Resolves when told, after that many milliseconds, or when `isGone` aborts. A wait alone does not keep the process
+   * alive.
    */
   within(ms: number, isGone?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {

@@ -20,7 +20,7 @@ import {
   hashRetryKey,
   type RefreshTokenParts,
 } from './refresh-token.codec.js';
-import { RevocationFeedService } from './revocation-feed.service.js';
+import { RevokedSessionsService } from './revoked-sessions.service.js';
 import { RotationQueueService } from './rotation-queue.service.js';
 import {
   IdempotencyKeyReusedError,
@@ -45,21 +45,21 @@ const INTERNAL_RETRY_KEY_BYTES = 16;
 @Injectable()
 export class TokensService {
   private readonly logger = new Logger(TokensService.name);
-  private readonly refreshCounts = new Map<RotationOutcome['kind'], number>();
+  private observeOutcome: (outcome: RotationOutcome['kind']) => void = () => undefined;
 
   constructor(
     private readonly families: FamiliesRepository,
     private readonly rotations: RotationQueueService,
-    private readonly feed: RevocationFeedService,
+    private readonly revoked: RevokedSessionsService,
     private readonly database: DatabaseService,
     private readonly keys: ServerKeys,
     private readonly clock: Clock,
     private readonly config: Config,
   ) {}
 
-  /** How many refreshes of this instance the database has judged, by its judgement. */
-  get refreshTotals(): ReadonlyMap<RotationOutcome['kind'], number> {
-    return this.refreshCounts;
+  /** Calls `observe` with the outcome of each refresh that the database has decided; for metrics. */
+  observeRefreshes(observe: (outcome: RotationOutcome['kind']) => void): void {
+    this.observeOutcome = observe;
   }
 
   newFamily(): NewFamily {
@@ -141,13 +141,13 @@ export class TokensService {
       this.raiseForgeryAlarm(parts);
       throw new RefreshTokenInvalidError('authentic tag with a wrong secret');
     }
-    this.feed.announce([parts.familyId]);
+    this.revoked.announce([parts.familyId]);
   }
 
   /** Ends the session of a verified access token; one that has ended or been cleaned up is fine too. */
   async endSessionByIdentity(userId: string, sessionId: string, reason: RevokeReason): Promise<void> {
     await this.database.settle(() => this.families.endFamilyOfUser(userId, sessionId, reason));
-    this.feed.announce([sessionId]);
+    this.revoked.announce([sessionId]);
   }
 
   /** @throws NotFoundError when the user never had this session */
@@ -160,7 +160,7 @@ export class TokensService {
     if (!isOwn) {
       throw new NotFoundError('the user has no such session');
     }
-    this.feed.announce([familyId]);
+    this.revoked.announce([familyId]);
   }
 
   /**
@@ -180,7 +180,7 @@ export class TokensService {
 
   /** To be called after the commit and before the answer: from then on this instance refuses the sessions' tokens. */
   announceEnded(sessionIds: Iterable<string>): void {
-    this.feed.announce(sessionIds);
+    this.revoked.announce(sessionIds);
   }
 
   listSessions(userId: string): Promise<readonly Session[]> {
@@ -205,7 +205,7 @@ export class TokensService {
 
   private concludeRefresh(outcome: RotationOutcome, presented: RefreshTokenParts, client: ClientInfo): SessionGrant {
     const sessionId = presented.familyId;
-    this.refreshCounts.set(outcome.kind, (this.refreshCounts.get(outcome.kind) ?? 0) + 1);
+    this.observeOutcome(outcome.kind);
     switch (outcome.kind) {
       case 'unknown_family':
       case 'expired':
@@ -223,7 +223,7 @@ export class TokensService {
       case 'key_reused':
         throw new IdempotencyKeyReusedError();
       case 'reused':
-        this.feed.announce([sessionId]);
+        this.revoked.announce([sessionId]);
         this.logger.warn({
           event: 'refresh_token_reused',
           msg: 'a used refresh token was shown again; its session has been ended',
@@ -236,7 +236,7 @@ export class TokensService {
         });
         throw new RefreshTokenReusedError();
       case 'rolled_back':
-        this.feed.announce([sessionId]);
+        this.revoked.announce([sessionId]);
         this.reportLostCommits(presented, 'the session was ended (REFRESH_ROLL_FORWARD=off)');
         throw new SessionRevokedError();
       case 'rolled_forward':

@@ -21,7 +21,7 @@ export type Algorithm = (typeof ALGORITHMS)[number];
 export const ACCESS_TOKEN_TYPE = 'at+jwt';
 
 /** No access token of the service lives longer. Revocations are kept for longer than this, and then forgotten. */
-const LONGEST_LIFETIME_SECONDS = 3_600;
+export const LONGEST_LIFETIME_SECONDS = 3_600;
 
 /** How far this machine's clock may be behind `iat`, which is the database's time. `exp` gets no such tolerance. */
 const LONGEST_CLOCK_LAG_SECONDS = 60;

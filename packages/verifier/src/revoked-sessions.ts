@@ -1,5 +1,7 @@
-/** The longest life of an access token (3600 s) and two minutes, which covers clocks that are behind. */
-const WINDOW_MS = 3_720_000;
+import { LONGEST_LIFETIME_SECONDS } from './access-token.format.js';
+
+/** Until the last access token of an ended session has expired, plus two minutes for slow clocks. */
+export const WINDOW_MS = (LONGEST_LIFETIME_SECONDS + 120) * 1_000;
 
 /** Holds the sessions that ended within the life of an access token; forgets older ones. */
 export class RevokedSessions {

@@ -1,12 +1,10 @@
 import { isCanonicalUuid } from '../../platform/common/uuid.js';
+import { LONGEST_ACCESS_TOKEN_SECONDS } from '../../platform/config/access-token-lifetime.js';
 import type { JwtAlgorithm } from '../../platform/config/config.js';
 import type { Identity } from '../auth.types.js';
 
 /** RFC 9068 section 2.1: keeps access tokens and JWTs of another purpose from being taken for each other. */
 export const ACCESS_TOKEN_TYPE = 'at+jwt';
-
-/** No access token lives longer, whatever it says and whichever key signed it; the revocation window is built on this. */
-export const LONGEST_LIFETIME_SECONDS = 3_600;
 
 /** How far the clocks of an instance and of the database may differ. */
 const CLOCK_DIFFERENCE_SECONDS = 60;
@@ -65,8 +63,8 @@ export function readIdentity(claims: object, now: Date): Identity | undefined {
   ) {
     return undefined;
   }
-  const latestEndSeconds = now.getTime() / 1000 + LONGEST_LIFETIME_SECONDS + CLOCK_DIFFERENCE_SECONDS;
-  if (exp <= iat || exp - iat > LONGEST_LIFETIME_SECONDS || exp > latestEndSeconds) {
+  const latestEndSeconds = now.getTime() / 1000 + LONGEST_ACCESS_TOKEN_SECONDS + CLOCK_DIFFERENCE_SECONDS;
+  if (exp <= iat || exp - iat > LONGEST_ACCESS_TOKEN_SECONDS || exp > latestEndSeconds) {
     return undefined;
   }
   // The library accepts a list that contains our audience; this service never writes one.

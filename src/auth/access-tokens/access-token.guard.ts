@@ -5,7 +5,7 @@ import type { FastifyRequest } from 'fastify';
 import { DomainError } from '../../platform/common/domain.errors.js';
 import { isError, messageOf } from '../../platform/common/is-error.js';
 import { PUBLIC_ROUTE } from '../../platform/common/public.decorator.js';
-import { RevocationFeedService } from '../../tokens/revocation-feed.service.js';
+import { RevokedSessionsService } from '../../tokens/revoked-sessions.service.js';
 import { ACCESS_POLICY, type AccessPolicy } from './access-policy.decorator.js';
 import {
   AccessTokenExpiredError,
@@ -32,7 +32,7 @@ export class AccessTokenGuard extends AuthGuard() {
   constructor(
     options: AuthModuleOptions,
     reflector: Reflector,
-    private readonly feed: RevocationFeedService,
+    private readonly revoked: RevokedSessionsService,
     private readonly verifiedTokens: VerifiedTokensService,
   ) {
     super(options);
@@ -75,7 +75,7 @@ export class AccessTokenGuard extends AuthGuard() {
     if (policy !== undefined) {
       return true;
     }
-    const isRevoked = this.feed.isRevoked(sessionId);
+    const isRevoked = this.revoked.isRevoked(sessionId);
     return typeof isRevoked === 'boolean' ? refuseIf(isRevoked) : isRevoked.then(refuseIf);
   }
 

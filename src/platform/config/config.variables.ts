@@ -1,3 +1,4 @@
+import { LONGEST_ACCESS_TOKEN_SECONDS } from './access-token-lifetime.js';
 import { authSecret, authSecretList } from './auth-secret.policy.js';
 import type { JwtAlgorithm, LogLevel } from './config.js';
 import {
@@ -126,7 +127,7 @@ export const configVariables = {
     isSecret: false,
     default: '300',
     meaning: 'Lifetime of an access token.',
-    parser: integerBetween(30, 3600),
+    parser: integerBetween(30, LONGEST_ACCESS_TOKEN_SECONDS),
   },
   signingKeyRotationDays: {
     name: 'SIGNING_KEY_ROTATION_DAYS',

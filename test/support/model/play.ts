@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { expect } from 'vitest';
 import { Client } from 'pg';
-import { RevocationFeedService } from '../../../src/tokens/revocation-feed.service.js';
+import { RevokedSessionsService } from '../../../src/tokens/revoked-sessions.service.js';
 import { eventually } from '../eventually.js';
 import type { Account } from '../test-client.js';
 import type { TestDatabase } from '../test-database.js';
@@ -180,7 +180,7 @@ class Run {
   private async expectNewsOfEnds(before: World): Promise<void> {
     const ids = endedBetween(before, this.world).map((index) => this.live.familyId(index));
     const feeds = this.site.pairs.flatMap(({ instances }) =>
-      instances.map(({ app }) => app.get(RevocationFeedService)),
+      instances.map(({ app }) => app.get(RevokedSessionsService)),
     );
     for (const id of ids) {
       for (const feed of feeds) {

@@ -1,0 +1,117 @@
+import { randomBytes } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { Clock } from '../platform/common/clock.js';
+import { TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
+import { REVOCATION_WINDOW_SECONDS } from '../platform/config/access-token-lifetime.js';
+import { Config } from '../platform/config/config.js';
+import { type LogPosition, type PolledRevocations, RevocationLog } from './revocation-log.js';
+import { Signal } from './signal.js';
+
+const LONGEST_WAIT_FOR_POLL_MS = 100;
+
+/**
+ * The ids of all sessions that ended within the life of an access token, in memory, so that checking a request costs no
+ * query. What this instance revokes is in the set at once; what others revoke arrives by polling.
+ */
+@Injectable()
+export class RevokedSessionsService {
+  /** Told after each completed poll. */
+  readonly polled = new Signal();
+  /** Told when a session is added that was not known before. */
+  readonly news = new Signal();
+  private readonly log = new RevocationLog(randomBytes(6).toString('base64url'), REVOCATION_WINDOW_SECONDS * 1000);
+  private readonly maxStalenessMs: number;
+  /** Start of the last completed poll: everything committed before it is in `log`. */
+  private currentAsOfMs = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    private readonly clock: Clock,
+    config: Config,
+  ) {
+    this.maxStalenessMs = config.revocation.maxStalenessSeconds * 1000;
+  }
+
+  /** To be called after the commit and before the answer: from then on this instance refuses the sessions' tokens. */
+  announce(sessionIds: Iterable<string>): void {
+    this.tellNewsOf(() => {
+      this.log.add(sessionIds, this.clock.monotonicMs());
+    });
+  }
+
+  /** @param startedAtMs when the poll began, on the monotonic clock */
+  addPolled(polled: PolledRevocations, startedAtMs: number): void {
+    this.tellNewsOf(() => {
+      this.log.addPolled(polled, startedAtMs);
+    });
+    this.currentAsOfMs = startedAtMs;
+    this.polled.tell();
+  }
+
+  /**
+   * Whether the session has ended, as of at most `REVOCATION_MAX_STALENESS_SECONDS` ago. Returns a plain boolean while
+   * the set is current (nearly always), to avoid a promise per request.
+   *
+   * @throws TemporarilyUnavailableError when the set is older than that and no poll completes within 100 ms; no request
+   *   runs a query of its own, so an outage does not end in a stampede
+   */
+  isRevoked(sessionId: string): boolean | Promise<boolean> {
+    return this.isCurrent() ? this.log.has(sessionId) : this.isRevokedOncePolled(sessionId);
+  }
+
+  /** How many sessions are known to have ended. */
+  get size(): number {
+    return this.log.size;
+  }
+
+  isLoaded(): boolean {
+    return this.currentAsOfMs !== Number.NEGATIVE_INFINITY;
+  }
+
+  isCurrent(): boolean {
+    return this.clock.monotonicMs() - this.currentAsOfMs <= this.maxStalenessMs;
+  }
+
+  /** How long ago the last completed poll began. */
+  ageSeconds(): number {
+    return (this.clock.monotonicMs() - this.currentAsOfMs) / 1000;
+  }
+
+  /** @throws TemporarilyUnavailableError as `isRevoked` */
+  async requireCurrent(): Promise<void> {
+    if (!this.isCurrent()) {
+      await this.polled.within(LONGEST_WAIT_FOR_POLL_MS);
+      if (!this.isCurrent()) {
+        throw new TemporarilyUnavailableError(`the revocation feed is ${this.ageSeconds().toFixed(1)} s old`);
+      }
+    }
+  }
+
+  /** The position of a reader that has read everything. */
+  get end(): LogPosition {
+    return this.log.end;
+  }
+
+  /** Whether the position comes from an instance that had polled later than this one. */
+  isBehind(position: LogPosition): boolean {
+    return this.log.isBehind(position);
+  }
+
+  /** Returns the sessions that a reader at this position has not read; may repeat some, never omits one. */
+  after(position: LogPosition | undefined): readonly string[] {
+    return this.log.after(position);
+  }
+
+  private async isRevokedOncePolled(sessionId: string): Promise<boolean> {
+    await this.requireCurrent();
+    return this.log.has(sessionId);
+  }
+
+  /** A session that is known already is no news, so that repeating a logout with an old token wakes no reader. */
+  private tellNewsOf(change: () => void): void {
+    const lastKnown = this.log.end.entry;
+    change();
+    if (this.log.end.entry !== lastKnown) {
+      this.news.tell();
+    }
+  }
+}
