@@ -77,12 +77,6 @@ const MADE_BY_HAND: readonly string[] = [
 
 const HAS_SQL = /(?:^platform\/database\/|\.(?:repository|statement)\.ts$)/;
 
-/** Statements on no table of a feature. */
-const HAS_SQL_TOO: readonly string[] = [
-  // Advisory locks that keep other instances away.
-  'tokens/tombstone-cleaner.service.ts',
-];
-
 /** `settle` retries a `TemporarilyUnavailableError` after a lost commit, but must not retry this one, whose client has gone. */
 const HAS_A_BORROWED_CODE: readonly string[] = ['RefreshDroppedError'];
 
@@ -206,8 +200,7 @@ const oneReaderOfTheEnvironment: Rule = (sources) =>
 const oneClock: Rule = (sources) =>
   findings(sources, /\bnew Date\(|\bDate\.now\b/, (path) => path === 'platform/common/clock.ts', 'looks at the clock');
 
-const sqlInRepositories: Rule = (sources) =>
-  findings(sources, SQL, (path) => HAS_SQL.test(path) || HAS_SQL_TOO.includes(path), 'has SQL');
+const sqlInRepositories: Rule = (sources) => findings(sources, SQL, (path) => HAS_SQL.test(path), 'has SQL');
 
 const oneClassPerErrorCode: Rule = (sources) => {
   const parents = new Map<string, string>();
@@ -431,7 +424,7 @@ describe('the architecture', () => {
       ['users/a.ts looks at the clock', 'users/b.ts looks at the clock', 'users/c.ts looks at the clock'],
     ],
     [
-      'has SQL in repositories and in the database folder, and by name in one more file',
+      'has SQL only in repositories, statements and the database folder',
       sqlInRepositories,
       {
         'users/a.service.ts': "await database.query('select 1');",

@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { hash } from '@node-rs/argon2';
 import { Client } from 'pg';
 import { AccountsService } from '../src/auth/accounts/accounts.service.js';
-import { MIGRATION_LOCK_KEY, migrateDatabase, revertMigration } from '../src/platform/database/migrate.js';
+import { LOCKS } from '../src/platform/database/locks.js';
+import { migrateDatabase, revertMigration } from '../src/platform/database/migrate.js';
 import { openDatabase } from '../src/platform/database/open-database.js';
 import { listMissingPrivileges, SERVICE_PRIVILEGES } from '../src/platform/database/service-privileges.js';
 import { TombstoneCleanerService } from '../src/tokens/tombstone-cleaner.service.js';
@@ -410,7 +411,7 @@ describe('roles and migrations', () => {
   it('the service starts on a schema that is up to date while another connection holds the migration lock', async () => {
     const holder = new Client({ connectionString: database.migrator.url });
     await holder.connect();
-    await holder.query('select pg_advisory_lock($1)', [MIGRATION_LOCK_KEY]);
+    await holder.query('select pg_advisory_lock($1)', [LOCKS.migrations]);
     await expectStart();
     await holder.end();
   });
@@ -445,7 +446,7 @@ describe('roles and migrations', () => {
     );
     const migrator = new Client({ connectionString: database.migrator.url });
     await migrator.connect();
-    await migrator.query('select pg_advisory_lock($1)', [MIGRATION_LOCK_KEY]);
+    await migrator.query('select pg_advisory_lock($1)', [LOCKS.migrations]);
     const { url } = database.service;
     const opening = openDatabase({ url, poolSize: 1, dataDir: '' }, () => undefined, new AbortController().signal);
     await eventually(

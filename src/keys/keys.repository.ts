@@ -1,9 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DatabaseService, type Transaction } from '../platform/database/database.service.js';
+import { LOCKS } from '../platform/database/locks.js';
 import type { StoredKey, StoredKeys } from './keys.types.js';
-
-/** Any number that nothing else in this database locks. */
-const KEYS_LOCK_KEY = 7_246_824_003;
 
 /** Joins the keys to the clock, so that one query returns the time even when there is no key. */
 const READ_KEYS = `
@@ -32,24 +30,18 @@ export class KeysRepository {
   /** Runs `work` while no other instance can change the set of keys; waits for one that does. */
   withKeysLocked<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
     return this.database.transaction(async (transaction) => {
-      await transaction.query('select pg_advisory_xact_lock($1)', [KEYS_LOCK_KEY]);
+      await transaction.query('select pg_advisory_xact_lock($1)', [LOCKS.signingKeys]);
       return work(transaction);
     });
   }
 
   /**
-   * Like `withKeysLocked`, but does not wait for another instance. The lock belongs to the transaction, so it works behind
-   * a pooler and ends with its holder.
+   * Like `withKeysLocked`, but does not wait for another instance.
    *
    * @returns undefined when another instance holds the lock
    */
   tryWithKeysLocked<T>(work: (transaction: Transaction) => Promise<T>): Promise<T | undefined> {
-    return this.database.transaction(async (transaction) => {
-      const [lock] = await transaction.query<{ is_ours: boolean }>('select pg_try_advisory_xact_lock($1) as is_ours', [
-        KEYS_LOCK_KEY,
-      ]);
-      return lock?.is_ours === true ? work(transaction) : undefined;
-    });
+    return this.database.tryWithLock(LOCKS.signingKeys, work);
   }
 
   async insertNextKey(

@@ -2,6 +2,7 @@ import { createPublicKey } from 'node:crypto';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
 import { messageOf } from '../platform/common/is-error.js';
+import { Periodic } from '../platform/common/periodic.js';
 import { Config } from '../platform/config/config.js';
 import { publish, type PublishedDocument } from '../platform/http/published-document.js';
 import { KeyLifeCycleService } from './key-life-cycle.service.js';
@@ -29,7 +30,7 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
   private published = publishedSetOf([]);
   private untrusted: ReadonlySet<string> = new Set();
   private loading: Promise<unknown> = Promise.resolve();
-  private timer: NodeJS.Timeout | undefined;
+  private readonly reloading = new Periodic(RELOAD_INTERVAL_MS, () => this.reloadQuietly());
 
   constructor(
     private readonly repository: KeysRepository,
@@ -47,13 +48,11 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
       await this.lifeCycle.ensureActiveKey();
       await this.loadWhole();
     }
-    this.timer = setInterval(() => {
-      void this.reloadQuietly();
-    }, RELOAD_INTERVAL_MS).unref();
+    this.reloading.start();
   }
 
-  onApplicationShutdown(): void {
-    clearInterval(this.timer);
+  onApplicationShutdown(): Promise<void> {
+    return this.reloading.stop();
   }
 
   /**

@@ -1,20 +1,18 @@
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { messageOf } from '../platform/common/is-error.js';
+import { Periodic } from '../platform/common/periodic.js';
 import { DatabaseService } from '../platform/database/database.service.js';
+import { LOCKS } from '../platform/database/locks.js';
 import { FamiliesRepository } from './families.repository.js';
 
 const INTERVAL_MS = 60_000;
 const BATCH_SIZE = 1_000;
 
-/** Any number that nothing else in this database locks. */
-const CLEANER_LOCK_KEY = 7_246_824_002;
-
 /** Deletes families long past their end, in small batches, never on a request's path, on one instance at a time. */
 @Injectable()
 export class TombstoneCleanerService implements OnModuleInit, OnApplicationShutdown {
   private readonly logger = new Logger(TombstoneCleanerService.name);
-  private timer: NodeJS.Timeout | undefined;
-  private running: Promise<void> = Promise.resolve();
+  private readonly job = new Periodic(INTERVAL_MS, () => this.cleanQuietly());
   private isStopping = false;
 
   constructor(
@@ -23,34 +21,27 @@ export class TombstoneCleanerService implements OnModuleInit, OnApplicationShutd
   ) {}
 
   onModuleInit(): void {
-    this.timer = setInterval(() => {
-      this.running = this.running.then(() => this.cleanQuietly());
-    }, INTERVAL_MS).unref();
+    this.job.start();
   }
 
   async onApplicationShutdown(): Promise<void> {
     this.isStopping = true;
-    clearInterval(this.timer);
-    await this.running;
+    await this.job.stop();
   }
 
   /**
-   * Deletes all that is due. The lock is of the transaction, so it works behind a pooler and dies with its holder.
+   * Deletes all that is due.
    *
-   * @returns how many families were deleted; 0 also when another instance is at it
+   * @returns how many families were deleted; 0 also while another instance deletes
    */
   async clean(): Promise<number> {
     let deleted = 0;
     for (;;) {
-      const batch = await this.database.transaction(async (transaction) => {
-        const [lock] = await transaction.query<{ is_ours: boolean }>(
-          'select pg_try_advisory_xact_lock($1) as is_ours',
-          [CLEANER_LOCK_KEY],
-        );
-        return lock?.is_ours === true ? this.families.deleteTombstones(transaction, BATCH_SIZE) : 0;
-      });
-      deleted += batch;
-      if (batch < BATCH_SIZE || this.isStopping) {
+      const batch = await this.database.tryWithLock(LOCKS.tombstones, (transaction) =>
+        this.families.deleteTombstones(transaction, BATCH_SIZE),
+      );
+      deleted += batch ?? 0;
+      if (batch !== BATCH_SIZE || this.isStopping) {
         return deleted;
       }
     }
@@ -65,7 +56,7 @@ export class TombstoneCleanerService implements OnModuleInit, OnApplicationShutd
     } catch (error) {
       this.logger.warn({
         event: 'clean_up_failed',
-        msg: 'the clean-up failed and will be tried again',
+        msg: 'deleting old sessions failed; will retry',
         reason: messageOf(error),
       });
     }

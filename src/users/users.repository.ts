@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { isUniqueViolation } from '../platform/database/database.errors.js';
 import { DatabaseService, type PreparedStatement, type Transaction } from '../platform/database/database.service.js';
-import { UserEntity } from './user.entity.js';
 import { EmailTakenError } from './users.errors.js';
 import type {
   LockedUser,
@@ -26,8 +25,18 @@ export interface NewUser {
   readonly roles: readonly string[];
 }
 
-/** A `User`, member by member. */
-const USER_COLUMNS = 'id, email, status, roles, created_at as "createdAt"';
+/** The column of each member of `User`: a member without one does not compile. */
+const COLUMN_OF: Readonly<Record<keyof User, string>> = {
+  id: 'id',
+  email: 'email',
+  status: 'status',
+  roles: 'roles',
+  createdAt: 'created_at',
+};
+
+const USER_COLUMNS = Object.entries(COLUMN_OF)
+  .map(([member, column]) => `${column} as "${member}"`)
+  .join(', ');
 
 const FIND_CREDENTIALS = `
   select ${USER_COLUMNS}, password_hash as "passwordHash", credential_version as "credentialVersion" from users`;
@@ -57,13 +66,13 @@ export class UsersRepository {
   constructor(private readonly database: DatabaseService) {}
 
   async findUserById(userId: string): Promise<User | undefined> {
-    const row = await this.database.repository(UserEntity).findOneBy({ id: userId });
-    return row === null ? undefined : toUser(row);
+    const [user] = await this.database.query<User>(`select ${USER_COLUMNS} from users where id = $1`, [userId]);
+    return user;
   }
 
   async findUserByEmail(email: string): Promise<User | undefined> {
-    const row = await this.database.repository(UserEntity).findOneBy({ email });
-    return row === null ? undefined : toUser(row);
+    const [user] = await this.database.query<User>(`select ${USER_COLUMNS} from users where email = $1`, [email]);
+    return user;
   }
 
   async findCredentialsByEmail(email: string): Promise<StoredCredentials | undefined> {
@@ -201,8 +210,4 @@ export class UsersRepository {
 interface CredentialsRow extends User {
   readonly passwordHash: string;
   readonly credentialVersion: number;
-}
-
-function toUser(row: UserEntity): User {
-  return { id: row.id, email: row.email, status: row.status, roles: row.roles, createdAt: row.createdAt };
 }

@@ -47,7 +47,7 @@ export function translateStatementError(error: unknown): unknown {
   return error;
 }
 
-/** Whether an error that reached the edge untranslated (an ORM read, for one) means that the database is away. */
+/** Whether an error, translated or not, means that the database is unavailable. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   if (error instanceof ConnectionLostError || error instanceof TemporarilyUnavailableError) {
     return true;

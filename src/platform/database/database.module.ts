@@ -40,7 +40,7 @@ export class DatabaseModule {
   }
 }
 
-/** TypeORM's own pool, so that its repositories and our statements share one set of connections. */
+/** TypeORM's own pool, so that one set of connections serves all. */
 function poolOf(dataSource: DataSource): Pool {
   if ('master' in dataSource.driver && dataSource.driver.master instanceof Pool) {
     return dataSource.driver.master;

@@ -1,11 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { Pool, PoolClient } from 'pg';
-import type { DataSource, EntityTarget, ObjectLiteral, Repository } from 'typeorm';
+import type { DataSource } from 'typeorm';
 import { Clock } from '../common/clock.js';
 import { OutcomeUnknownError, TemporarilyUnavailableError } from '../common/domain.errors.js';
 import { ConnectionLostError, translateStatementError } from './database.errors.js';
 import { dueMigrations } from './due-migrations.js';
+import type { Lock } from './locks.js';
 
 /** Runs single prepared statements, each in a transaction of its own unless it is a `Transaction`. */
 export interface Connection {
@@ -47,11 +48,6 @@ export class DatabaseService implements OnApplicationShutdown {
     private readonly options: DatabaseOptions,
   ) {}
 
-  /** For ordinary single-statement reads and inserts. */
-  repository<Entity extends ObjectLiteral>(entity: EntityTarget<Entity>): Repository<Entity> {
-    return this.dataSource.getRepository(entity);
-  }
-
   /** One autocommit statement in one round trip. */
   async query<Row extends object>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
     return this.onConnection((client) => runStatement<Row>(client, { text }, values));
@@ -92,6 +88,21 @@ export class DatabaseService implements OnApplicationShutdown {
         }
         throw error;
       }
+    });
+  }
+
+  /**
+   * Runs `work` in a transaction that holds the lock, and does not wait for it. The lock belongs to the transaction, so
+   * it works behind a pooler and ends with its holder.
+   *
+   * @returns undefined when another transaction holds the lock
+   */
+  async tryWithLock<T>(lock: Lock, work: (transaction: Transaction) => Promise<T>): Promise<T | undefined> {
+    return this.transaction(async (transaction) => {
+      const [row] = await transaction.query<{ is_held: boolean }>('select pg_try_advisory_xact_lock($1) as is_held', [
+        lock,
+      ]);
+      return row?.is_held === true ? work(transaction) : undefined;
     });
   }
 
@@ -143,7 +154,7 @@ export class DatabaseService implements OnApplicationShutdown {
 
   private async onConnection<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
     const client = await this.pool.connect().catch((error: unknown) => {
-      throw new TemporarilyUnavailableError('no database connection could be had', { cause: error });
+      throw new TemporarilyUnavailableError('no database connection is available', { cause: error });
     });
     // Without a listener the loss of a connection between two statements would end the process.
     client.on('error', ignoreError);

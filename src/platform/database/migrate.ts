@@ -1,9 +1,7 @@
 import { Client } from 'pg';
 import { type DataSource, MigrationExecutor } from 'typeorm';
 import { createDataSource } from './data-source.js';
-
-/** Any number that nothing else in this database locks. */
-export const MIGRATION_LOCK_KEY = 7_246_824_001;
+import { LOCKS } from './locks.js';
 
 /**
  * Brings the schema up to date. Any number of instances may call it at the same time on one database: an advisory lock,
@@ -35,10 +33,10 @@ async function withMigrationsLocked<T>(directUrl: string, work: (dataSource: Dat
   try {
     await lockHolder.connect();
     // A lock of the transaction and not of the session: behind a transaction pooler that one would stay with the pooler's
-    // connection, for ever in the way of others. A role or server may limit how long a transaction idles.
+    // connection, and block others for ever. A role or server may limit how long a transaction idles.
     await lockHolder.query('begin');
     await lockHolder.query('set local idle_in_transaction_session_timeout = 0');
-    await lockHolder.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK_KEY]);
+    await lockHolder.query('select pg_advisory_xact_lock($1)', [LOCKS.migrations]);
     const dataSource = await createDataSource({ url: directUrl, poolSize: 2, use: 'migrations' }).initialize();
     try {
       return await work(dataSource);

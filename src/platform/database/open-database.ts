@@ -1,5 +1,4 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { Client } from 'pg';
 import type { DatabaseConfig } from '../config/config.js';
 import { DatabaseUnusableError, isDatabaseUnavailable, isPermissionDenied } from './database.errors.js';
 import type { DatabaseAddress } from './database.types.js';
@@ -7,6 +6,7 @@ import { listDueMigrations } from './due-migrations.js';
 import { startEmbeddedDatabase } from './embedded-database.js';
 import { migrateDatabase } from './migrate.js';
 import { listMissingPrivileges } from './service-privileges.js';
+import { withClient } from './with-client.js';
 
 /** How long a database may take to come up beside the service, as containers started together do. */
 const LONGEST_WAIT_MS = 60_000;
@@ -51,8 +51,8 @@ export async function openDatabase(
 }
 
 /**
- * Tries what is due with any role: one that may not migrate waits for the lock all the same, and so for a migrator that
- * is at work, and finds nothing left to do then.
+ * Tries the due migrations with any role. One that may not migrate waits for the lock too, and so for a migration that is
+ * in progress, and then finds nothing left to do.
  */
 async function bringSchemaUpToDate(directUrl: string): Promise<void> {
   let due: readonly string[] = [];
@@ -136,10 +136,7 @@ async function waitForServer(url: string, report: (line: string) => void, shutdo
 }
 
 async function askServer(url: string): Promise<ServerFacts> {
-  const client = new Client({ connectionString: url, connectionTimeoutMillis: 5_000, query_timeout: 5_000 });
-  client.on('error', () => undefined);
-  try {
-    await client.connect();
+  return withClient({ connectionString: url }, async (client) => {
     const { rows } = await client.query<ServerFacts>(
       `select current_setting('server_version_num')::integer as version, pg_is_in_recovery() as is_in_recovery,
          current_setting('server_encoding') as encoding`,
@@ -149,9 +146,7 @@ async function askServer(url: string): Promise<ServerFacts> {
       throw new Error('no answer');
     }
     return facts;
-  } finally {
-    await client.end().catch(() => undefined);
-  }
+  });
 }
 
 /** The driver's message names the server and the role at most; a connection refused has none, but a code. */

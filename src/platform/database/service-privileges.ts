@@ -1,4 +1,4 @@
-import { Client } from 'pg';
+import { withClient } from './with-client.js';
 
 /** A privilege on a table, or on some of its columns only. */
 export interface TablePrivilege {
@@ -42,12 +42,10 @@ export const SERVICE_PRIVILEGES: readonly TablePrivilege[] = [
   { table: 'rate_limits', privilege: 'delete' },
 ];
 
-const QUERY_TIMEOUT_MS = 5_000;
-
 /**
- * Which of the privileges the role of this URL lacks, in words; a privilege counts however the role came by it. Asked at
- * the start, because the alternative is an internal error at the first request that needs it. A table or column that is
- * not there is not looked at: whether the schema is up to date, others judge.
+ * Lists in words the privileges that the role of this URL lacks; a privilege counts however the role came by it. Checked
+ * at the start, because otherwise the first request that needs one would end in an internal error. Skips tables and
+ * columns that do not exist: whether the schema is up to date is checked elsewhere.
  */
 export async function listMissingPrivileges(
   url: string,
@@ -56,14 +54,7 @@ export async function listMissingPrivileges(
   const needed = privileges.flatMap(({ table, privilege, columns }) =>
     (columns ?? [null]).map((column) => ({ table, privilege, column })),
   );
-  const client = new Client({
-    connectionString: url,
-    connectionTimeoutMillis: QUERY_TIMEOUT_MS,
-    query_timeout: QUERY_TIMEOUT_MS,
-  });
-  client.on('error', () => undefined);
-  try {
-    await client.connect();
+  return withClient({ connectionString: url }, async (client) => {
     const { rows } = await client.query<{ missing: string }>(
       `select privilege || coalesce(' (' || string_agg(needed.column, ', ' order by nth) || ')', '') || ' on ' || needed.table
          as missing
@@ -79,7 +70,5 @@ export async function listMissingPrivileges(
       [JSON.stringify(needed)],
     );
     return rows.map(({ missing }) => missing);
-  } finally {
-    await client.end().catch(() => undefined);
-  }
+  });
 }

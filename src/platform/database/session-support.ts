@@ -1,16 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { Client, type ClientConfig, DatabaseError } from 'pg';
+import { type ClientConfig, DatabaseError } from 'pg';
 import { DatabaseUnusableError } from './database.errors.js';
 import type { DatabaseAddress, SessionSupport } from './database.types.js';
+import { withClient } from './with-client.js';
 
-const QUERY_TIMEOUT_MS = 5_000;
-
-/** Protocol violation, and feature not supported: how poolers refuse a start-up parameter that they cannot keep. */
+/** Protocol violation, and feature not supported: a pooler refuses with these a start-up parameter that it cannot keep. */
 const REFUSED_PARAMETER_SQLSTATES: readonly (string | undefined)[] = ['08P01', '0A000'];
 
 /**
  * Finds out whether connections are sessions: a transaction pooler refuses start-up options, or swallows them where it
- * has been told to. Whoever names a second, direct address says by it that the first one is a pooler's.
+ * has been told to. A second, direct address says that the first one is a pooler's.
  *
  * @throws DatabaseUnusableError when commits through the pooler would be acknowledged before they are on disk: the
  *   service cannot change that for itself there
@@ -50,17 +49,8 @@ async function requireDurableCommits(url: string): Promise<void> {
 }
 
 async function readSetting(config: ClientConfig, name: string): Promise<string | null | undefined> {
-  const client = new Client({
-    ...config,
-    connectionTimeoutMillis: QUERY_TIMEOUT_MS,
-    query_timeout: QUERY_TIMEOUT_MS,
-  });
-  client.on('error', () => undefined);
-  try {
-    await client.connect();
+  return withClient(config, async (client) => {
     const { rows } = await client.query<{ value: string | null }>('select current_setting($1, true) as value', [name]);
     return rows[0]?.value;
-  } finally {
-    await client.end().catch(() => undefined);
-  }
+  });
 }
