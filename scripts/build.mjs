@@ -86,7 +86,7 @@ async function bundlePrograms(modules) {
     tsconfig: false,
     input: Object.fromEntries(Object.entries(PROGRAMS).map(([name, file]) => [name, join(root, 'src', file)])),
     external: [...NOT_BUNDLED, ...NOT_INSTALLED],
-    plugins: [ownModules(modules), builtIns, unmappedDependencies],
+    plugins: [ownModules(modules), builtIns, otherDrivers, unmappedDependencies],
     onwarn: (warning) => {
       throw new Error(warning.message);
     },
@@ -100,7 +100,8 @@ async function bundlePrograms(modules) {
     // Otherwise `reflect-metadata` can run after the decorators that need it.
     strictExecutionOrder: true,
     sourcemap: true,
-    comments: { annotation: false, jsdoc: false, legal: false },
+    // White space only: what is read at a start is smaller by a sixth.
+    minify: { compress: false, mangle: false, codegen: true },
   });
   const files = new Map();
   for (const { fileName, code, source } of output) {
@@ -146,6 +147,15 @@ const builtIns = {
   name: 'built-ins',
   resolveId: (id) => (/^(?:node:)?https?$/.test(id) ? `\0${id.replace('node:', '')}` : undefined),
   load: (id) => (/^\0https?$/.test(id) ? `module.exports = process.getBuiltinModule('${id.slice(1)}');` : undefined),
+};
+
+/** TypeORM loads the drivers of all databases and makes one. */
+const otherDrivers = {
+  name: 'other-drivers',
+  load: {
+    filter: { id: /[\\/]typeorm[\\/]driver[\\/](?!postgres|types)[\w-]+[\\/]/ },
+    handler: () => 'module.exports = {};',
+  },
 };
 
 /** Source maps are read at every start, and those of the dependencies would be fifty times as large as our own. */
