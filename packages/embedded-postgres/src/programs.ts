@@ -1,10 +1,10 @@
 import { execFile, spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, cp, lstat, mkdtemp, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { EmbeddedPostgresError } from './errors.js';
 
@@ -58,7 +58,7 @@ export async function findPrograms(dataDirectory: string, user: ServerUser): Pro
 
 function findPackage(name: string): string {
   try {
-    return fileURLToPath(new URL('..', import.meta.resolve(name)));
+    return dirname(dirname(createRequire(import.meta.url).resolve(name)));
   } catch (cause) {
     throw new EmbeddedPostgresError(
       `The programs of the embedded PostgreSQL are not installed (${name}). Install without --omit=optional.`,
