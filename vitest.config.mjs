@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { transform } from '@swc/core';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer } from 'vitest/node';
 
 const { exclude: _specs, ...build } = JSON.parse(readFileSync(new URL('.swcrc', import.meta.url), 'utf8'));
 
@@ -16,14 +17,26 @@ const swc = {
   },
 };
 
+/** Longest first, so that no worker begins one of these while the others have nothing left. */
+const LONG_SPECS = ['users-command', 'crash', 'keys-command', 'embedded-postgres', 'unknown-outcomes', 'verifier'];
+
+class LongestFirst extends BaseSequencer {
+  async sort(specs) {
+    const rank = ({ moduleId }) => LONG_SPECS.findLastIndex((name) => moduleId.includes(`/${name}.`));
+    return (await super.sort(specs)).sort((one, other) => rank(other) - rank(one));
+  }
+}
+
 export default defineConfig({
   plugins: [swc],
   oxc: false,
   test: {
     pool: 'forks',
-    maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     // A process runs many spec files and loads each module once. What a module keeps is shared between spec files.
     isolate: false,
+    // Node itself loads what is built.
+    server: { deps: { external: [/\/dist\//] } },
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // The global tear-down reads every table of every database.
@@ -32,11 +45,23 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: ['src/**/*.spec.ts', 'packages/verifier/src/**/*.spec.ts'] },
+        test: {
+          name: 'unit',
+          include: ['src/**/*.spec.ts', 'packages/verifier/src/**/*.spec.ts'],
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
       },
       {
         extends: true,
-        test: { name: 'e2e', include: ['test/**/*.e2e-spec.ts'], globalSetup: 'test/support/global-setup.mjs' },
+        test: {
+          name: 'e2e',
+          include: ['test/**/*.e2e-spec.ts'],
+          globalSetup: 'test/support/global-setup.mjs',
+          // One more than the cores of the smallest machine, because these tests wait half of their time.
+          maxWorkers: 3,
+          sequence: { groupOrder: 1 },
+        },
       },
     ],
   },
