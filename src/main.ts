@@ -20,6 +20,7 @@ async function main(): Promise<void> {
 
   const config = loadConfig();
   const logger = await createProcessLogger({ level: config.logLevel });
+  logger.info({ event: 'configured', settings: config.changedSettings }, 'settings that differ from their defaults');
   const database = await openDatabase(
     config.database,
     (line) => {

@@ -188,6 +188,19 @@ describe('the process of the service', () => {
     expect(await postgresProcessesOf(dataDir)).toEqual([]);
   });
 
+  it('the first line of the log lists the settings that differ from their defaults, a secret only as set', async () => {
+    const service = start({ AUTH_SECRET, DATABASE_URL: 'postgres://ratchet:pw-of-nobody@127.0.0.1:1/ratchet' });
+    await eventually(() => service.hasLogged('configured'), { withinMs: 10_000 });
+    expect(service.lines[0]).toEqual({
+      level: 'info',
+      time: expect.any(String),
+      event: 'configured',
+      settings: ['DATABASE_URL (set)', 'AUTH_SECRET (set)', 'PORT=0', 'RATE_LIMITS=off', 'NODE_ENV=test'],
+      msg: 'settings that differ from their defaults',
+    });
+    expect(JSON.stringify(service.lines) + service.errorOutput).not.toContain('pw-of-nobody');
+  });
+
   it('a signing key of another AUTH_SECRET is said in words, without a stack', async () => {
     const database = await createTestDatabase();
     const first = start({ DATABASE_URL: database.url, AUTH_SECRET });

@@ -2,7 +2,6 @@ import { resolve } from 'node:path';
 
 import { ConfigurationError } from './config.errors.js';
 import type { Config } from './config.js';
-import { findMisspellings } from './config.misspellings.js';
 import { findBrokenRules } from './config.rules.js';
 import { Settings } from './config.settings.js';
 import { type Environment, readTexts, textOf, withDotEnv } from './config.source.js';
@@ -14,7 +13,7 @@ import { LoadedConfig } from './loaded-config.js';
  * Reads, checks and freezes the whole configuration, or names everything that is wrong with it at once. No value of a
  * variable is ever part of a problem. Writes nothing but the generated secret, and that only when all else is right.
  * @param workingDirectory where `.env` is looked for and relative paths begin
- * @throws ConfigurationError when anything at all is unknown, missing or malformed
+ * @throws ConfigurationError when a variable is missing or malformed, or contradicts another
  */
 export function loadConfig(env: NodeJS.ProcessEnv = process.env, workingDirectory = process.cwd()): Config {
   const source = withDotEnv(env, workingDirectory);
@@ -22,7 +21,6 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, workingDirector
   const existing = findExistingSecret(settings, workingDirectory);
   const problems = [
     ...source.problems,
-    ...findMisspellings(source.environment),
     ...findRemoved(source.environment),
     ...settingProblems,
     ...findBrokenRules(settings),

@@ -1,4 +1,4 @@
-import type { ConfigVariable } from './config.variables.js';
+import { type ConfigVariable, configVariableList } from './config.variables.js';
 
 /** The texts of the variables that are set, and which of them are of no use. */
 export class Settings {
@@ -37,4 +37,20 @@ export class Settings {
     }
     return value;
   }
+
+  /** One text per variable whose value is not its default, fit for a log: a secret is only said to be set. */
+  listChanged(): readonly string[] {
+    return configVariableList.flatMap(({ name, isSecret, default: defaultText }) => {
+      const text = this.texts.get(name);
+      if (text === undefined || text === defaultText) {
+        return [];
+      }
+      return [isSecret ? `${name} (set)` : `${name}=${withoutCredentials(text)}`];
+    });
+  }
+}
+
+/** Only secrets may hold credentials, but a URL with a password can be pasted into `DATA_DIR` as well. */
+function withoutCredentials(text: string): string {
+  return text.replace(/\/\/[^/]*@/g, '//[redacted]@');
 }

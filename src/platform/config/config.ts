@@ -18,6 +18,8 @@ export abstract class Config {
   abstract readonly passwords: PasswordConfig;
   abstract readonly limits: LimitsConfig;
   abstract readonly metrics: MetricsConfig;
+  /** The settings that differ from their defaults, fit for a log: a secret is only said to be set. */
+  abstract readonly changedSettings: readonly string[];
 }
 
 export interface HttpConfig {

@@ -16,9 +16,11 @@ export class LoadedConfig extends Config {
   readonly passwords;
   readonly limits;
   readonly metrics;
+  readonly changedSettings;
 
   constructor(settings: Settings, dataDir: string, currentSecret: Buffer) {
     super();
+    this.changedSettings = settings.listChanged();
     const url = settings.get(variables.databaseUrl);
     const directUrl = settings.get(variables.databaseDirectUrl);
     this.environment = settings.get(variables.nodeEnv);
