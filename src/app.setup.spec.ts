@@ -7,7 +7,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { IsOptional, IsString, MaxLength } from 'class-validator';
 import { createApp } from './app.setup.js';
 import { OverloadedError } from './platform/common/domain.errors.js';
-import type { HttpConfig } from './platform/config/config.js';
+import type { Config } from './platform/config/config.js';
 import { ApiProblems } from './platform/http/problems/api-problems.js';
 import { DEFAULT_HTTP_LIMITS, type HttpLimits } from './platform/http/http-limits.js';
 import { createLogger } from './platform/logging/logger.js';
@@ -86,7 +86,7 @@ describe('the HTTP edge', () => {
     await Promise.all(running.splice(0).map((app) => app.close()));
   });
 
-  async function start(http: Partial<HttpConfig> = {}, limits: Partial<HttpLimits> = {}): Promise<number> {
+  async function start(http: Partial<Config['http']> = {}, limits: Partial<HttpLimits> = {}): Promise<number> {
     lines = [];
     output = '';
     const destination = {

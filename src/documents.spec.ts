@@ -2,7 +2,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { renderConfigurationTable } from './platform/config/configuration-table.js';
 import { configVariableList, fileVariableName } from './platform/config/config.variables.js';
 
 /** Path from the top of the checkout → text. */
@@ -417,13 +416,6 @@ describe('a document', () => {
     if (!NOT_YET.includes(rule)) {
       expect(rule(tree)).toEqual([]);
     }
-  });
-});
-
-describe('the table of settings', () => {
-  it('is the one that the start-up check uses', () => {
-    const document = readFileSync(new URL('../docs/configuration.md', import.meta.url), 'utf8');
-    expect(document).toContain(renderConfigurationTable());
   });
 });
 

@@ -19,7 +19,7 @@ async function main(): Promise<void> {
   });
 
   const config = loadConfig();
-  const logger = await createProcessLogger({ level: config.logLevel });
+  const logger = await createProcessLogger({ level: config.runtime.logLevel });
   logger.info({ event: 'configured', settings: config.changedSettings }, 'settings that differ from their defaults');
   const database = await openDatabase(
     config.database,
@@ -40,7 +40,7 @@ async function serve(config: Config, address: DatabaseAddress, logger: Logger, s
   const app = await startServing(config, address, logger);
   const url = await app.getUrl();
   logger.info({ event: 'listening', url }, `listening on ${url}`);
-  if (config.environment === 'development') {
+  if (config.runtime.environment === 'development') {
     // Standard output carries the log; the welcome is for a person.
     process.stderr.write(welcomeText(url));
   }

@@ -448,7 +448,11 @@ describe('roles and migrations', () => {
     await migrator.connect();
     await migrator.query('select pg_advisory_lock($1)', [LOCKS.migrations]);
     const { url } = database.service;
-    const opening = openDatabase({ url, poolSize: 1, dataDir: '' }, () => undefined, new AbortController().signal);
+    const opening = openDatabase(
+      { url, directUrl: url, poolSize: 1, dataDir: '' },
+      () => undefined,
+      new AbortController().signal,
+    );
     await eventually(
       async () => {
         const waiting = await database.sql(

@@ -187,7 +187,7 @@ function epochOf(page: unknown): string | undefined {
 
 async function openWith(url: string): Promise<void> {
   const opened = await openDatabase(
-    { url, poolSize: 10, dataDir: testRun().runDir },
+    { url, directUrl: url, poolSize: 10, dataDir: testRun().runDir },
     () => undefined,
     new AbortController().signal,
   );

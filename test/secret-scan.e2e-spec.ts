@@ -193,7 +193,7 @@ describe('a life of sign-ins, refreshes, thefts and mistakes', () => {
 
   it('invariant 8: leaves no secret in the logs, not even at trace level', () => {
     const text = service.logs.map((line) => JSON.stringify(line)).join('\n');
-    expect(service.config.logLevel).toBe('trace');
+    expect(service.config.runtime.logLevel).toBe('trace');
     expect(service.logs.length).toBeGreaterThan(40);
     expect(text).toContain('refresh_token_reused');
     expect(findSecrets(text, 'the log')).toEqual([]);

@@ -22,6 +22,6 @@ class EmptyModule {}
 Module({ controllers: [EmptyController] })(EmptyModule);
 
 const config = loadConfig();
-const app = await createApp(EmptyModule, config, createLogger({ level: config.logLevel }));
+const app = await createApp(EmptyModule, config, createLogger({ level: config.runtime.logLevel }));
 await app.listen(config.http.port, config.http.host);
 process.once('SIGTERM', () => void app.close());

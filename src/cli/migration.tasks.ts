@@ -22,8 +22,8 @@ export async function applyMigrations(interrupted: AbortSignal): Promise<void> {
 
 /** Opens the database as it is: `openDatabase` would apply what is due, and that would be undone instead. */
 export async function revertLatestMigration(options: { readonly mayDeleteProductionData: boolean }): Promise<void> {
-  const { environment, database } = loadConfig();
-  if (environment === 'production' && !options.mayDeleteProductionData) {
+  const { runtime, database } = loadConfig();
+  if (runtime.environment === 'production' && !options.mayDeleteProductionData) {
     throw new CommandFailedError('Undoing a migration deletes data. If that is meant, in production, add --yes.');
   }
   const { url, directUrl = url, dataDir } = database;

@@ -49,10 +49,10 @@ export async function withServices<T>(interrupted: AbortSignal, work: (services:
   }
 }
 
-function createCommandLogger({ logLevel }: Config): ReturnType<typeof createLogger> {
+function createCommandLogger({ runtime }: Config): ReturnType<typeof createLogger> {
   return createLogger({
     // What a service says of its normal course is noise beside a command's answer; any other level is as asked for.
-    level: logLevel === 'info' ? 'warn' : logLevel,
+    level: runtime.logLevel === 'info' ? 'warn' : runtime.logLevel,
     destination: prettyDestination({ destination: STDERR_FD, colorize: false }),
   });
 }

@@ -103,7 +103,7 @@ export class UserTasks {
 
   private choosePassword({ config }: Services, mustGenerate: boolean): Promise<string> | string {
     return mustGenerate
-      ? generatePassword(config.passwords.minLength)
+      ? generatePassword(config.passwords.minLengthCodePoints)
       : readNewPassword(this.terminal, this.interrupted);
   }
 

@@ -155,7 +155,7 @@ beforeEach(async () => {
         useValue: { countRegistration: (network: string) => limits.admitRegistration(network) },
       },
       { provide: DatabaseService, useValue: { settle: <T>(attempt: () => Promise<T>) => attempt() } },
-      { provide: Config, useValue: { passwords: { minLength: 8 } } },
+      { provide: Config, useValue: { passwords: { minLengthCodePoints: 8 } } },
     ],
   }).compile();
   users = module.get(UsersService);

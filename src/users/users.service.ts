@@ -286,13 +286,13 @@ export class UsersService {
 
   private async checkNewPassword(password: string): Promise<ReturnType<typeof checkNewPassword>> {
     return checkNewPassword(password, {
-      minLengthCodePoints: this.config.passwords.minLength,
+      minLengthCodePoints: this.config.passwords.minLengthCodePoints,
       commonPasswords: await this.commonPasswords.load(),
     });
   }
 
   private describe(field: string, violation: PasswordViolation): FieldError {
-    return { field, message: describeViolation(violation, this.config.passwords.minLength) };
+    return { field, message: describeViolation(violation, this.config.passwords.minLengthCodePoints) };
   }
 }
 

@@ -54,7 +54,7 @@ export async function startService(
       done();
     },
   });
-  const logger = createLogger({ level: config.logLevel, destination });
+  const logger = createLogger({ level: config.runtime.logLevel, destination });
   const { url = database.url, directUrl = url } = config.database;
   const app = await createApp(AppModule.forRoot(config, { url, directUrl }), config, logger);
   try {

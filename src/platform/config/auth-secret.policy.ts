@@ -1,4 +1,4 @@
-import { hasControlCharacters, type Parser, splitList } from './config.parsers.js';
+import { hasControlCharacters, type ListParser, type Parser, splitList } from './config.parsers.js';
 
 export const SECRET_MIN_BYTES = 32;
 const MIN_DISTINCT_CHARACTERS = 10;
@@ -13,14 +13,15 @@ export const howToMakeASecret =
   'make one with `openssl rand -base64 32`, or with ' +
   "`node -e \"console.log(require('node:crypto').randomBytes(32).toString('base64url'))\"`";
 
-/** The key material is the UTF-8 bytes of the text as given, whatever encoding the text may look like. */
+/** The key material is the UTF-8 bytes of the text, even where the text looks like hex or base64. */
 export const authSecret: Parser<Buffer> = {
   accepts: `random text of at least ${SECRET_MIN_BYTES} bytes without commas, and no placeholder`,
   hint: howToMakeASecret,
   parse: (text) => (isFitSecret(text) ? Buffer.from(text, 'utf8') : undefined),
 };
 
-export const authSecretList: Parser<readonly Buffer[]> = {
+export const authSecretList: ListParser<Buffer> = {
+  empty: [],
   accepts: 'a comma-separated list of former or coming values of `AUTH_SECRET`',
   hint: `each must be random text of at least ${SECRET_MIN_BYTES} bytes, and no placeholder`,
   parse: (text) => {
@@ -30,16 +31,16 @@ export const authSecretList: Parser<readonly Buffer[]> = {
 };
 
 /**
- * Refuses what a person types or copies from a tutorial instead of drawing at random. It cannot prove randomness; each
- * rule is one that a random secret of the asked length breaks with negligible probability.
+ * Refuses what people type or copy from a tutorial instead of generating it. Randomness cannot be proved; a random secret
+ * of the required length breaks each of these rules with negligible probability.
  */
 export function isFitSecret(text: string): boolean {
   if (text !== text.trim() || hasControlCharacters(text)) {
-    // Usually a second trailing newline: the same secret given in another way would then be a different key.
+    // Usually a second trailing newline, which would make a different key than the same secret without it.
     return false;
   }
   if (text.includes(',')) {
-    // It could never move to AUTH_SECRET_ACCEPTED, so it could never be changed without logging everybody out.
+    // It could never move to AUTH_SECRET_ACCEPTED, so changing it would end every session.
     return false;
   }
   return (
@@ -51,14 +52,14 @@ export function isFitSecret(text: string): boolean {
 }
 
 /**
- * Such words do not count towards the length; a random secret behind a label (`prod-secret-…`) is still fit. Words of
- * less than five letters are left out because random text contains them too often.
+ * Removes the words that do not count towards the length, so that a random secret behind a label (`prod-secret-…`) is
+ * still fit. Words of fewer than five letters are not in the list because random text contains them too often.
  */
 function withoutPlaceholders(text: string): string {
   return text.replace(new RegExp(placeholderWords.join('|'), 'gi'), '');
 }
 
-/** Whether the text is one shorter text written at least twice, the last time perhaps cut off. */
+/** Whether the text repeats a shorter one at least twice; the last repetition may be cut off. */
 function isRepetition(text: string): boolean {
   for (let period = 1; period <= text.length / 2; period += 1) {
     if (text.slice(period) === text.slice(0, -period)) {

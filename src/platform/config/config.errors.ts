@@ -1,6 +1,6 @@
 /**
- * The configuration cannot be used. `message` lists every problem, one per line, so that a person mends them in one
- * go; a problem names variables and what is expected of them and never repeats a value.
+ * The configuration is invalid. `message` lists every problem, one per line, so that an operator fixes all of them at
+ * once. A problem names variables and what they accept, and never repeats a value.
  */
 export class ConfigurationError extends Error {
   constructor(readonly problems: readonly string[]) {

@@ -56,8 +56,7 @@ describe('the configuration', () => {
   it('of an empty environment is the documented defaults over the embedded database', () => {
     const { secrets, changedSettings, ...config } = load({});
     expect(config).toEqual({
-      environment: 'development',
-      logLevel: 'info',
+      runtime: { environment: 'development', logLevel: 'info' },
       http: { host: '127.0.0.1', port: 3000, trustedProxies: [], corsOrigins: [], hstsMaxAgeSeconds: 31_536_000 },
       database: { poolSize: 10, dataDir: join(directory, '.ratchet') },
       accessTokens: { issuer: 'http://localhost:3000', audience: 'ratchet', algorithm: 'ES256', ttlSeconds: 300 },
@@ -70,7 +69,7 @@ describe('the configuration', () => {
         maxSessionsPerUser: 50,
       },
       revocation: { maxStalenessSeconds: 5 },
-      passwords: { minLength: 8 },
+      passwords: { minLengthCodePoints: 8 },
       limits: { isOn: true },
       metrics: {},
     });
@@ -107,8 +106,7 @@ describe('the configuration', () => {
       LOG_LEVEL: 'warn',
     });
     expect(config).toEqual({
-      environment: 'production',
-      logLevel: 'warn',
+      runtime: { environment: 'production', logLevel: 'warn' },
       http: {
         host: '::',
         port: 0,
@@ -133,7 +131,7 @@ describe('the configuration', () => {
         maxSessionsPerUser: 3,
       },
       revocation: { maxStalenessSeconds: 7 },
-      passwords: { minLength: 15 },
+      passwords: { minLengthCodePoints: 15 },
       limits: { isOn: false, redisUrl: 'rediss://:hidden@redis.example.com:6380/2' },
       metrics: { port: 9_464 },
     });
@@ -165,7 +163,9 @@ describe('the configuration', () => {
   });
 
   it('takes an empty variable for an unset one', () => {
-    const names = configVariableList.flatMap(({ name, isSecret }) => (isSecret ? [name, `${name}_FILE`] : [name]));
+    const names = configVariableList.flatMap(({ name, isSecret }) =>
+      isSecret === true ? [name, `${name}_FILE`] : [name],
+    );
     expect(load(Object.fromEntries(names.map((name) => [name, ''])))).toEqual(load({}));
   });
 
@@ -229,7 +229,7 @@ describe('the settings that differ from their defaults', () => {
   });
 
   it('never show credentials inside a URL, whichever variable it was given to', () => {
-    for (const { name } of configVariableList.filter(({ isSecret }) => !isSecret)) {
+    for (const { name } of configVariableList.filter(({ isSecret }) => isSecret !== true)) {
       for (const scheme of ['postgres', 'redis', 'https', 'http']) {
         const environment = { [name]: `${scheme}://someone:hidden@host.example.com` };
         const shown = problemsOf(environment).length > 0 ? [] : load(environment).changedSettings;
@@ -249,7 +249,7 @@ describe('problems', () => {
       'DATABASE_DIRECT_URL must be a `postgres://` or `postgresql://` URL, with special characters of the password percent-encoded',
       'PORT must be a whole number from 0 to 65535',
       'LOG_LEVEL must be one of `fatal`, `error`, `warn`, `info`, `debug`, `trace`, `silent`',
-      'DATABASE_DIRECT_URL is set without DATABASE_URL; it is a second way to the same database',
+      'DATABASE_DIRECT_URL needs DATABASE_URL; it is a second way to the same database',
     ]);
     expect(() => load(env)).toThrow(
       ['The configuration cannot be used:', ...problemsOf(env).map((problem) => `  - ${problem}`)].join('\n'),
@@ -257,7 +257,9 @@ describe('problems', () => {
   });
 
   it('never contain a value, whatever the values are and however many are wrong', () => {
-    const names = configVariableList.flatMap(({ name, isSecret }) => (isSecret ? [name, `${name}_FILE`] : [name]));
+    const names = configVariableList.flatMap(({ name, isSecret }) =>
+      isSecret === true ? [name, `${name}_FILE`] : [name],
+    );
     const strayNames = ['RATCHET_PORT', 'JWT_SECRET', 'ACCESS_TOKEN_TTL', 'HOST_FILE', 'AUTH_SECRETS'];
     // No message is written in Cyrillic, so that one letter gives even a part of a value away.
     const text = fc
@@ -453,7 +455,7 @@ describe('the .env file', () => {
     writeFile('.env', '# comment\nHOST=::1\nPORT="4000"\nLOG_LEVEL=debug # why\n');
     for (const env of [{ PORT: '5000' }, { PORT: '5000', NODE_ENV: 'development' }]) {
       const config = load(env);
-      expect([config.http.host, config.http.port, config.logLevel]).toEqual(['::1', 5000, 'debug']);
+      expect([config.http.host, config.http.port, config.runtime.logLevel]).toEqual(['::1', 5000, 'debug']);
     }
   });
 

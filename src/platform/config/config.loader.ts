@@ -1,37 +1,52 @@
 import { resolve } from 'node:path';
-
 import { ConfigurationError } from './config.errors.js';
-import type { Config } from './config.js';
+import type { Config, ConfigValues } from './config.js';
 import { findBrokenRules } from './config.rules.js';
 import { Settings } from './config.settings.js';
-import { type Environment, readTexts, textOf, withDotEnv } from './config.source.js';
-import { configVariableList, configVariables as variables } from './config.variables.js';
+import { type Environment, textOf, withDotEnv } from './config.source.js';
+import { configVariableGroups, configVariables } from './config.variables.js';
 import { createGeneratedSecret, findGeneratedSecret } from './generated-secret.js';
-import { LoadedConfig } from './loaded-config.js';
 
 /**
- * Reads, checks and freezes the whole configuration, or names everything that is wrong with it at once. No value of a
- * variable is ever part of a problem. Writes nothing but the generated secret, and that only when all else is right.
- * @param workingDirectory where `.env` is looked for and relative paths begin
+ * Reads, checks and freezes the whole configuration, or reports every problem at once. A problem never contains the value
+ * of a variable. Writes nothing except the generated secret, and that only when there is no problem.
+ * @param workingDirectory holds `.env`, and relative paths start in it
  * @throws ConfigurationError when a variable is missing or malformed, or contradicts another
  */
 export function loadConfig(env: NodeJS.ProcessEnv = process.env, workingDirectory = process.cwd()): Config {
   const source = withDotEnv(env, workingDirectory);
-  const { settings, problems: settingProblems } = readSettings(source.environment, workingDirectory);
+  const settings = new Settings(source.environment, workingDirectory);
   const existing = findExistingSecret(settings, workingDirectory);
   const problems = [
     ...source.problems,
     ...findRemoved(source.environment),
-    ...settingProblems,
+    ...settings.problems,
     ...findBrokenRules(settings),
     ...existing.problems,
   ];
   if (problems.length > 0) {
     throw new ConfigurationError(problems);
   }
-  const dataDir = resolve(workingDirectory, settings.get(variables.dataDir));
-  const currentSecret = settings.get(variables.authSecret) ?? existing.secret ?? createGeneratedSecret(dataDir);
-  return deepFreeze(new LoadedConfig(settings, dataDir, currentSecret));
+  const values = valuesOf(settings);
+  const dataDir = resolve(workingDirectory, values.database.dataDir);
+  const current = values.secrets.current ?? existing.secret ?? createGeneratedSecret(dataDir);
+  return deepFreeze({
+    ...values,
+    database: { ...values.database, dataDir },
+    secrets: { ...values.secrets, current },
+    changedSettings: settings.listChanged(),
+  });
+}
+
+/** The type is derived from `configVariables` member by member, as the object is here. */
+function valuesOf(settings: Settings): ConfigValues {
+  return mapMembers(configVariableGroups, (group) =>
+    mapMembers(group, (variable) => settings.get(variable)),
+  ) as ConfigValues;
+}
+
+function mapMembers<T>(object: Readonly<Record<string, T>>, change: (member: T) => unknown): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(object).map(([name, member]) => [name, change(member)]));
 }
 
 /** Ignoring a variable of an earlier version would change a deployment without notice, so the start is refused. */
@@ -40,36 +55,20 @@ function findRemoved(environment: Environment): readonly string[] {
   return workers === '1' ? [] : ['WORKERS has been removed; unset it, and run replicas behind the gateway instead'];
 }
 
-function readSettings(
-  environment: Environment,
-  workingDirectory: string,
-): { readonly settings: Settings; readonly problems: readonly string[] } {
-  const { texts, unreadable, problems } = readTexts(environment, workingDirectory);
-  const malformed = configVariableList.filter(({ name, parser }) => {
-    const text = texts.get(name);
-    return text !== undefined && parser.parse(text) === undefined;
-  });
-  const expectations = malformed.map(
-    ({ name, parser }) => `${name} must be ${parser.accepts}${parser.hint === undefined ? '' : `; ${parser.hint}`}`,
-  );
-  return {
-    settings: new Settings(texts, new Set([...unreadable, ...malformed.map(({ name }) => name)])),
-    problems: [...problems, ...expectations],
-  };
-}
-
 function findExistingSecret(
   settings: Settings,
   workingDirectory: string,
 ): { readonly secret?: Buffer; readonly problems: readonly string[] } {
-  const { authSecret, databaseUrl, dataDir, nodeEnv } = variables;
+  const { database, runtime, secrets } = configVariables;
   const isEmbedded =
-    !settings.isSet(databaseUrl) && settings.isSound(nodeEnv) && settings.get(nodeEnv) !== 'production';
-  if (settings.isSet(authSecret) || !isEmbedded || !settings.isSound(dataDir)) {
+    !settings.isSet(database.url) &&
+    settings.isSound(runtime.environment) &&
+    settings.get(runtime.environment) !== 'production';
+  if (settings.isSet(secrets.current) || !isEmbedded || !settings.isSound(database.dataDir)) {
     return { problems: [] };
   }
   try {
-    const secret = findGeneratedSecret(resolve(workingDirectory, settings.get(dataDir)));
+    const secret = findGeneratedSecret(resolve(workingDirectory, settings.get(database.dataDir)));
     return secret === undefined ? { problems: [] } : { secret, problems: [] };
   } catch (error) {
     if (error instanceof ConfigurationError) {
@@ -79,7 +78,7 @@ function findExistingSecret(
   }
 }
 
-/** Buffers stay as they are: the language has no way to freeze them. */
+/** Buffers stay as they are, because JavaScript cannot freeze them. */
 function deepFreeze<T extends object>(value: T): T {
   for (const member of Object.values(value) as unknown[]) {
     if (typeof member === 'object' && member !== null && !ArrayBuffer.isView(member)) {

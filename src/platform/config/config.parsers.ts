@@ -1,16 +1,23 @@
 import { isIP } from 'node:net';
 
 /**
- * Turns the text of one variable into its value. What is expected is constant text and not made from the input, so
- * that no value can reach a message.
+ * Turns the text of one variable into its value. The expectation is constant text and never made from the input, so that
+ * no value can reach a message.
  */
 export interface Parser<T> {
-  /** A noun phrase that completes both "must be …" and a cell of the README's table. */
+  /** A noun phrase that completes both "must be …" and a cell of the table in docs/configuration.md. */
   readonly accepts: string;
-  /** A whole clause on the way out, for problems only. */
+  /** A clause that says how to fix the value, for problems only. */
   readonly hint?: string;
+  /** The value of a variable that is unset and has no default; absent: `undefined`. */
+  readonly empty?: T;
   /** @returns `undefined` when the text is not acceptable */
   parse(text: string): T | undefined;
+}
+
+/** A list of which an unset variable has no items. */
+export interface ListParser<T> extends Parser<readonly T[]> {
+  readonly empty: readonly T[];
 }
 
 /** Canonical decimal only: `10 `, `1e3`, `0x10`, `007` and `1.5` are mistakes, not numbers. */
@@ -37,8 +44,8 @@ export const onOrOff: Parser<boolean> = {
 };
 
 /**
- * A fragment is refused because it is always the tail of a password whose `#` was not percent-encoded: the driver
- * would drop it and be refused with half a password.
+ * A fragment is refused because it is always the end of a password whose `#` was not percent-encoded: the driver would
+ * drop it and log in with half a password.
  */
 export const postgresUrl: Parser<string> = {
   accepts: 'a `postgres://` or `postgresql://` URL, with special characters of the password percent-encoded',
@@ -51,7 +58,7 @@ export const postgresUrl: Parser<string> = {
   },
 };
 
-/** A path is the number of a database; anything else the driver would take for number 0. */
+/** A path is the number of a database; the driver reads any other path as number 0. */
 export const redisUrl: Parser<string> = {
   accepts: 'a `redis://` or `rediss://` URL, with special characters of the password percent-encoded',
   parse: (text) => {
@@ -75,7 +82,7 @@ export const issuerUrl: Parser<string> = {
   },
 };
 
-/** Spaces and commas are legal in an `aud` claim, but here they mean that somebody wrote a list. */
+/** Spaces and commas are legal in an `aud` claim, but here they show that a list was meant. */
 export const singleAudience: Parser<string> = {
   accepts: 'one name or URL in printable ASCII, without spaces or commas',
   parse: (text) => (/^[!-+\--~]+$/.test(text) ? text : undefined),
@@ -85,7 +92,7 @@ export const listenHost: Parser<string> = {
   accepts: 'an IP address or a host name',
   parse: (text) => {
     const isHostName = text.length <= 253 && /^[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?$/i.test(text);
-    // A name of digits and dots only is an IPv4 address with a mistake in it.
+    // A name of only digits and dots is a mistyped IPv4 address.
     return isIP(text) !== 0 || (isHostName && !/^[\d.]+$/.test(text)) ? text : undefined;
   },
 };
@@ -95,14 +102,16 @@ export const directory: Parser<string> = {
   parse: (text) => (hasControlCharacters(text) ? undefined : text),
 };
 
-/** A prefix of 0 would believe everybody, which is no proxy list, and the HTTP server refuses it too. */
-export const proxyList: Parser<readonly string[]> = {
+/** A prefix of 0 would trust every client, and the HTTP server refuses it too. */
+export const proxyList: ListParser<string> = {
+  empty: [],
   accepts: 'a comma-separated list of IP addresses or CIDRs',
   parse: (text) => parseList(text, isAddressOrCidr),
 };
 
-/** `*` and `null` are not origins, and an origin has no path: what differs from its own canonical form matches nothing. */
-export const originList: Parser<readonly string[]> = {
+/** `*` and `null` are not origins, and an origin has no path: a text that is not in canonical form would match nothing. */
+export const originList: ListParser<string> = {
+  empty: [],
   accepts: 'a comma-separated list of exact origins such as `https://app.example.com`',
   parse: (text) =>
     parseList(text, (origin) => {
@@ -121,7 +130,7 @@ function parseList(text: string, isAcceptable: (item: string) => boolean): reado
   return items.every(isAcceptable) ? items : undefined;
 }
 
-/** The URL class trims and drops white space and control characters silently; here they are mistakes. */
+/** The URL class drops white space and control characters silently; here they are mistakes. */
 function parseUrl(text: string): URL | undefined {
   return /\s/.test(text) || hasControlCharacters(text) || !URL.canParse(text) ? undefined : new URL(text);
 }

@@ -4,69 +4,58 @@ import { type ConfigVariable, configVariables } from './config.variables.js';
 
 const DAY_SECONDS = 86_400;
 
-/** What two or more variables must fulfil together. */
+/** A condition on two or more variables. */
 interface ConfigRule {
-  /** The rule is left out while one of these is malformed: its own problem says enough. */
+  /** The rule is skipped while one of these is malformed; that problem is reported already. */
   readonly concerns: readonly ConfigVariable<unknown>[];
   readonly problem: string;
   isBroken(settings: Settings): boolean;
 }
 
-const {
-  accessTokenTtlSeconds,
-  authSecret,
-  databaseDirectUrl,
-  databaseUrl,
-  jwtAudience,
-  jwtIssuer,
-  metricsPort,
-  nodeEnv,
-  port,
-  refreshTokenIdleTtlSeconds,
-  refreshTokenTtlSeconds,
-  signingKeyPublicationSeconds,
-  signingKeyRotationDays,
-} = configVariables;
+const { accessTokens, database, http, metrics, refreshTokens, runtime, secrets, signingKeys } = configVariables;
 
 const rules: readonly ConfigRule[] = [
-  requiredInProduction(databaseUrl),
-  requiredInProduction(authSecret, `; ${howToMakeASecret}`),
-  requiredInProduction(jwtIssuer),
-  requiredInProduction(jwtAudience),
+  requiredInProduction(database.url),
+  requiredInProduction(secrets.current, `; ${howToMakeASecret}`),
+  requiredInProduction(accessTokens.issuer),
+  requiredInProduction(accessTokens.audience),
   {
-    // Whoever brings a database brings more than one instance, and a generated secret is on one disk only.
-    concerns: [nodeEnv],
+    // A database of one's own may serve several instances, and a generated secret is on one disk only.
+    concerns: [runtime.environment],
     problem: `AUTH_SECRET must be set when DATABASE_URL is; ${howToMakeASecret}`,
-    isBroken: (settings) => !isProduction(settings) && settings.isSet(databaseUrl) && !settings.isSet(authSecret),
+    isBroken: (settings) => !isProduction(settings) && settings.isSet(database.url) && !settings.isSet(secrets.current),
   },
   {
     concerns: [],
-    problem: 'DATABASE_DIRECT_URL is set without DATABASE_URL; it is a second way to the same database',
-    isBroken: (settings) => settings.isSet(databaseDirectUrl) && !settings.isSet(databaseUrl),
+    problem: 'DATABASE_DIRECT_URL needs DATABASE_URL; it is a second way to the same database',
+    isBroken: (settings) => settings.isSet(database.directUrl) && !settings.isSet(database.url),
   },
   {
-    // RFC 8414 §2: an issuer is an https URL, or whoever stands between serves verifiers keys of his own.
-    concerns: [nodeEnv, jwtIssuer],
+    // RFC 8414 §2: an issuer is an https URL; otherwise a machine in the middle could give verifiers its own keys.
+    concerns: [runtime.environment, accessTokens.issuer],
     problem: 'JWT_ISSUER must be an https URL in production, unless its host is this machine',
-    isBroken: (settings) => isProduction(settings) && isPlainHttpElsewhere(settings.get(jwtIssuer)),
+    isBroken: (settings) => isProduction(settings) && isPlainHttpElsewhere(settings.get(accessTokens.issuer)),
   },
   {
-    concerns: [metricsPort, port],
+    concerns: [metrics.port, http.port],
     problem: 'METRICS_PORT must be another port than PORT',
-    isBroken: (settings) => settings.get(port) !== 0 && settings.get(metricsPort) === settings.get(port),
+    isBroken: (settings) => settings.get(http.port) !== 0 && settings.get(metrics.port) === settings.get(http.port),
   },
-  notGreater(refreshTokenIdleTtlSeconds, refreshTokenTtlSeconds),
-  notGreater(accessTokenTtlSeconds, refreshTokenIdleTtlSeconds),
+  notGreater(refreshTokens.idleTtlSeconds, refreshTokens.ttlSeconds),
+  notGreater(accessTokens.ttlSeconds, refreshTokens.idleTtlSeconds),
   {
-    // Otherwise a key would have to be published before the one before it signs.
-    concerns: [signingKeyRotationDays, signingKeyPublicationSeconds],
+    // Otherwise a key would have to be published before its predecessor signs.
+    concerns: [signingKeys.rotationDays, signingKeys.publicationSeconds],
     problem: 'SIGNING_KEY_ROTATION_DAYS must be 0 or longer than SIGNING_KEY_PUBLICATION_SECONDS',
     isBroken: (settings) => {
-      const rotationSeconds = settings.get(signingKeyRotationDays) * DAY_SECONDS;
-      return rotationSeconds > 0 && rotationSeconds <= settings.get(signingKeyPublicationSeconds);
+      const rotationSeconds = settings.get(signingKeys.rotationDays) * DAY_SECONDS;
+      return rotationSeconds > 0 && rotationSeconds <= settings.get(signingKeys.publicationSeconds);
     },
   },
 ];
+
+/** What the rules demand, for the documents. */
+export const configRuleTexts: readonly string[] = rules.map(({ problem }) => problem);
 
 /** @returns one problem for each rule that the settings break */
 export function findBrokenRules(settings: Settings): readonly string[] {
@@ -77,7 +66,7 @@ export function findBrokenRules(settings: Settings): readonly string[] {
 
 function requiredInProduction(variable: ConfigVariable<unknown>, hint = ''): ConfigRule {
   return {
-    concerns: [nodeEnv],
+    concerns: [runtime.environment],
     problem: `${variable.name} must be set in production${hint}`,
     isBroken: (settings) => isProduction(settings) && !settings.isSet(variable),
   };
@@ -94,7 +83,7 @@ function notGreater(shorter: NumberVariable, longer: NumberVariable): ConfigRule
 }
 
 function isProduction(settings: Settings): boolean {
-  return settings.get(nodeEnv) === 'production';
+  return settings.get(runtime.environment) === 'production';
 }
 
 function isPlainHttpElsewhere(issuer: string): boolean {

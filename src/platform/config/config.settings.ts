@@ -1,53 +1,106 @@
-import { type ConfigVariable, configVariableList } from './config.variables.js';
+import { resolve } from 'node:path';
 
-/** The texts of the variables that are set, and which of them are of no use. */
+import type { Parser } from './config.parsers.js';
+import { type Environment, textOf } from './config.source.js';
+import { type ConfigVariable, configVariableList, fileVariableName } from './config.variables.js';
+import { readTextFile, withoutTrailingNewline } from './text-file.js';
+
+/** A variable that has a value even when it is unset. */
+type AlwaysValued<T> = ConfigVariable<T> & ({ readonly default: string } | { readonly parser: { readonly empty: T } });
+
+/** The texts of the variables that are set, directly or as `NAME_FILE`, each checked by its parser. */
 export class Settings {
-  /**
-   * @param texts by variable name; unset variables are absent
-   * @param unsound names of variables that are set but unreadable or malformed
-   */
-  constructor(
-    private readonly texts: ReadonlyMap<string, string>,
-    private readonly unsound: ReadonlySet<string>,
-  ) {}
+  private readonly texts = new Map<string, string>();
+  private readonly problemByName = new Map<string, string>();
 
-  /** Also true of a variable that is set to something unusable: the person meant to set it. */
+  constructor(environment: Environment, workingDirectory: string) {
+    for (const variable of configVariableList) {
+      const reading = readVariable(environment, variable, workingDirectory);
+      if (reading !== undefined && 'problem' in reading) {
+        this.problemByName.set(variable.name, reading.problem);
+      } else if (reading !== undefined) {
+        this.texts.set(variable.name, reading.text);
+      }
+    }
+  }
+
+  /** One problem for each variable that is set but unreadable or malformed. */
+  get problems(): readonly string[] {
+    return [...this.problemByName.values()];
+  }
+
+  /** Also true of a variable that is set to something unusable: the operator meant to set it. */
   isSet(variable: ConfigVariable<unknown>): boolean {
-    return this.texts.has(variable.name) || this.unsound.has(variable.name);
+    return this.texts.has(variable.name) || !this.isSound(variable);
   }
 
   isSound(variable: ConfigVariable<unknown>): boolean {
-    return !this.unsound.has(variable.name);
+    return !this.problemByName.has(variable.name);
   }
 
   /**
-   * The value given, else the default.
-   * @throws Error when the variable is not sound; whoever asks has checked that first
+   * Returns the value given, else the default.
+   * @throws Error when the variable is not sound; the caller checks that first
    */
-  get<T>(variable: ConfigVariable<T> & { readonly default: string }): T;
+  get<T>(variable: AlwaysValued<T>): T;
   get<T>(variable: ConfigVariable<T>): T | undefined;
-  get<T>(variable: ConfigVariable<T>): T | undefined {
-    const text = this.texts.get(variable.name) ?? variable.default;
-    if (text === undefined && this.isSound(variable)) {
-      return undefined;
+  get<T>({ name, default: defaultText, parser }: ConfigVariable<T>): T | undefined {
+    if (this.problemByName.has(name)) {
+      throw new Error(`${name} was used before it was checked`);
     }
-    const value = text === undefined ? undefined : variable.parser.parse(text);
-    if (value === undefined) {
-      throw new Error(`${variable.name} was used before it was checked`);
-    }
-    return value;
+    const text = this.texts.get(name) ?? defaultText;
+    return text === undefined ? parser.empty : parser.parse(text);
   }
 
-  /** One text per variable whose value is not its default, fit for a log: a secret is only said to be set. */
+  /** Returns one text per variable whose value is not its default, fit for a log: a secret is only said to be set. */
   listChanged(): readonly string[] {
     return configVariableList.flatMap(({ name, isSecret, default: defaultText }) => {
       const text = this.texts.get(name);
       if (text === undefined || text === defaultText) {
         return [];
       }
-      return [isSecret ? `${name} (set)` : `${name}=${withoutCredentials(text)}`];
+      return [isSecret === true ? `${name} (set)` : `${name}=${withoutCredentials(text)}`];
     });
   }
+}
+
+function readVariable(
+  environment: Environment,
+  variable: ConfigVariable<unknown>,
+  workingDirectory: string,
+): { readonly text: string } | { readonly problem: string } | undefined {
+  const reading = readText(environment, variable, workingDirectory);
+  if (reading === undefined || 'problem' in reading || variable.parser.parse(reading.text) !== undefined) {
+    return reading;
+  }
+  return { problem: `${variable.name} must be ${expectationOf(variable.parser)}` };
+}
+
+function expectationOf({ accepts, hint }: Parser<unknown>): string {
+  return hint === undefined ? accepts : `${accepts}; ${hint}`;
+}
+
+function readText(
+  environment: Environment,
+  variable: ConfigVariable<unknown>,
+  workingDirectory: string,
+): { readonly text: string } | { readonly problem: string } | undefined {
+  const direct = textOf(environment, variable.name);
+  const fileVariable = fileVariableName(variable);
+  const path = variable.isSecret === true ? textOf(environment, fileVariable) : undefined;
+  if (path === undefined) {
+    return direct === undefined ? undefined : { text: direct };
+  }
+  if (direct !== undefined) {
+    return { problem: `${variable.name} and ${fileVariable} are both set; set one of them` };
+  }
+  const file = readTextFile(resolve(workingDirectory, path));
+  if (file.kind === 'unreadable') {
+    return { problem: `${fileVariable} cannot be read (${file.reason})` };
+  }
+  const text = withoutTrailingNewline(file.text);
+  // Not the same as unset: a secret that failed to mount must not fall back to a default.
+  return text === '' ? { problem: `${fileVariable} is an empty file` } : { text };
 }
 
 /** Only secrets may hold credentials, but a URL with a password can be pasted into `DATA_DIR` as well. */

@@ -1,6 +1,5 @@
 import { LONGEST_ACCESS_TOKEN_SECONDS } from './access-token-lifetime.js';
 import { authSecret, authSecretList } from './auth-secret.policy.js';
-import type { JwtAlgorithm, LogLevel } from './config.js';
 import {
   directory,
   integerBetween,
@@ -19,10 +18,10 @@ import {
 export interface ConfigVariable<T> {
   readonly name: string;
   /** A secret can also be given as `NAME_FILE`, the path of a file that holds it. */
-  readonly isSecret: boolean;
+  readonly isSecret?: true;
   /** As it would be written in the environment; the same parser reads it. */
   readonly default?: string;
-  /** What no value means, for the table; only where there is no default. */
+  /** What an absent value means, for the documents; only where there is no default. */
   readonly whenUnset?: string;
   /** One sentence of Markdown. */
   readonly meaning: string;
@@ -33,219 +32,227 @@ const DAY_SECONDS = 86_400;
 const YEAR_SECONDS = 365 * DAY_SECONDS;
 
 /**
- * Every environment variable the service reads, and the only place that says so: the start-up check, the table in the
- * README and `.env.example` are made from it or compared with it.
+ * Every environment variable that the service reads, under the name that its value has in `Config`. The type of the
+ * configuration, the loader, `.env.example` and docs/configuration.md (`npm run docs:config`) follow from this table.
  */
 export const configVariables = {
-  databaseUrl: {
-    name: 'DATABASE_URL',
-    isSecret: true,
-    whenUnset: 'embedded PostgreSQL',
-    meaning: 'The database, PostgreSQL 15 or later; required in production.',
-    parser: postgresUrl,
+  database: {
+    url: {
+      name: 'DATABASE_URL',
+      isSecret: true,
+      whenUnset: 'embedded PostgreSQL',
+      meaning: 'The database, PostgreSQL 15 or later; required in production.',
+      parser: postgresUrl,
+    },
+    directUrl: {
+      name: 'DATABASE_DIRECT_URL',
+      isSecret: true,
+      whenUnset: 'same as `DATABASE_URL`',
+      meaning: 'The same database without the transaction pooler, for LISTEN, migrations and jobs.',
+      parser: postgresUrl,
+    },
+    poolSize: {
+      name: 'DATABASE_POOL_SIZE',
+      default: '10',
+      meaning: 'Connections per instance, which keeps one more for revocations.',
+      parser: integerBetween(1, 1000),
+    },
+    dataDir: {
+      name: 'DATA_DIR',
+      default: '.ratchet',
+      meaning: 'The folder of the embedded PostgreSQL and of the generated secret.',
+      parser: directory,
+    },
   },
-  databaseDirectUrl: {
-    name: 'DATABASE_DIRECT_URL',
-    isSecret: true,
-    whenUnset: 'same as `DATABASE_URL`',
-    meaning: 'The same database without the transaction pooler, for LISTEN, migrations and jobs.',
-    parser: postgresUrl,
+  secrets: {
+    current: {
+      name: 'AUTH_SECRET',
+      isSecret: true,
+      whenUnset: 'generated in `DATA_DIR` when embedded, else required',
+      meaning: 'Protects refresh tokens and the signing keys at rest; all instances share it.',
+      parser: authSecret,
+    },
+    accepted: {
+      name: 'AUTH_SECRET_ACCEPTED',
+      isSecret: true,
+      whenUnset: 'none',
+      meaning:
+        'Former or coming secrets, which verify tokens but mint none; for changing `AUTH_SECRET` in two deploys.',
+      parser: authSecretList,
+    },
   },
-  databasePoolSize: {
-    name: 'DATABASE_POOL_SIZE',
-    isSecret: false,
-    default: '10',
-    meaning: 'Connections per process; each has one more, for revocations.',
-    parser: integerBetween(1, 1000),
+  http: {
+    host: {
+      name: 'HOST',
+      default: '127.0.0.1',
+      meaning: 'The address to listen on; the container image sets `0.0.0.0`.',
+      parser: listenHost,
+    },
+    port: {
+      name: 'PORT',
+      default: '3000',
+      meaning: 'The port to listen on; with 0 the operating system chooses.',
+      parser: integerBetween(0, 65_535),
+    },
+    trustedProxies: {
+      name: 'TRUSTED_PROXIES',
+      whenUnset: 'none',
+      meaning: 'The proxies whose `X-Forwarded-For` is trusted.',
+      parser: proxyList,
+    },
+    corsOrigins: {
+      name: 'CORS_ORIGINS',
+      whenUnset: 'none',
+      meaning: 'The origins whose pages may call the service from a browser.',
+      parser: originList,
+    },
+    hstsMaxAgeSeconds: {
+      name: 'HSTS_MAX_AGE_SECONDS',
+      default: '31536000',
+      meaning: 'The `max-age` of `Strict-Transport-Security`; 0 omits the header.',
+      parser: integerBetween(0, 2 * YEAR_SECONDS),
+    },
   },
-  authSecret: {
-    name: 'AUTH_SECRET',
-    isSecret: true,
-    whenUnset: 'generated in `DATA_DIR` when embedded, else required',
-    meaning: 'Protects refresh tokens and the signing keys at rest; all instances share it.',
-    parser: authSecret,
+  metrics: {
+    port: {
+      name: 'METRICS_PORT',
+      whenUnset: 'no metrics',
+      meaning: 'A second port on the same `HOST` that serves only `GET /metrics`, for Prometheus.',
+      parser: integerBetween(0, 65_535),
+    },
   },
-  authSecretAccepted: {
-    name: 'AUTH_SECRET_ACCEPTED',
-    isSecret: true,
-    whenUnset: 'none',
-    meaning: 'Secrets that verify but no longer, or do not yet, mint; for changing `AUTH_SECRET` in two deploys.',
-    parser: authSecretList,
+  accessTokens: {
+    issuer: {
+      name: 'JWT_ISSUER',
+      default: 'http://localhost:3000',
+      meaning:
+        'The `iss` of access tokens; required in production, where it must use `https` unless the host is this machine.',
+      parser: issuerUrl,
+    },
+    audience: {
+      name: 'JWT_AUDIENCE',
+      default: 'ratchet',
+      meaning: 'The `aud` of access tokens; required in production.',
+      parser: singleAudience,
+    },
+    algorithm: {
+      name: 'JWT_ALGORITHM',
+      default: 'ES256',
+      meaning:
+        'The algorithm of new signing keys; a change takes effect once a key of the new kind has been published.',
+      parser: oneOf('ES256', 'RS256'),
+    },
+    ttlSeconds: {
+      name: 'ACCESS_TOKEN_TTL_SECONDS',
+      default: '300',
+      meaning: 'Lifetime of an access token.',
+      parser: integerBetween(30, LONGEST_ACCESS_TOKEN_SECONDS),
+    },
   },
-  dataDir: {
-    name: 'DATA_DIR',
-    isSecret: false,
-    default: '.ratchet',
-    meaning: 'Where the embedded PostgreSQL and the generated secret live.',
-    parser: directory,
+  signingKeys: {
+    rotationDays: {
+      name: 'SIGNING_KEY_ROTATION_DAYS',
+      default: '90',
+      meaning: 'How long a key signs before the next one replaces it; with 0, until `npm run keys -- rotate`.',
+      parser: integerBetween(0, 3650),
+    },
+    publicationSeconds: {
+      name: 'SIGNING_KEY_PUBLICATION_SECONDS',
+      default: '86400',
+      meaning:
+        'How long a key is published before it signs: at least as long as any gateway or backend caches the JWK Set.',
+      parser: integerBetween(7_800, 30 * DAY_SECONDS),
+    },
   },
-  host: {
-    name: 'HOST',
-    isSecret: false,
-    default: '127.0.0.1',
-    meaning: 'The address to listen on; the container image sets `0.0.0.0`.',
-    parser: listenHost,
+  refreshTokens: {
+    idleTtlSeconds: {
+      name: 'REFRESH_TOKEN_IDLE_TTL_SECONDS',
+      default: '1209600',
+      meaning: 'A session expires when it has not been refreshed for this long (14 days).',
+      parser: integerBetween(30, YEAR_SECONDS),
+    },
+    ttlSeconds: {
+      name: 'REFRESH_TOKEN_TTL_SECONDS',
+      default: '2592000',
+      meaning: 'A session expires this long after the login, however often it is refreshed (30 days).',
+      parser: integerBetween(30, YEAR_SECONDS),
+    },
+    graceSeconds: {
+      name: 'REFRESH_GRACE_SECONDS',
+      default: '0',
+      meaning:
+        'How long a retry without an `Idempotency-Key` gets the same answer again instead of ending the session.',
+      parser: integerBetween(0, 60),
+    },
+    rollForward: {
+      name: 'REFRESH_ROLL_FORWARD',
+      default: 'on',
+      meaning:
+        'Whether an authentic token newer than the database (a restored backup) is accepted or ends its session.',
+      parser: onOrOff,
+    },
+    maxSessionsPerUser: {
+      name: 'MAX_SESSIONS_PER_USER',
+      default: '50',
+      meaning: 'A login beyond this number ends the session that has gone longest without a refresh.',
+      parser: integerBetween(1, 1000),
+    },
   },
-  port: {
-    name: 'PORT',
-    isSecret: false,
-    default: '3000',
-    meaning: 'The port to listen on; 0 lets the operating system choose.',
-    parser: integerBetween(0, 65_535),
+  revocation: {
+    maxStalenessSeconds: {
+      name: 'REVOCATION_MAX_STALENESS_SECONDS',
+      default: '5',
+      meaning: 'An instance that has not read revocations for this long answers access tokens with 503.',
+      parser: integerBetween(1, 60),
+    },
   },
-  metricsPort: {
-    name: 'METRICS_PORT',
-    isSecret: false,
-    whenUnset: 'no metrics',
-    meaning: 'A second port of the same `HOST`, for Prometheus (`GET /metrics`) and for nobody else.',
-    parser: integerBetween(0, 65_535),
+  passwords: {
+    minLengthCodePoints: {
+      name: 'PASSWORD_MIN_LENGTH',
+      default: '8',
+      meaning: 'Shortest new password, in Unicode code points.',
+      parser: integerBetween(8, 64),
+    },
   },
-  jwtIssuer: {
-    name: 'JWT_ISSUER',
-    isSecret: false,
-    default: 'http://localhost:3000',
-    meaning: 'The `iss` of access tokens; must be set in production, and there be `https` unless it is this machine.',
-    parser: issuerUrl,
+  limits: {
+    isOn: {
+      name: 'RATE_LIMITS',
+      default: 'on',
+      meaning:
+        'Whether guesses, registrations and refused tokens are limited; `off` is for load tests and test suites only.',
+      parser: onOrOff,
+    },
+    redisUrl: {
+      name: 'REDIS_URL',
+      isSecret: true,
+      whenUnset: 'the database',
+      meaning: 'The Redis that counts wrong passwords and registrations for all instances together.',
+      parser: redisUrl,
+    },
   },
-  jwtAudience: {
-    name: 'JWT_AUDIENCE',
-    isSecret: false,
-    default: 'ratchet',
-    meaning: 'The `aud` of access tokens; must be set in production.',
-    parser: singleAudience,
+  runtime: {
+    environment: {
+      name: 'NODE_ENV',
+      default: 'development',
+      meaning: 'Production refuses defaults that are safe only in development; development reads `.env`.',
+      parser: oneOf('development', 'production', 'test'),
+    },
+    logLevel: {
+      name: 'LOG_LEVEL',
+      default: 'info',
+      meaning: 'The least severe level that is logged.',
+      parser: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
+    },
   },
-  jwtAlgorithm: {
-    name: 'JWT_ALGORITHM',
-    isSecret: false,
-    default: 'ES256',
-    meaning:
-      'What new signing keys are made for; a change takes effect when a key of the other kind has been published.',
-    parser: oneOf<JwtAlgorithm>('ES256', 'RS256'),
-  },
-  accessTokenTtlSeconds: {
-    name: 'ACCESS_TOKEN_TTL_SECONDS',
-    isSecret: false,
-    default: '300',
-    meaning: 'Lifetime of an access token.',
-    parser: integerBetween(30, LONGEST_ACCESS_TOKEN_SECONDS),
-  },
-  signingKeyRotationDays: {
-    name: 'SIGNING_KEY_ROTATION_DAYS',
-    isSecret: false,
-    default: '90',
-    meaning: 'How long a signing key signs before the next one takes over; 0 is until `npm run keys -- rotate`.',
-    parser: integerBetween(0, 3650),
-  },
-  signingKeyPublicationSeconds: {
-    name: 'SIGNING_KEY_PUBLICATION_SECONDS',
-    isSecret: false,
-    default: '86400',
-    meaning: 'How long a key is published before it signs: the longest that a gateway or backend caches the JWK Set.',
-    parser: integerBetween(7_800, 30 * DAY_SECONDS),
-  },
-  refreshTokenIdleTtlSeconds: {
-    name: 'REFRESH_TOKEN_IDLE_TTL_SECONDS',
-    isSecret: false,
-    default: '1209600',
-    meaning: 'A session not refreshed for that long has expired (14 days).',
-    parser: integerBetween(30, YEAR_SECONDS),
-  },
-  refreshTokenTtlSeconds: {
-    name: 'REFRESH_TOKEN_TTL_SECONDS',
-    isSecret: false,
-    default: '2592000',
-    meaning: 'The absolute end of a session, which no refresh moves (30 days).',
-    parser: integerBetween(30, YEAR_SECONDS),
-  },
-  refreshGraceSeconds: {
-    name: 'REFRESH_GRACE_SECONDS',
-    isSecret: false,
-    default: '0',
-    meaning: 'How long a retry without an `Idempotency-Key` is answered again instead of ending the session; 0 is off.',
-    parser: integerBetween(0, 60),
-  },
-  refreshRollForward: {
-    name: 'REFRESH_ROLL_FORWARD',
-    isSecret: false,
-    default: 'on',
-    meaning: 'Whether an authentic token newer than the database (a restored backup) is honoured or ends its session.',
-    parser: onOrOff,
-  },
-  revocationMaxStalenessSeconds: {
-    name: 'REVOCATION_MAX_STALENESS_SECONDS',
-    isSecret: false,
-    default: '5',
-    meaning: 'Without news from the database for that long, access tokens are answered with 503.',
-    parser: integerBetween(1, 60),
-  },
-  maxSessionsPerUser: {
-    name: 'MAX_SESSIONS_PER_USER',
-    isSecret: false,
-    default: '50',
-    meaning: 'One more login ends the session that has gone longest without a refresh.',
-    parser: integerBetween(1, 1000),
-  },
-  passwordMinLength: {
-    name: 'PASSWORD_MIN_LENGTH',
-    isSecret: false,
-    default: '8',
-    meaning: 'Shortest new password, in Unicode code points.',
-    parser: integerBetween(8, 64),
-  },
-  trustedProxies: {
-    name: 'TRUSTED_PROXIES',
-    isSecret: false,
-    whenUnset: 'none',
-    meaning: 'Whose `X-Forwarded-For` counts.',
-    parser: proxyList,
-  },
-  corsOrigins: {
-    name: 'CORS_ORIGINS',
-    isSecret: false,
-    whenUnset: 'none',
-    meaning: 'Whose pages may call the service from a browser.',
-    parser: originList,
-  },
-  rateLimits: {
-    name: 'RATE_LIMITS',
-    isSecret: false,
-    default: 'on',
-    meaning:
-      'Whether guesses, registrations and refused tokens are limited; `off` for load tests and test suites only.',
-    parser: onOrOff,
-  },
-  redisUrl: {
-    name: 'REDIS_URL',
-    isSecret: true,
-    whenUnset: 'the database',
-    meaning: 'The Redis in which wrong passwords and registrations are counted, over all instances together.',
-    parser: redisUrl,
-  },
-  hstsMaxAgeSeconds: {
-    name: 'HSTS_MAX_AGE_SECONDS',
-    isSecret: false,
-    default: '31536000',
-    meaning:
-      'For how long browsers insist on TLS once they have seen it (`Strict-Transport-Security`); 0 does not ask.',
-    parser: integerBetween(0, 2 * YEAR_SECONDS),
-  },
-  logLevel: {
-    name: 'LOG_LEVEL',
-    isSecret: false,
-    default: 'info',
-    meaning: 'The least severe level that is logged.',
-    parser: oneOf<LogLevel>('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
-  },
-  nodeEnv: {
-    name: 'NODE_ENV',
-    isSecret: false,
-    default: 'development',
-    meaning: 'Production refuses defaults that are only safe at home; development reads `.env`.',
-    parser: oneOf('development', 'production', 'test'),
-  },
-} satisfies Record<string, ConfigVariable<unknown>>;
+} satisfies Record<string, Record<string, ConfigVariable<unknown>>>;
 
-export const configVariableList: readonly ConfigVariable<unknown>[] = Object.values(configVariables);
+/** The same table without its literal types, to go through all of it. */
+export const configVariableGroups: Readonly<Record<string, Readonly<Record<string, ConfigVariable<unknown>>>>> =
+  configVariables;
+
+export const configVariableList: readonly ConfigVariable<unknown>[] = Object.values(configVariableGroups).flatMap(
+  Object.values,
+);
 
 export function fileVariableName(variable: ConfigVariable<unknown>): string {
   return `${variable.name}_FILE`;

@@ -9,9 +9,9 @@ import { errorCode, readTextFile, withoutTrailingNewline } from './text-file.js'
 const FILE_NAME = 'auth-secret';
 
 /**
- * The secret that an earlier start in this data directory generated.
+ * Reads the secret that an earlier start in this data directory generated.
  * @returns `undefined` when there is none yet
- * @throws ConfigurationError when the file is there but unusable; it is never replaced, since the sessions and signing
+ * @throws ConfigurationError when the file exists but is unusable; it is never replaced, because the sessions and signing
  * keys in the database depend on it
  */
 export function findGeneratedSecret(dataDir: string): Buffer | undefined {
@@ -26,18 +26,18 @@ export function findGeneratedSecret(dataDir: string): Buffer | undefined {
   if (!isFitSecret(text)) {
     throw new ConfigurationError([
       `the file ${FILE_NAME} in DATA_DIR is damaged: it must be random text of at least ${SECRET_MIN_BYTES} bytes; ` +
-        'restore it, or delete the whole of DATA_DIR to start anew',
+        'restore it, or delete all of DATA_DIR to start afresh',
     ]);
   }
   return Buffer.from(text, 'utf8');
 }
 
 /**
- * Generates the secret of a data directory, or adopts the one that another starter has made meanwhile: whoever starts
- * in this directory, at whatever moment, ends with the same secret.
+ * Generates the secret of a data directory, or adopts the one that another process has just generated: all processes that
+ * start in this directory at the same time get the same secret.
  *
- * The file gets its name by `link`, which is atomic and refuses an existing name, when its content is already on disk;
- * so nobody ever reads half a secret, not even after a power failure.
+ * The file gets its name by `link` once its content is on disk. `link` is atomic and refuses an existing name, so no
+ * process ever reads half a secret, not even after a power failure.
  * @throws ConfigurationError when the directory or the file cannot be written
  */
 export function createGeneratedSecret(dataDir: string): Buffer {
@@ -57,14 +57,14 @@ export function createGeneratedSecret(dataDir: string): Buffer {
     const winner = errorCode(error) === 'EEXIST' ? findGeneratedSecret(dataDir) : undefined;
     if (winner === undefined) {
       throw new ConfigurationError([
-        `the file ${FILE_NAME} in DATA_DIR cannot be created (${errorCode(error)}); set AUTH_SECRET or mend DATA_DIR`,
+        `the file ${FILE_NAME} in DATA_DIR cannot be created (${errorCode(error)}); set AUTH_SECRET or fix DATA_DIR`,
       ]);
     }
     return winner;
   }
 }
 
-/** Makes the new name durable; without it a power failure could take the secret and leave the database. */
+/** Makes the new name durable; otherwise a power failure could lose the secret and keep the database. */
 function syncDirectory(path: string): void {
   const directory = openSync(path, 'r');
   try {

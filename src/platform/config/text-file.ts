@@ -6,8 +6,8 @@ export type TextFile =
   | { readonly kind: 'unreadable'; readonly reason: string };
 
 /**
- * Bytes that are not UTF-8 make the file unreadable instead of turning into replacement characters: 32 raw random
- * bytes would lose most of what makes them a secret.
+ * Reads a text file. Bytes that are not UTF-8 make it unreadable instead of becoming replacement characters: 32 raw
+ * random bytes would lose most of their randomness.
  */
 export function readTextFile(path: string): TextFile {
   let bytes: Buffer;
@@ -23,12 +23,12 @@ export function readTextFile(path: string): TextFile {
   }
 }
 
-/** Editors, `echo` and `openssl` end a file with one newline that nobody means. */
+/** Editors, `echo` and `openssl` end a file with a newline that is not part of the secret. */
 export function withoutTrailingNewline(text: string): string {
   return text.replace(/\r?\n$/, '');
 }
 
-/** @returns the errno code, never the message: that one carries paths */
+/** @returns the errno code, never the message, which contains paths */
 export function errorCode(error: unknown): string {
   const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
   return typeof code === 'string' ? code : 'unknown error';

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { DatabaseConfig } from '../config/config.js';
+import type { Config } from '../config/config.js';
 import { DatabaseUnusableError, isDatabaseUnavailable, isPermissionDenied } from './database.errors.js';
 import type { DatabaseAddress } from './database.types.js';
 import { listDueMigrations } from './due-migrations.js';
@@ -28,13 +28,13 @@ export interface OpenDatabase {
  * @throws DatabaseUnusableError; nothing is left running then
  */
 export async function openDatabase(
-  config: DatabaseConfig,
+  database: Config['database'],
   report: (line: string) => void,
   shutdown: AbortSignal,
   whenEmbeddedInUse: 'fail' | 'join' = 'fail',
 ): Promise<OpenDatabase> {
-  if (config.url === undefined) {
-    const server = await startEmbeddedDatabase(config.dataDir, whenEmbeddedInUse, report);
+  if (database.url === undefined) {
+    const server = await startEmbeddedDatabase(database.dataDir, whenEmbeddedInUse, report);
     try {
       await migrateDatabase(server.url);
     } catch (error) {
@@ -43,7 +43,7 @@ export async function openDatabase(
     }
     return { address: { url: server.url, directUrl: server.url }, close: () => server.stop() };
   }
-  const address = { url: config.url, directUrl: config.directUrl ?? config.url };
+  const address = { url: database.url, directUrl: database.directUrl ?? database.url };
   await requireUsableServer(address.directUrl, report, shutdown);
   await bringSchemaUpToDate(address.directUrl);
   await requirePrivileges(address.url);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
-import type { HttpConfig } from '../config/config.js';
+import type { Config } from '../config/config.js';
 
 const ACCEPTABLE_REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
@@ -21,7 +21,7 @@ export type EdgeHeaders = Readonly<Record<string, string>>;
  * Sets HSTS for this host only, because its subdomains may belong to other services. Over plain HTTP a browser ignores it
  * (RFC 6797 section 8.1), so it does not matter where TLS ends.
  */
-export function edgeHeadersOf({ hstsMaxAgeSeconds }: Pick<HttpConfig, 'hstsMaxAgeSeconds'>): EdgeHeaders {
+export function edgeHeadersOf({ hstsMaxAgeSeconds }: Pick<Config['http'], 'hstsMaxAgeSeconds'>): EdgeHeaders {
   return {
     'x-content-type-options': 'nosniff',
     ...(hstsMaxAgeSeconds > 0 && { 'strict-transport-security': `max-age=${hstsMaxAgeSeconds}` }),
