@@ -1,4 +1,4 @@
-// Installs what is measured beside the service, into this folder only; says nothing when it is there already.
+// Installs the packages that are compared with the service into this folder. Does nothing if they are installed.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -18,8 +18,8 @@ function isInstalled() {
 }
 
 if (!isInstalled()) {
-  console.error('Installing what is measured beside the service into bench/…');
-  // Nothing of it needs an install script.
+  console.error('Installing the packages that are compared with the service into bench/…');
+  // None of the packages needs an install script.
   const { status } = spawnSync('npm', ['ci', '--ignore-scripts', '--no-fund', '--no-audit'], {
     cwd: here('.'),
     stdio: 'inherit',

@@ -1,4 +1,4 @@
-// Measures Ratchet, what a user might pick instead, and what the machine could do at best. See README.md.
+// Measures Ratchet, alternatives to it, and the limits of the machine. See README.md.
 // Usage: npm run bench -- [--quick] [--only throughput,storm,growth,soak] [--targets ratchet,oidc-provider]
 //   [--repetitions 3] [--minutes 10] [--ratchet-env NAME=VALUE]... [--profile folder] [--out name]
 import { spawnSync } from 'node:child_process';
@@ -36,7 +36,7 @@ if (values.repetitions !== undefined) {
   scale.repetitions = wholeNumber('repetitions', values.repetitions);
 }
 
-/** The peer written in TypeScript; the others are what they are. */
+/** Compiles the peer that is written in TypeScript. */
 function compilePeers() {
   const args = [join(BENCH, 'node_modules/typescript/bin/tsc'), '-p', join(BENCH, 'peers/nest-typeorm')];
   const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });

@@ -1,8 +1,8 @@
 -- What the roles of roles.sql may do with the tables. Run this as ratchet_migrator after every migration, before the new
--- version starts; run again it changes nothing. What stands here is all there is: whatever was granted before goes. It
--- is one transaction, so that instances which are serving see the old privileges or the new ones and never a gap.
+-- version starts; a second run changes nothing. All other privileges on the tables are revoked. It is one transaction, so
+-- that serving instances see either the old privileges or the new ones.
 --
--- A privilege that a version no longer needs stays for one more version, as the instances before it are still serving.
+-- A privilege that a version no longer needs stays for one more version, because older instances are still serving.
 
 begin;
 set local search_path = public;
@@ -10,16 +10,15 @@ set local search_path = public;
 revoke all on schema_migrations, users, refresh_token_families, signing_keys, rate_limits
   from public, ratchet_service, ratchet_operator;
 
--- The service asks at its start, and when it is probed, whether the schema is current.
+-- The service checks at its start, and in its readiness probe, whether the schema is current.
 grant select on schema_migrations to ratchet_service;
 
--- Who somebody is and what they may do (id, email, roles, status) is not the service's to change, and a registration
--- gives no roles. Both roles write passwords: one when a user changes it or its parameters are raised, one for a user.
+-- The service may not change a user's id, e-mail, roles or status, and a registration gives no roles. Both roles write passwords: one when a user changes it or its parameters are raised, one for a user.
 grant select, insert (id, email, password_hash), update (password_hash, credential_version) on users to ratchet_service;
 grant insert (roles), update (status, roles), delete on users to ratchet_operator;
 grant execute on function are_role_names(text[]) to ratchet_service;
 
--- Whose session it is, its secret and its absolute end never change (invariant 7). Rows long past it are deleted.
+-- A session's user, secret and absolute end never change (invariant 7). Rows are deleted long after that end.
 grant
   select,
   insert,
@@ -30,12 +29,12 @@ grant
   delete
   on refresh_token_families to ratchet_service;
 
--- The service makes keys and takes them through their life. A key pair itself never changes; only an operator
--- encrypts it anew, after a change of AUTH_SECRET.
+-- The service creates keys and changes their status. A key pair itself never changes; only an operator re-encrypts it,
+-- after a change of AUTH_SECRET.
 grant select, insert, update (status, activated_at, retiring_at), delete on signing_keys to ratchet_service;
 grant update (private_key_encrypted, encryption_key_id) on signing_keys to ratchet_operator;
 
--- Counters of attempts, which the service makes and forgets.
+-- Counters of attempts, which the service creates and deletes.
 grant select, insert, update (points, expire), delete on rate_limits to ratchet_service;
 
 commit;

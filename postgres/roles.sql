@@ -1,10 +1,10 @@
 -- The roles of a Ratchet database. Run this once, in that database, as a superuser or as the administrator of a managed
--- PostgreSQL; run again it changes nothing. Nobody can sign in as a new role until you have given it a password.
--- What each role may do with the tables stands in grants.sql.
+-- PostgreSQL; a second run changes nothing. A new role cannot log in until you have given it a password.
+-- grants.sql says what each role may do with the tables.
 --
 --   ratchet_migrator   owns the schema: applies migrations, and runs grants.sql after them
---   ratchet_service    serves: what the instances connect as
---   ratchet_operator   the command line: what the service may do, and what only an operator decides
+--   ratchet_service    serves: the instances connect as this role
+--   ratchet_operator   the command line: has the service's privileges and those that only operators need
 
 begin;
 set local search_path = public;
@@ -17,14 +17,14 @@ begin
     if to_regrole(role_name) is null then
       execute format('create role %I login', role_name);
     end if;
-    -- Names in statements mean tables of this schema, and never a temporary one that hides them.
+    -- Names in statements mean tables of this schema, never temporary tables that hide them.
     execute format('alter role %I in database %I set search_path = public, pg_temp', role_name, current_database());
   end loop;
 end $$;
 
 grant ratchet_service to ratchet_operator;
 
--- Everybody is in PUBLIC: the roles of other applications on this server, and whatever is created later.
+-- PUBLIC includes the roles of other applications on this server, and roles that are created later.
 do $$
 begin
   execute format('revoke connect, temporary on database %I from public', current_database());
@@ -34,8 +34,8 @@ revoke create on schema public from public;
 grant usage on schema public to ratchet_service;
 grant usage, create on schema public to ratchet_migrator;
 
--- A database that one role has migrated and served so far: what it made is the migrator's now. Instances that still
--- connect as that role (and it is no superuser) need "grant ratchet_migrator to <role>" until they are gone.
+-- In a database that one role has migrated and served so far, the migrator becomes the owner. Instances that still
+-- connect as that role need "grant ratchet_migrator to <role>" until they are gone, unless it is a superuser.
 do $$
 declare
   made regclass;

@@ -53,7 +53,7 @@ try {
     ['/auth/verify directly', `http://127.0.0.1:${ratchet}/auth/verify`],
   ];
   const results = new Map(targets.map(([name]) => [name, []]));
-  // By turns, so that whatever else the machine does is in all of them.
+  // The variants take turns, so that other load on the machine affects all of them.
   for (let run = 0; run < RUNS; run += 1) {
     for (const [name, url] of targets) {
       await load(url, headers, WARM_UP_MS);
@@ -115,7 +115,7 @@ async function signIn(url) {
   return (await (await fetch(`${url}/auth/login`, init)).json()).access_token;
 }
 
-/** Until it answers 200. */
+/** Waits until it answers 200. */
 async function answers(url, headers = {}) {
   const giveUpAtMs = performance.now() + LONGEST_START_MS;
   for (;;) {

@@ -1,4 +1,4 @@
-// Does the time of a refused login tell whether the account exists? Starts the built service over an embedded PostgreSQL
+// Measures whether the time of a refused login reveals that the account exists. Starts the built service over an embedded PostgreSQL
 // of its own on loopback and sends wrong passwords for known and unknown e-mails, one at a time, in random order.
 // Ends with 1 when the medians are more than 5 % apart.
 // Usage: npm run measure -- login-timing [attempts of each kind, at least 300; default 1000]
@@ -60,7 +60,7 @@ async function post(url, path, body, expectedStatus) {
   return tookMs;
 }
 
-/** All of one length, so that nothing but their existence tells them apart. */
+/** All have one length, so that only their existence differs. */
 const newEmail = () => `${randomBytes(8).toString('hex')}@example.com`;
 const newPassword = () => randomBytes(16).toString('hex');
 
@@ -104,10 +104,10 @@ function quantile(values, share) {
 
 const median = (values) => quantile(values, 0.5);
 
-/** Of the medians, in parts of that of the unknown. */
+/** The difference of the medians as a share of the median of the unknown. */
 const difference = ({ known, unknown }) => median(known) / median(unknown) - 1;
 
-/** Percentile bootstrap: the middle 95 % of what resampling with replacement gives. */
+/** Percentile bootstrap: the middle 95 % of the resampled values. */
 function differenceInterval({ known, unknown }) {
   const resample = (values) => values.map(() => values[Math.floor(Math.random() * values.length)]);
   const differences = Array.from({ length: RESAMPLES }, () =>
@@ -116,7 +116,7 @@ function differenceInterval({ known, unknown }) {
   return [quantile(differences, 0.025), quantile(differences, 0.975)];
 }
 
-/** Mann-Whitney: how often a known e-mail takes longer than an unknown one. Half of the time means that it tells nothing. */
+/** Mann-Whitney: how often a known e-mail takes longer than an unknown one. One half means no difference. */
 function shareOfLonger({ known, unknown }) {
   const longer = known.reduce((sum, time) => sum + unknown.filter((other) => time > other).length, 0);
   const pairs = known.length * unknown.length;

@@ -1,4 +1,4 @@
-// How long after a session has ended on one instance do two others go on accepting its access token? Starts an embedded
+// Measures how long two instances accept an access token after its session has ended on a third. Starts an embedded
 // PostgreSQL, three instances and, where it is installed, a PgBouncer in transaction mode, all on loopback; ends sessions
 // in every way on the first instance and asks /auth/verify of all three.
 // Ends with 1 when the first did not deny at once, or another took longer than a second.
@@ -27,7 +27,7 @@ const PAUSE_BETWEEN_QUESTIONS_MS = 2;
 const GIVE_UP_MS = 10_000;
 const KILL_INTERVAL_MS = 1_000;
 
-/** Trials at a time, each with accounts of its own: most of a trial is waiting. */
+/** Parallel trials, each with its own accounts; most of a trial is waiting. */
 const WORKERS = 4;
 
 /** PgBouncer refuses to run as root. */
@@ -85,7 +85,7 @@ const ENDS = {
   disabling: ({ app }, account) => app.get(AccountsService).disable(account.id),
 };
 
-/** Its end uses the account up. */
+/** Ways that make the account unusable for another trial. */
 const ONE_ACCOUNT_EACH = 'disabling';
 
 /** The instance that acts, in this process: an operator's disabling has no route. */
@@ -197,7 +197,7 @@ async function measureTrial(name, account, acting, others) {
   const pair = await signIn(acting.url, account);
   const question = { token: pair.access_token, method: 'GET' };
   await Promise.all([acting, ...others].map(({ url }) => mustCall(200, url, '/auth/verify', question)));
-  // So that the end falls anywhere between two polls.
+  // Lets the end fall anywhere between two polls.
   await pause(Math.random() * 500);
   await ENDS[name](acting, account, pair);
   const endedAtMs = performance.now();

@@ -1,4 +1,4 @@
-// How long a verifier in a backend goes on believing a token after a logout elsewhere was acknowledged, and what one
+// Measures how long a verifier in a backend accepts a token after an acknowledged logout on another instance, and what one
 // verification costs: two instances of the service over one PostgreSQL, a logout on the first, a verifier on the second.
 // Usage: npm run measure -- verifier [trials]
 import { spawn } from 'node:child_process';

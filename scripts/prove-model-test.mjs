@@ -1,5 +1,5 @@
-// Shows that the model test bites: puts each of the faults below into a copy of the checkout and expects the test, which
-// passes without them, to find it.
+// Shows that the model test finds faults: puts each of the faults below into a copy of the checkout and expects the test,
+// which passes without them, to fail.
 // Usage: node scripts/prove-model-test.mjs ['name of a fault' | none]...   MODEL_RUNS, MODEL_SEED: as for the test
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const families = 'src/tokens/families.repository.ts';
 const statement = 'src/tokens/rotation.statement.ts';
 
-/** Each an honest mistake: what the statement would look like to somebody who does not know why it is as it is. */
+/** Plausible mistakes: how the statement might be written without knowing the reasons for its form. */
 const FAULTS = {
   'no row lock': [[statement, ' for no key update${waitPolicy}\n', '\n']],
 
@@ -95,7 +95,7 @@ import type { ClientInfo, RevokeReason, Session } from './tokens.types.js';`,
   ],
 };
 
-/** Everything that the test needs, but for what it only reads: that is linked. */
+/** Copies what the test needs and links what it only reads. */
 function copyCheckout() {
   const copy = mkdtempSync(join(tmpdir(), 'ratchet-model-proof-'));
   for (const name of ['src', 'test', 'packages', 'package.json', 'tsconfig.json', 'vitest.config.mjs', '.swcrc']) {
@@ -139,7 +139,7 @@ function runModelTest(patches) {
   }
 }
 
-/** @returns one line for the table, and whether it is the line that was hoped for */
+/** @returns one line for the table, and whether it is the expected one */
 function prove(name) {
   const { passed, output } = runModelTest(name === 'none' ? [] : FAULTS[name]);
   if (process.env.MODEL_VERBOSE !== undefined) {
@@ -165,7 +165,7 @@ const unknown = asked.filter((name) => !known.includes(name));
 if (unknown.length > 0) {
   throw new Error(`no such fault: ${unknown.join(', ')}; there are: ${known.join(', ')}`);
 }
-// The test gets these as well; this process then cleans up after it.
+// The test receives the signal as well; this process cleans up after it.
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, () => undefined);
 }

@@ -1,4 +1,4 @@
-// Prints what the service is made of in production as a CycloneDX document: every package, of every platform.
+// Prints the packages of a production install as a CycloneDX document: every package, of every platform.
 // `npm sbom --omit dev` would leave out each package that a development tool depends on as well, NestJS itself included
 // (npm/cli issue 7909); so everything is listed first, and what only development needs is left out here.
 // Usage: npm run --silent sbom > sbom.json
@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
-/** Of the lock file, so that it does not matter what is installed. */
+/** Reads the lock file, so that the result does not depend on what is installed. */
 function listEverything() {
   const { status, stdout, stderr } = spawnSync('npm', ['sbom', '--sbom-format', 'cyclonedx', '--package-lock-only'], {
     cwd: root,
@@ -30,7 +30,7 @@ const shipped = components.filter((component) => !isForDevelopmentOnly(component
 const references = new Set([metadata.component['bom-ref'], ...shipped.map((component) => component['bom-ref'])]);
 const document = {
   ...rest,
-  // npm names the project after the folder that it stands in.
+  // npm names the project after its folder.
   metadata: { ...metadata, component: { ...metadata.component, name: 'ratchet' } },
   components: shipped,
   dependencies: dependencies

@@ -1,6 +1,6 @@
 // Walks through a running installation as a client would, from sign-up to a logout that reaches the backend.
 // Usage: npm run smoke -- [base URL, default http://localhost:8080] [path of a backend behind the gateway, default /orders]
-// Needs nothing but the network; ends with 1 at the first step that does not go as it should.
+// Needs nothing but the network; exits with 1 at the first step that fails.
 import { randomBytes, randomUUID } from 'node:crypto';
 
 const [base = 'http://localhost:8080', backendPath = '/orders'] = process.argv.slice(2);
@@ -36,7 +36,7 @@ function expectStatus({ status, body }, expected, code) {
   }
 }
 
-/** @param work returns what to say about it */
+/** @param work returns the text to print */
 async function step(title, work) {
   stepNumber += 1;
   const label = `${String(stepNumber).padStart(2)}. ${title} `;
@@ -47,7 +47,7 @@ async function step(title, work) {
   process.stdout.write(` ok  ${String(tookMs).padStart(5)} ms${remark === undefined ? '' : `  ${remark}`}\n`);
 }
 
-/** Asks the backend until it refuses; how long that took is what the promise of a second is about. */
+/** Asks the backend until it refuses, which has to happen within a second. */
 async function waitForDenial(token) {
   const startedAtMs = performance.now();
   for (;;) {
@@ -92,16 +92,16 @@ async function walk() {
     const answer = await call('GET', backendPath, { token: pair.access_token });
     expectStatus(answer, 200);
     if (!JSON.stringify(answer.body).includes(userId)) {
-      throw new StepFailedError('the backend does not know who asked');
+      throw new StepFailedError('the backend does not know the user');
     }
-    return 'it knows who asked';
+    return 'it knows the user';
   });
-  await step('Pretend to be somebody else in a header: to no avail', async () => {
-    const somebody = randomUUID();
-    const headers = { 'x-user-id': somebody, 'x-user-roles': 'admin' };
+  await step('Claim another identity in a header: ignored', async () => {
+    const otherUser = randomUUID();
+    const headers = { 'x-user-id': otherUser, 'x-user-roles': 'admin' };
     const answer = await call('GET', backendPath, { token: pair.access_token, headers });
     expectStatus(answer, 200);
-    if (JSON.stringify(answer.body).includes(somebody)) {
+    if (JSON.stringify(answer.body).includes(otherUser)) {
       throw new StepFailedError('the backend believed the header of the client');
     }
   });

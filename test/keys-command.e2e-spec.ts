@@ -63,7 +63,7 @@ describe('the keys command', () => {
     expect(published).toEqual({
       exitCode: 0,
       stdout: expect.stringMatching(
-        new RegExp(`^Published ${second} \\(ES256\\)\\. It signs from ${INSTANT} on\\.\\n$`),
+        new RegExp(`^Published ${second} \\(ES256\\)\\. It starts to sign at ${INSTANT}\\.\\n$`),
       ),
       stderr: '',
     });
@@ -131,7 +131,7 @@ describe('the keys command', () => {
       exitCode: 0,
       stdout: `${second} (ES256) signs from now on.\n`,
       stderr: expect.stringMatching(
-        new RegExp(`\\nWhoever caches the keys may refuse new tokens until ${INSTANT} at the latest\\.\\n$`),
+        new RegExp(`\\nVerifiers that cache the keys may refuse new tokens until ${INSTANT} at the latest\\.\\n$`),
       ),
     });
     await eventually(() => load.kids.has(second), { withinMs: 15_000 });
@@ -173,14 +173,14 @@ describe('the keys command', () => {
       exitCode: 1,
       stdout: '',
       stderr: expect.stringMatching(
-        new RegExp(`^Refused: tokens that ${stolen} has signed may be good until ${INSTANT}\\. --force ends them`),
+        new RegExp(`^Refused: tokens that ${stolen} signed may be valid until ${INSTANT}\\. --force ends them`),
       ),
     });
     expect((await service.client.me(pair.access_token)).status).toBe(200);
 
     expect(await keys('retire', stolen, '--force')).toEqual({
       exitCode: 0,
-      stdout: `Removed ${stolen}; instances refuse what it has signed as soon as they have reloaded the keys.\n`,
+      stdout: `Removed ${stolen}; instances refuse its tokens as soon as they have reloaded the keys.\n`,
       stderr: expect.stringContaining('their clients have to refresh'),
     });
     await reloadAll([service]);

@@ -90,7 +90,7 @@ describe('the migration command', () => {
     expect(await migration(['revert'], production)).toEqual({
       exitCode: 1,
       stdout: '',
-      stderr: 'Undoing a migration deletes data. If that is meant, in production, add --yes.\n',
+      stderr: 'Undoing a migration deletes data. Add --yes to do it in production.\n',
     });
     expect(await latestMigration(database)).toBe(latest);
   });

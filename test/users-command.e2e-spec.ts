@@ -68,7 +68,7 @@ describe('the users command beside a running service', () => {
     const email = newEmail();
     const { exitCode, stdout } = await users(['create', email, '--generate']);
     expect(exitCode).toBe(0);
-    const [, password = ''] = /^Created .*\nPassword, shown this once: ([\w-]{32,})\n$/.exec(stdout) ?? [];
+    const [, password = ''] = /^Created .*\nPassword, shown only once: ([\w-]{32,})\n$/.exec(stdout) ?? [];
     await client.signIn({ email, password });
   });
 
@@ -142,7 +142,7 @@ describe('the users command beside a running service', () => {
     const { pair, email } = await client.signUpAndIn();
     expect((await users(['roles', email])).stdout).toBe(`${email} has no roles.\n`);
     expect((await users(['roles', email, '--set', 'ops,billing:read'])).stdout).toBe(
-      `${email} has the roles billing:read, ops now; tokens carry them from the next refresh on.\n`,
+      `${email} has the roles billing:read, ops now; tokens carry them from the next refresh.\n`,
     );
     const next = await client.rotate(pair.refresh_token);
     expect(claimsOf(next.access_token)['roles']).toEqual(['billing:read', 'ops']);

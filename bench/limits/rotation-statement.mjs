@@ -44,7 +44,7 @@ const present = ({ id, secretHash, generation }) => ({
   client: { ipAddress: '127.0.0.1', userAgent: 'ratchet-bench' },
 });
 
-/** @param own families that nobody else rotates */
+/** @param own families that no other connection rotates */
 async function rotateOneByOne({ connection }, own, until) {
   let count = 0;
   for (let turn = 0; performance.now() < until; turn += 1) {

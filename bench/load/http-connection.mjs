@@ -6,7 +6,7 @@ const CHUNKED = /\r\ntransfer-encoding: *chunked/i;
 const CLOSES = /\r\nconnection: *close/i;
 const RETRY_AFTER = /\r\nretry-after: *(\d+)/i;
 
-/** No server measured here is so slow that an answer after this would still be of use. */
+/** An answer that takes longer than this is of no use, whichever server is measured. */
 const LONGEST_ANSWER_MS = 30_000;
 
 /**
@@ -100,7 +100,7 @@ function bodyOf(head, rest) {
   return CHUNKED.test(head) ? joinChunks(rest) : rest;
 }
 
-/** RFC 9112 section 7.1, without extensions and trailers, which nobody here sends. */
+/** RFC 9112 section 7.1, without extensions and trailers, which no server here sends. */
 function joinChunks(bytes) {
   const chunks = [];
   for (let at = 0; ;) {

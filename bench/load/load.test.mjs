@@ -1,4 +1,4 @@
-// Whether the instrument tells the truth, against servers whose behaviour is known. Run by `npm test` in bench/.
+// Tests the load generator against servers whose behaviour is known. Run by `npm test` in bench/.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';

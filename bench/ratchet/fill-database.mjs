@@ -8,7 +8,7 @@ import { PasswordHasherService } from '../../dist/users/password-hasher.service.
 const LINES_PER_CHUNK = 2_000;
 const DAY_SECONDS = 86_400;
 
-/** What every seeded user signs in with. */
+/** The password of every seeded user. */
 export const SEEDED_PASSWORD = 'a benchmark is no place for a secret';
 
 /**
@@ -76,7 +76,7 @@ async function copy(client, target, count, rowOf) {
   await pipeline(Readable.from(chunks(count, rowOf)), stream);
 }
 
-/** Nothing that is written here holds a tab, a line end or a backslash that is not meant. */
+/** The written values contain no tab, line end or backslash. */
 function* chunks(count, rowOf) {
   for (let start = 0; start < count; start += LINES_PER_CHUNK) {
     let text = '';

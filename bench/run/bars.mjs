@@ -3,7 +3,7 @@ import { latency } from './summary.mjs';
 const MEGABYTE = 1e6;
 
 /**
- * What was set out to be reached, beside what was. Rates are compared by their medians in the same run.
+ * Compares the goals with the results. Rates are compared by their medians in the same run.
  *
  * @param rows of `summarise`
  * @returns {{bar: string, measured: string, isReached: boolean}[]} without those that this run did not measure

@@ -53,7 +53,7 @@ export class BenchServer {
 
   /**
    * What a database does while `work` runs. The WAL position and the transaction counter are exact at any time, where
-   * pg_stat_wal and pg_stat_database lag by seconds; both are the whole server's, which nobody else uses meanwhile.
+   * pg_stat_wal and pg_stat_database lag by seconds; both cover the whole server, which has no other user meanwhile.
    *
    * @returns statements, transactions that wrote, and bytes of WAL
    */

@@ -6,7 +6,7 @@ import { median } from './statistics.mjs';
 
 const FSYNCS = 100;
 
-/** What the numbers depend on that is not in the repository. */
+/** Describes the machine, on which the numbers depend. */
 export function describeMachine(dataDir) {
   const cores = cpus();
   return {

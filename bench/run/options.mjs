@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 
-// A mistake on the command line ends the program with a sentence and no stack; nothing has been started by then.
+// A wrong option ends the program with one sentence and no stack, before anything is started.
 
 /** @returns the values of the options, as `parseArgs` has them */
 export function readOptions(options) {

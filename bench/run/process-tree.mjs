@@ -19,7 +19,7 @@ export function usageOf(rootPid) {
     .filter((name) => /^\d+$/.test(name))
     .flatMap((pid) => readProcess(Number(pid)));
   const tree = new Set([rootPid]);
-  // A child's id may be lower than its parent's: look until nobody is added.
+  // A child's id may be lower than its parent's: repeat until no process is added.
   for (let size = 0; size !== tree.size;) {
     size = tree.size;
     processes.filter(({ parent }) => tree.has(parent)).forEach(({ pid }) => tree.add(pid));

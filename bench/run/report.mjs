@@ -3,7 +3,7 @@ import { latency, summarise, sumErrors } from './summary.mjs';
 
 const MEGABYTE = 1e6;
 
-/** Everything a reader needs to judge the numbers, as Markdown. */
+/** Renders the results, and what a reader needs to judge them, as Markdown. */
 export function renderReport(results) {
   const rows = results.throughput === undefined ? [] : summarise(results.throughput.measurements);
   return [

@@ -6,12 +6,12 @@ const VERIFY_RATE = 500;
 const REFRESH_RATE = 100;
 const FRESH_CONNECTION_RATE = 20;
 
-/** The others are under way by then, on connections of their own. */
+/** The other clients have connections of their own by then. */
 const BEGINS_AFTER_SECONDS = 1;
 
 /**
- * 300 people sign in at once and come back as `Retry-After` tells them, while others are verified and refreshed at a steady
- * rate, on connections they have had before, as through a gateway; and what those notice who come on new ones.
+ * 300 people sign in at once and come back as `Retry-After` tells them, while other clients verify and refresh at a
+ * steady rate, on open connections, as through a gateway, and on new ones.
  *
  * @returns one measurement per repetition
  */

@@ -1,4 +1,4 @@
-/** A command could not do what was asked; the message is one sentence for the person at the terminal. */
+/** A command failed. The message is one sentence for the operator at the terminal. */
 export class CommandFailedError extends Error {
   constructor(message: string) {
     super(message);
@@ -6,7 +6,7 @@ export class CommandFailedError extends Error {
   }
 }
 
-/** The person at the terminal has changed their mind before anything was done. */
+/** The operator interrupted the command before it changed anything. */
 export class InterruptedError extends CommandFailedError {
   constructor() {
     super('Interrupted; nothing was done.');

@@ -5,7 +5,7 @@ import { isDatabaseUnavailable, isPermissionDenied } from '../platform/database/
 import { EmailTakenError } from '../users/users.errors.js';
 import { CommandFailedError } from './command.errors.js';
 
-/** Says why a command did not do what was asked; a stack only for what nobody has foreseen. */
+/** Says why a command failed. Only an unexpected error gets a stack. */
 export function failureText(error: unknown): string {
   if (error instanceof CommandFailedError) {
     return error.message;
@@ -17,13 +17,13 @@ export function failureText(error: unknown): string {
     return 'Refused: another account has this e-mail.';
   }
   if (error instanceof NotFoundError) {
-    return 'There is no such user any more.';
+    return 'This user no longer exists.';
   }
   if (error instanceof OutcomeUnknownError) {
-    return 'The database went away in the middle. Look whether the change was made, and repeat it if not.';
+    return 'The connection to the database was lost. Check whether the change was made, and repeat the command if not.';
   }
   if (isDatabaseUnavailable(error)) {
-    return `The database cannot be used, nothing was done: ${messageOf(error)}`;
+    return `The database is unavailable; nothing was done: ${messageOf(error)}`;
   }
   if (isPermissionDenied(error)) {
     return "The role of DATABASE_URL may not do this; nothing was done. Connect as the operator's, see postgres/roles.sql.";

@@ -4,12 +4,12 @@ import { keysTable, nameOf, planTable } from './keys.table.js';
 import type { Services } from './services.js';
 import { writeAnswer, writeNotice } from './terminal.js';
 
-/** A whole rotation and what it leaves behind. */
+/** A whole rotation and its result. */
 const PLANNED_TRANSITIONS = 6;
 
 const RETRY_PAUSE_MS = 500;
 
-/** One method per command: each does it, says what it did, and leaves nothing open. */
+/** One method per command. Each does the work, reports what it did, and closes what it opened. */
 export class KeyTasks {
   constructor(private readonly interrupted: AbortSignal) {}
 
@@ -23,7 +23,7 @@ export class KeyTasks {
     await this.withKeys(async ({ keys }) => {
       const transitions = await keys.plan(PLANNED_TRANSITIONS);
       writeAnswer(
-        transitions.length > 0 ? planTable(transitions) : 'Nothing: the active key signs until you rotate it.',
+        transitions.length > 0 ? planTable(transitions) : 'Nothing is due: the active key signs until you rotate it.',
       );
     });
   }
@@ -33,15 +33,15 @@ export class KeyTasks {
       const rotation = await keys.rotate();
       switch (rotation.kind) {
         case 'published':
-          writeAnswer(`Published ${nameOf(rotation.key)}. It signs from ${rotation.signsFrom.toISOString()} on.`);
+          writeAnswer(`Published ${nameOf(rotation.key)}. It starts to sign at ${rotation.signsFrom.toISOString()}.`);
           return;
         case 'activated':
           writeAnswer(`${nameOf(rotation.key)} signs from now on.`);
           return;
         case 'too_early':
           throw new CommandFailedError(
-            `Refused: whoever caches the keys may not know ${nameOf(rotation.key)} before ` +
-              `${rotation.signsFrom.toISOString()}, and the service lets it sign then. --force does not wait.`,
+            `Refused: a verifier that caches the keys may not know ${nameOf(rotation.key)} before ` +
+              `${rotation.signsFrom.toISOString()}, when the service lets it sign. --force does not wait.`,
           );
         case 'full':
           throw tooManyKeys(rotation.roomFrom);
@@ -64,7 +64,7 @@ export class KeyTasks {
       writeAnswer(`${nameOf(rotation.key)} signs from now on.`);
       if (rotation.kind !== 'activated') {
         writeNotice(
-          `Whoever caches the keys may refuse new tokens until ${rotation.signsFrom.toISOString()} at the latest.`,
+          `Verifiers that cache the keys may refuse new tokens until ${rotation.signsFrom.toISOString()} at the latest.`,
         );
       }
     });
@@ -75,15 +75,15 @@ export class KeyTasks {
       const retirement = await keys.retire(kid, mayEndTokens);
       switch (retirement.kind) {
         case 'removed':
-          writeAnswer(`Removed ${kid}; instances refuse what it has signed as soon as they have reloaded the keys.`);
+          writeAnswer(`Removed ${kid}; instances refuse its tokens as soon as they have reloaded the keys.`);
           if (retirement.tokensEndAt !== undefined) {
-            writeNotice('Access tokens that it has signed are refused from now on; their clients have to refresh.');
+            writeNotice('Its access tokens are refused from now on; their clients have to refresh.');
           }
-          writeNotice('Whoever caches the keys believes it until the cache ends.');
+          writeNotice('Verifiers that cache the keys accept it until their cache expires.');
           return;
         case 'tokens_alive':
           throw new CommandFailedError(
-            `Refused: tokens that ${kid} has signed may be good until ${retirement.tokensEndAt.toISOString()}. ` +
+            `Refused: tokens that ${kid} signed may be valid until ${retirement.tokensEndAt.toISOString()}. ` +
               '--force ends them: their clients have to refresh.',
           );
         case 'active':
@@ -108,16 +108,16 @@ export class KeyTasks {
         return;
       }
       if (activation.kind === 'gone') {
-        throw new CommandFailedError(`${kid} has been withdrawn or removed meanwhile. See list.`);
+        throw new CommandFailedError(`${kid} was withdrawn or removed meanwhile. See list.`);
       }
       if (this.interrupted.aborted) {
-        throw new CommandFailedError(`Interrupted. ${kid} stays published; rotate --force goes on where this stopped.`);
+        throw new CommandFailedError(`Interrupted. ${kid} stays published; rotate --force continues from here.`);
       }
       await pause(RETRY_PAUSE_MS);
     }
   }
 
-  /** The product takes most of a second to load: help and usage errors do not wait for it. */
+  /** The service takes most of a second to load, so help and usage errors do not load it. */
   private async withKeys(work: (services: Services) => Promise<void>): Promise<void> {
     const { withServices } = await import('./services.js');
     await withServices(this.interrupted, work);
@@ -126,6 +126,6 @@ export class KeyTasks {
 
 function tooManyKeys(roomFrom: Date): CommandFailedError {
   return new CommandFailedError(
-    `Refused: as many keys are published as verifiers read. The first is removed at ${roomFrom.toISOString()}.`,
+    `Refused: verifiers read no more keys than are published now. The first is removed at ${roomFrom.toISOString()}.`,
   );
 }

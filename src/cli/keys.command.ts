@@ -17,16 +17,16 @@ Before that, gateways and backends that cache the keys would refuse good tokens 
 accepts that, and waits only until the instances of the service themselves know the key.`;
 
 const RETIRE_HELP = `
-For a key that somebody may have stolen; the active one has to be replaced by rotate --force before. --force removes it
-although tokens that it has signed may still be good. Whoever has the key in a cache believes it until the cache ends.`;
+Use it for a key that may have been stolen. Replace the active key by rotate --force first. --force removes a key even if
+tokens that it signed may still be valid. Verifiers that cache the keys accept it until their cache expires.`;
 
-/** What an operator does to the signing keys. Only reads the command line; `KeyTasks` does the work. */
+/** The operator's commands for signing keys. Only reads the command line; `KeyTasks` does the work. */
 export function keysCommand(interrupted: AbortSignal): Command {
   const tasks = new KeyTasks(interrupted);
   const program = new Command('keys')
-    .description('Looks after the signing keys of the configured database, beside a running service or without one.')
+    .description('Manages the signing keys of the configured database, whether or not a service is running.')
     .exitOverride()
-    .showHelpAfterError('Add --help to see how it is called.')
+    .showHelpAfterError('Add --help for usage.')
     .addHelpText('after', LIFE_HELP + CALLING_HELP + EXIT_CODES_HELP);
 
   program
@@ -42,21 +42,21 @@ export function keysCommand(interrupted: AbortSignal): Command {
   program
     .command('rotate')
     .description('Start or complete a rotation now.')
-    .option('--force', 'complete it in seconds, whoever caches the keys')
+    .option('--force', 'complete it in seconds, without waiting for caches of the keys')
     .addHelpText('after', ROTATE_HELP)
     .action(({ force }: { force?: true }) => (force === true ? tasks.rotateByForce() : tasks.rotate()));
 
   program
     .command('retire')
     .description('Remove a key before its time.')
-    .argument('<kid>', 'as list shows it; behind -- if it begins with a dash')
-    .option('--force', 'even if tokens that it has signed may still be good')
+    .argument('<kid>', 'as shown by list; after -- if it begins with a dash')
+    .option('--force', 'even if tokens that it signed may still be valid')
     .addHelpText('after', RETIRE_HELP)
     .action((kid: string, { force }: { force?: true }) => tasks.retire(kid, { mayEndTokens: force === true }));
 
   program
     .command('reencrypt')
-    .description('Encrypt every private key under AUTH_SECRET, so that none needs AUTH_SECRET_ACCEPTED any more.')
+    .description('Encrypt every private key under AUTH_SECRET, so that none needs AUTH_SECRET_ACCEPTED.')
     .action(() => tasks.reencrypt());
 
   return program;

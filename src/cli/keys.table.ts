@@ -11,7 +11,7 @@ const WHAT: Readonly<Record<PlannedTransition['kind'], string>> = {
   remove: 'removed',
 };
 
-/** For people: one line per key, with when its life goes on and which secret protects it. */
+/** Renders one line per key for people, with its next change and the secret that protects it. */
 export function keysTable(keys: readonly KeyOverview[]): string {
   return textTable([KEY_HEADINGS, ...keys.map(cellsOf)]);
 }

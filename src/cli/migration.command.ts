@@ -7,15 +7,15 @@ In the container image: node dist/cli/migration.js <command>.
 Settings are the service's own, from the environment and, in development, .env.`;
 
 /**
- * What a developer does to the schema. TypeORM's own command line is not used: it wants a data source that is there as
- * soon as its file is imported, and ours is known only after the configuration has been read and the embedded server
- * found or started; it knows nothing of the lock that keeps migrations apart either.
+ * The developer's commands for the schema. TypeORM's own command line is not used: it needs a data source when its file is
+ * imported, and ours is known only after the configuration has been read and the embedded server found or started. It
+ * does not take the lock that keeps migrations apart either.
  */
 export function migrationCommand(interrupted: AbortSignal): Command {
   const program = new Command('migration')
     .description('Changes the schema of the configured database, and writes migrations.')
     .exitOverride()
-    .showHelpAfterError('Add --help to see how it is called.')
+    .showHelpAfterError('Add --help for usage.')
     .addHelpText('after', CALLING_HELP + EXIT_CODES_HELP);
 
   program
@@ -29,7 +29,7 @@ export function migrationCommand(interrupted: AbortSignal): Command {
   program
     .command('revert')
     .description('Undo the latest applied migration. For development: the next start of a service applies it again.')
-    .option('--yes', 'needed in production: what the migration has made goes, with the data in it')
+    .option('--yes', 'required in production, because it deletes what the migration created, with its data')
     .action(async ({ yes }: { yes?: true }) => {
       const { revertLatestMigration } = await import('./migration.tasks.js');
       await revertLatestMigration({ mayDeleteProductionData: yes === true });
@@ -37,7 +37,7 @@ export function migrationCommand(interrupted: AbortSignal): Command {
 
   program
     .command('generate')
-    .description('Write a migration that takes the database to what the entities say, after applying all others.')
+    .description('Apply all migrations, and write one that makes the database match the entities.')
     .argument('<name>', 'in lower-case-words, such as add-display-name', parseMigrationName)
     .action(async (name: string) => {
       const { generateMigration } = await import('./migration.tasks.js');

@@ -1,7 +1,7 @@
 export interface GeneratedMigration {
   /** Lower-case words joined by hyphens. */
   readonly name: string;
-  /** Of its making, in milliseconds since the epoch: migrations run in this order. */
+  /** Creation time in milliseconds since the epoch; migrations run in this order. */
   readonly timestampMs: number;
   /** Statements in the order in which they run. */
   readonly up: readonly string[];
@@ -13,7 +13,7 @@ export function migrationClassName(name: string, timestampMs: number): string {
   return `${words.join('')}${timestampMs}`;
 }
 
-/** A migration as they stand in `src/platform/database/migrations`, formatted as Prettier leaves it. */
+/** Renders a migration for `src/platform/database/migrations`, formatted as Prettier does. */
 export function migrationSource({ name, timestampMs, up, down }: GeneratedMigration): string {
   return `import type { MigrationInterface, QueryRunner } from 'typeorm';
 

@@ -20,11 +20,11 @@ export async function applyMigrations(interrupted: AbortSignal): Promise<void> {
   writeAnswer('Every migration has been applied.');
 }
 
-/** Opens the database as it is: `openDatabase` would apply what is due, and that would be undone instead. */
+/** Opens the database as it is: `openDatabase` would apply due migrations, and one of those would be undone instead. */
 export async function revertLatestMigration(options: { readonly mayDeleteProductionData: boolean }): Promise<void> {
   const { runtime, database } = loadConfig();
   if (runtime.environment === 'production' && !options.mayDeleteProductionData) {
-    throw new CommandFailedError('Undoing a migration deletes data. If that is meant, in production, add --yes.');
+    throw new CommandFailedError('Undoing a migration deletes data. Add --yes to do it in production.');
   }
   const { url, directUrl = url, dataDir } = database;
   if (directUrl !== undefined) {
@@ -56,8 +56,8 @@ export async function generateMigration(name: string, interrupted: AbortSignal):
     await writeSource(file, migrationSource({ name, timestampMs, up, down }));
     writeAnswer(
       `Wrote ${fileURLToPath(file)}.\n` +
-        'Read it, and mend what a machine cannot know: names, what happens to the rows that are there, how long locks ' +
-        `last.\nThen add ${migrationClassName(name, timestampMs)} to the migrations in src/platform/database/data-source.ts.`,
+        'Read it, and fix what cannot be generated: names, existing rows, how long locks last.\n' +
+        `Then add ${migrationClassName(name, timestampMs)} to the migrations in src/platform/database/data-source.ts.`,
     );
   } finally {
     await database.close();
@@ -69,14 +69,14 @@ interface SchemaDifferences {
   readonly down: readonly string[];
 }
 
-/** Of tables that have an entity; one that lost its entity is not seen, and functions never are. */
+/** Finds differences in tables that have an entity. Tables without one and functions are not compared. */
 async function findSchemaDifferences(directUrl: string): Promise<SchemaDifferences> {
   const dataSource = await createDataSource({ url: directUrl, poolSize: 1, use: 'migrations' }).initialize();
   try {
     const { upQueries, downQueries } = await dataSource.driver.createSchemaBuilder().log();
     return {
       up: upQueries.map(({ query }) => query),
-      // What was done last is undone first.
+      // The last change is undone first.
       down: downQueries.map(({ query }) => query).reverse(),
     };
   } finally {

@@ -92,8 +92,8 @@ describe('a password on standard input', () => {
   });
 
   it.each([
-    ['nothing', [''], 'No password came'],
-    ['an empty line', ['\n'], 'No password came'],
+    ['nothing', [''], 'There is no password'],
+    ['an empty line', ['\n'], 'There is no password'],
     ['another encoding than UTF-8', [Buffer.from('gr\u00fcn\n', 'latin1')], 'not UTF-8'],
     ['a whole file', ['x'.repeat(20_000)], 'more than a password'],
   ])('is refused when it is %s', async (_, chunks, sentence) => {

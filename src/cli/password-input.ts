@@ -5,15 +5,14 @@ import { askHidden, type Terminal } from './terminal.js';
 
 const GENERATED_MIN_BYTES = 24;
 
-/** No password is longer; whoever pipes in more has piped in something else. */
+/** No password is longer; more input than this is something else that was piped in by mistake. */
 const INPUT_LIMIT_BYTES = 16_384;
 
 /**
- * A new password as the operator gives it: typed twice without being shown where there is a terminal, otherwise the
- * first line of standard input. There is no other way in: the argument list and the environment of a process can be
- * read by others, and a command's line stays in the shell's history.
+ * Reads a new password: typed twice without echo on a terminal, otherwise the first line of standard input. Arguments and
+ * environment are not accepted, because other users of the machine can read them and shells keep them in the history.
  *
- * @throws CommandFailedError when none comes, the two differ, or it is not UTF-8
+ * @throws CommandFailedError when there is none, the two differ, or it is not UTF-8
  */
 export async function readNewPassword(terminal: Terminal, interrupted: AbortSignal): Promise<string> {
   if (terminal.input.isTTY !== true) {
@@ -26,23 +25,23 @@ export async function readNewPassword(terminal: Terminal, interrupted: AbortSign
   return password;
 }
 
-/** At least 192 bits, in characters that survive being copied and pasted. */
+/** Generates at least 192 random bits, in characters that are safe to copy and paste. */
 export function generatePassword(minLengthCodePoints: number): string {
   return randomBytes(Math.max(GENERATED_MIN_BYTES, Math.ceil((minLengthCodePoints * 3) / 4))).toString('base64url');
 }
 
-/** The newline is no part of the password. */
+/** The newline is not part of the password. */
 async function readFirstLine(input: Readable, interrupted: AbortSignal): Promise<string> {
   const [firstLine = ''] = decode(await readPastFirstLine(input, interrupted)).split(/\r?\n/, 1);
   if (firstLine === '') {
     throw new CommandFailedError(
-      'No password came on standard input. Pipe one in, or run the command in a terminal, or let it --generate one.',
+      'There is no password on standard input. Pipe one in, run the command in a terminal, or use --generate.',
     );
   }
   return firstLine;
 }
 
-/** Does not wait for the end of an input that is left open. */
+/** Reads up to the first newline, so that an input that stays open does not block it. */
 async function readPastFirstLine(input: Readable, interrupted: AbortSignal): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let lengthBytes = 0;
@@ -63,7 +62,7 @@ async function readPastFirstLine(input: Readable, interrupted: AbortSignal): Pro
   return Buffer.concat(chunks);
 }
 
-/** Other encodings would be hashed as replacement characters, all of them the same. */
+/** In other encodings different characters would all become the same replacement character. */
 function decode(bytes: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);

@@ -2,19 +2,19 @@ import { type Command, CommanderError } from 'commander';
 
 const EXIT_FAILED = 1;
 
-/** What shells use for a command that was called in a way it does not understand. */
+/** The exit code that shells use for wrong usage. */
 const EXIT_MISUSED = 2;
 
-/** Said at the end of every command's help. */
+/** The end of every command's help. */
 export const EXIT_CODES_HELP = `
 Exit codes: 0 done, ${EXIT_FAILED} not done (the reason is on standard error), ${EXIT_MISUSED} called wrongly.`;
 
 /**
- * Runs a command line to its end and sets the exit code. The answer alone is on standard output; failures are one
- * sentence on standard error.
+ * Runs a command line and sets the exit code. Only the answer is on standard output; a failure is one sentence on standard
+ * error.
  *
- * @param build gets a signal that aborts on SIGINT and SIGTERM: whatever waits gives up, what has been started is
- *   finished and let go of, so that no embedded database is left running
+ * @param build receives a signal that aborts on SIGINT and SIGTERM. Waiting then stops, and what has been started is
+ *   finished and closed, so that no embedded database is left running.
  */
 export async function runCommand(build: (interrupted: AbortSignal) => Command): Promise<void> {
   const interruption = new AbortController();
@@ -26,15 +26,15 @@ export async function runCommand(build: (interrupted: AbortSignal) => Command): 
   try {
     await build(interruption.signal).parseAsync();
   } catch (error) {
-    // Everything is closed by now, unless the services failed while they started: Nest then gives no handle to close
-    // them by, and their connections would hold the process for seconds.
+    // Everything is closed by now, unless the services failed while they started: Nest then provides no handle to close
+    // them, and their connections would keep the process alive for seconds.
     process.exit(await reportFailure(error));
   }
 }
 
 async function reportFailure(error: unknown): Promise<number> {
   if (error instanceof CommanderError) {
-    // It has been said already, and help that was asked for is not a failure.
+    // Commander has printed it already, and requested help is not a failure.
     return error.exitCode === 0 ? 0 : EXIT_MISUSED;
   }
   const { failureText } = await import('./failure.report.js');

@@ -21,10 +21,10 @@ export interface Services {
 const STDERR_FD = 2;
 
 /**
- * Lends `work` the services of the running product, short of its HTTP side, over the configured database: what an
- * operator changes goes through the same rules, locks and revocations as what a user changes. The database is that of
- * a service that runs in this data directory, or is started for the while; its schema is brought up to date as it is
- * when the service starts. All is closed when the promise settles.
+ * Calls `work` with the services of the product, without HTTP, over the configured database, so that changes by an operator
+ * follow the same rules, locks and revocations as changes by a user. An embedded database is that of a service that runs
+ * in this data directory, or is started for the command. The schema is brought up to date first, as at the start of a
+ * service. Everything is closed when the promise settles.
  */
 export async function withServices<T>(interrupted: AbortSignal, work: (services: Services) => Promise<T>): Promise<T> {
   const config = loadConfig();
@@ -51,7 +51,7 @@ export async function withServices<T>(interrupted: AbortSignal, work: (services:
 
 function createCommandLogger({ runtime }: Config): ReturnType<typeof createLogger> {
   return createLogger({
-    // What a service says of its normal course is noise beside a command's answer; any other level is as asked for.
+    // A service's normal log would hide a command's answer; any other level is used as configured.
     level: runtime.logLevel === 'info' ? 'warn' : runtime.logLevel,
     destination: prettyDestination({ destination: STDERR_FD, colorize: false }),
   });

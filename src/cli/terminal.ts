@@ -7,7 +7,7 @@ export interface Terminal {
   readonly output: Writable;
 }
 
-/** Questions go to standard error, so that standard output holds the answer alone. */
+/** Questions go to standard error, so that standard output holds only the answer. */
 export const processTerminal: Terminal = { input: process.stdin, output: process.stderr };
 
 export function writeAnswer(text: string): void {
@@ -18,12 +18,12 @@ export function writeNotice(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
-/** What is typed appears. */
+/** Asks with echo. */
 export function ask(question: string, terminal: Terminal, interrupted: AbortSignal): Promise<string> {
   return readLine(question, terminal, terminal.output, interrupted);
 }
 
-/** What is typed appears nowhere and is kept in no history. */
+/** Asks without echo and without history. */
 export async function askHidden(question: string, terminal: Terminal, interrupted: AbortSignal): Promise<string> {
   const nowhere = new Writable({
     write(_chunk, _encoding, done): void {
@@ -34,7 +34,7 @@ export async function askHidden(question: string, terminal: Terminal, interrupte
   try {
     return await readLine('', terminal, nowhere, interrupted);
   } finally {
-    // The newline that was typed did not appear either.
+    // The typed newline was not echoed either.
     terminal.output.write('\n');
   }
 }
@@ -48,7 +48,7 @@ async function readLine(
 ): Promise<string> {
   const reader = createInterface({ input, output: echo, terminal: true, historySize: 0 });
   const ended = new AbortController();
-  // In raw mode Ctrl-C is a key and no signal.
+  // In raw mode Ctrl-C arrives as a key, not as a signal.
   for (const event of ['SIGINT', 'close'] as const) {
     reader.once(event, () => {
       ended.abort();

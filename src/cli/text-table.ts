@@ -1,6 +1,6 @@
 const GAP = '  ';
 
-/** Lines whose columns are as wide as their widest cell, without spaces at the end of a line. */
+/** Renders lines whose columns are as wide as their widest cell, without trailing spaces. */
 export function textTable(rows: readonly (readonly string[])[]): string {
   const columnCount = Math.max(...rows.map((row) => row.length));
   const widths = Array.from({ length: columnCount }, (_, column) =>

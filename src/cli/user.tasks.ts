@@ -5,7 +5,7 @@ import type { Services } from './services.js';
 import { ask, type Terminal, writeAnswer, writeNotice } from './terminal.js';
 import { usersJson, usersTable } from './users.table.js';
 
-/** One method per command: each does it, says what it did, and leaves nothing open. */
+/** One method per command. Each does the work, reports what it did, and closes what it opened. */
 export class UserTasks {
   constructor(
     private readonly terminal: Terminal,
@@ -23,7 +23,7 @@ export class UserTasks {
 
   async list(page: UserPage, format: 'table' | 'json'): Promise<void> {
     await this.withServices(async ({ users }) => {
-      // One more than shown tells whether there are more.
+      // One more than is shown, to find out whether there are more.
       const found = await users.list({ ...page, limit: page.limit + 1 });
       const shown = found.slice(0, page.limit);
       writeAnswer(format === 'json' ? usersJson(shown) : usersTable(shown));
@@ -43,7 +43,7 @@ export class UserTasks {
   async setRoles(name: string, roles: readonly string[]): Promise<void> {
     await this.withUser(name, async ({ users }, before) => {
       const user = await users.setRoles(before.id, roles);
-      writeAnswer(`${user.email} has ${describeRoles(user)} now; tokens carry them from the next refresh on.`);
+      writeAnswer(`${user.email} has ${describeRoles(user)} now; tokens carry them from the next refresh.`);
     });
   }
 
@@ -95,7 +95,7 @@ export class UserTasks {
     });
   }
 
-  /** The product takes most of a second to load: help and usage errors do not wait for it. */
+  /** The service takes most of a second to load, so help and usage errors do not load it. */
   private async withServices(work: (services: Services) => Promise<void>): Promise<void> {
     const { withServices } = await import('./services.js');
     await withServices(this.interrupted, work);
@@ -117,7 +117,7 @@ export class UserTasks {
 
 function tellGenerated(password: string, wasGenerated: boolean): void {
   if (wasGenerated) {
-    writeAnswer(`Password, shown this once: ${password}`);
+    writeAnswer(`Password, shown only once: ${password}`);
   }
 }
 

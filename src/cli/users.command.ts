@@ -18,13 +18,13 @@ const PASSWORD_HELP = `
 The password is asked for, without being shown, where there is a terminal; otherwise it is the first line of standard
 input. It is taken from no argument and no environment variable, which other processes and the shell's history keep.`;
 
-/** What an operator does to accounts. Only reads the command line; `UserTasks` does the work. */
+/** The operator's commands for accounts. Only reads the command line; `UserTasks` does the work. */
 export function usersCommand(interrupted: AbortSignal): Command {
   const tasks = new UserTasks(processTerminal, interrupted);
   const program = new Command('users')
-    .description('Looks after the accounts of the configured database, beside a running service or without one.')
+    .description('Manages the accounts of the configured database, whether or not a service is running.')
     .exitOverride()
-    .showHelpAfterError('Add --help to see how it is called.')
+    .showHelpAfterError('Add --help for usage.')
     .addHelpText('after', CALLING_HELP + EXIT_CODES_HELP);
 
   program
@@ -32,7 +32,7 @@ export function usersCommand(interrupted: AbortSignal): Command {
     .description('Make an account.')
     .argument('<email>')
     .option('--roles <names>', 'comma-separated', parseNames)
-    .option('--generate', 'make a strong password and print it, this once')
+    .option('--generate', 'generate a strong password and print it once')
     .addHelpText('after', PASSWORD_HELP)
     .action((email: string, { roles, generate }: { roles?: string[]; generate?: true }) =>
       tasks.create(email, roles ?? [], generate === true),
@@ -41,9 +41,9 @@ export function usersCommand(interrupted: AbortSignal): Command {
   program
     .command('list')
     .description('Show accounts, in the order of their e-mails.')
-    .option('--prefix <text>', 'only e-mails that begin so')
-    .option('--limit <number>', `at most so many, 1 to ${MAX_PAGE_SIZE}`, parsePageSize, DEFAULT_PAGE_SIZE)
-    .option('--after <email>', 'only those behind this one')
+    .option('--prefix <text>', 'only e-mails that begin with this')
+    .option('--limit <number>', `at most this many, 1 to ${MAX_PAGE_SIZE}`, parsePageSize, DEFAULT_PAGE_SIZE)
+    .option('--after <email>', 'only e-mails after this one')
     .option('--json', 'print an array of objects')
     .action(({ prefix, limit, after, json }: { prefix?: string; limit: number; after?: string; json?: true }) => {
       const page: UserPage = {
@@ -67,7 +67,7 @@ export function usersCommand(interrupted: AbortSignal): Command {
     .command('set-password')
     .description('Give an account another password and end its sessions.')
     .argument('<user>', USER)
-    .option('--generate', 'make a strong password and print it, this once')
+    .option('--generate', 'generate a strong password and print it once')
     .addHelpText('after', PASSWORD_HELP)
     .action((user: string, { generate }: { generate?: true }) => tasks.setPassword(user, generate === true));
 
@@ -93,7 +93,7 @@ export function usersCommand(interrupted: AbortSignal): Command {
     .command('delete')
     .description('Remove an account and end its sessions.')
     .argument('<user>', USER)
-    .option('--yes', 'do not ask; needed where there is no terminal')
+    .option('--yes', 'do not ask; required without a terminal')
     .action((user: string, { yes }: { yes?: true }, command: Command) => {
       if (yes === undefined && processTerminal.input.isTTY !== true) {
         command.error('error: there is no terminal to ask on, so deleting needs --yes');

@@ -3,12 +3,12 @@ import { textTable } from './text-table.js';
 
 const HEADINGS = ['EMAIL', 'ID', 'STATUS', 'ROLES', 'CREATED'];
 
-/** For people: one line per user under headings, columns as wide as their widest cell. */
+/** Renders one line per user under headings, for people. */
 export function usersTable(users: readonly User[]): string {
   return textTable([HEADINGS, ...users.map(cellsOf)]);
 }
 
-/** For programs: members named and written as the HTTP interface does. */
+/** Renders JSON for programs, with the names and formats of the HTTP API. */
 export function usersJson(users: readonly User[]): string {
   return JSON.stringify(
     users.map(({ id, email, status, roles, createdAt }) => ({

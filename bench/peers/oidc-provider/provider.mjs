@@ -5,7 +5,7 @@ import { PostgresAdapter } from './postgres-adapter.mjs';
 export const RESOURCE = 'urn:bench:api';
 export const CLIENT_ID = 'bench';
 
-/** Signs access tokens; a new one with each start will do, because nobody verifies them here. */
+/** Signs access tokens. A new key at each start is enough, because no client verifies the tokens here. */
 const signingKey = {
   ...generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }),
   alg: 'ES256',

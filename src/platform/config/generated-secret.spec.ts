@@ -43,7 +43,7 @@ describe('the generated secret', () => {
     expect(findGeneratedSecret(dataDir)).toEqual(secret);
   });
 
-  it('is adopted and not replaced when somebody else has made it meanwhile', () => {
+  it('is adopted and not replaced when another process has generated it meanwhile', () => {
     const winner = createGeneratedSecret(dataDir);
     expect(createGeneratedSecret(dataDir)).toEqual(winner);
     expect(readdirSync(dataDir)).toEqual(['auth-secret']);
@@ -56,7 +56,7 @@ describe('the generated secret', () => {
   it.each([
     ['empty', ''],
     ['cut off', 'k3Vq9Zx7Lm2'],
-    ['emptied but for its newline', '\n'],
+    ['emptied except for its newline', '\n'],
   ])('is never overwritten when its file is %s; that is a problem', (_state, content) => {
     mkdirSync(dataDir);
     writeFileSync(secretFile, content);

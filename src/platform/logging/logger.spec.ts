@@ -13,7 +13,7 @@ function capture(): { readonly lines: string[]; readonly destination: { write(li
 }
 
 describe('createLogger', () => {
-  it('writes one line of JSON per event', () => {
+  it('the log has one line of JSON per event', () => {
     const { lines, destination } = capture();
     createLogger({ level: 'info', destination }).info({ user_id: 'u1' }, 'two\nlines');
     expect(lines).toHaveLength(1);
@@ -26,13 +26,13 @@ describe('createLogger', () => {
     });
   });
 
-  it('says nothing below its level', () => {
+  it('the log omits events below its level', () => {
     const { lines, destination } = capture();
     createLogger({ level: 'warn', destination }).info('quiet');
     expect(lines).toEqual([]);
   });
 
-  it('lets a planted secret out by no door', () => {
+  it('no planted secret reaches the log by any way of logging', () => {
     const { lines, destination } = capture();
     const logger = createLogger({ level: 'trace', destination });
     const failure = new Error(`refused ${TOKEN}`, { cause: { password: 'hunter2' } });
@@ -52,7 +52,7 @@ describe('createLogger', () => {
 });
 
 describe('NestLogger', () => {
-  it('gives the lines of Nest and of our services the same form, with their owner as context', () => {
+  it('lines of Nest and of our services have the same form, with their owner as context', () => {
     const { lines, destination } = capture();
     NestFacade.overrideLogger(new NestLogger(createLogger({ level: 'debug', destination })));
     const service = new NestFacade('FamiliesService');
@@ -79,7 +79,7 @@ describe('NestLogger', () => {
 });
 
 describe('prettyDestination', () => {
-  it('writes an event on one short line, without colour where that is off', () => {
+  it('a terminal gets each event on one short line, without colour where that is off', () => {
     const lines: string[] = [];
     const terminal = new Writable({
       write: (chunk: Buffer, _encoding, done) => {

@@ -11,8 +11,8 @@ export interface CreateLoggerOptions {
 }
 
 /**
- * The one log of the process: one line of JSON per event. Secrets are removed here and not by the callers, so that no
- * caller can forget: by key from every field, and by shape from the finished line.
+ * Creates the log of the process: one line of JSON per event. Secrets are removed here, by key from every field and by
+ * shape from the finished line, so that no caller can forget to.
  */
 export function createLogger({ level, destination }: CreateLoggerOptions): Logger {
   const options: LoggerOptions = {
@@ -26,7 +26,7 @@ export function createLogger({ level, destination }: CreateLoggerOptions): Logge
       log: redactFields,
     },
     hooks: {
-      // What is interpolated into the message (`%o`) never passes the field formatter.
+      // Values that are interpolated into the message (`%o`) never pass the field formatter.
       logMethod(args, method) {
         Reflect.apply(
           method,

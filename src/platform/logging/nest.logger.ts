@@ -2,13 +2,13 @@ import type { LoggerService } from '@nestjs/common';
 import type { Level, Logger } from 'pino';
 import { isError } from '../common/is-error.js';
 
-/** Nest tells of every module, route and instance it makes; worth reading only when something is wrong with them. */
+/** Contexts in which Nest reports every module, route and instance. They matter only when one of these is wrong. */
 const CHATTER = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication']);
 
 /**
- * Lets Nest's `Logger`, the framework's own lines and our services', come out of the one log in the one form.
- * A message may be a sentence, an error, or an object of fields with its sentence under `msg`; objects and errors
- * after it are added as fields.
+ * Writes what Nest's `Logger` receives, from the framework and from our services, to the log of the process in one form.
+ * A message is a sentence, an error, or an object of fields with its sentence under `msg`. Objects and errors after it
+ * are added as fields.
  */
 export class NestLogger implements LoggerService {
   constructor(private readonly logger: Logger) {}

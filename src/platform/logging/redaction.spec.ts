@@ -28,14 +28,14 @@ describe('redactFields', () => {
     expect(redactFields({ [key]: 'value' })).toEqual({ [key]: 'value' });
   });
 
-  it('says that a secret is absent', () => {
+  it('shows that a secret is absent', () => {
     expect(redactFields({ password: undefined, refresh_token: null })).toEqual({
       password: undefined,
       refresh_token: null,
     });
   });
 
-  it('reduces an error, and its causes, to what no driver has decorated', () => {
+  it('reduces an error and its causes to members that no driver adds to', () => {
     const cause = Object.assign(new TypeError('inner'), { parameters: ['planted'] });
     const error = Object.assign(new Error('outer', { cause }), { code: '23505', query: 'planted' });
     expect(redactFields({ err: error })).toEqual({
@@ -57,7 +57,7 @@ describe('redactFields', () => {
     expect(text).toContain('[too deep]');
   });
 
-  it('does not touch what the caller goes on using', () => {
+  it('does not change the objects that it is given', () => {
     const fields = { nested: { password: 'kept' } };
     redactFields(fields);
     expect(fields).toEqual({ nested: { password: 'kept' } });

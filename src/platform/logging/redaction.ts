@@ -8,7 +8,7 @@ const MAX_DEPTH = 6;
 const SECRET_KEY =
   /(password|passwordhash|passphrase|secret|secrethash|token|cookie|authorization|credentials?|idempotencykey|retrykeyhash|privatekey|apikey)s?$/;
 
-/** What gives itself away by its shape, wherever it stands in a line. */
+/** Secrets that can be recognised by their shape anywhere in a line. */
 const SECRET_PATTERNS: readonly (readonly [RegExp, string])[] = [
   [/\brt1\.[A-Za-z0-9_-]+/g, `rt1.${REDACTED}`],
   // A JOSE header is a JSON object, so its base64url begins with `eyJ`; with two to four more parts, JWS or JWE.
@@ -21,14 +21,14 @@ const SECRET_PATTERNS: readonly (readonly [RegExp, string])[] = [
 ];
 
 /**
- * A copy of what is about to be logged without anything kept under a secret's name, at any depth. Errors are reduced
- * to type, message, code, stack and cause: drivers hang the query's parameters on them.
+ * Copies the fields of a log event without the values under secret names, at any depth. Errors are reduced to type,
+ * message, code, stack and cause, because drivers attach the parameters of a query to them.
  */
 export function redactFields(fields: Record<string, unknown>): Record<string, unknown> {
   return redactObject(fields, MAX_DEPTH);
 }
 
-/** As `redactFields`, for one value of any kind. */
+/** Does the same as `redactFields` for one value of any kind. */
 export function redactValue(value: unknown, depthLeft = MAX_DEPTH): unknown {
   if (typeof value !== 'object' || value === null) {
     return typeof value === 'bigint' ? value.toString() : value;
@@ -51,10 +51,10 @@ export function redactValue(value: unknown, depthLeft = MAX_DEPTH): unknown {
   return redactObject(value, depthLeft - 1);
 }
 
-/** A member of the finished line whose value is a string; the bound on its name keeps the search linear. */
+/** Matches a member with a string value in the finished line. The bound on its name keeps the search linear. */
 const STRING_MEMBER = /"((?:[^"\\]|\\.){1,64})":"(?:[^"\\]|\\.)*"/g;
 
-/** The last line of defence, over the finished line, whoever wrote it and wherever in it the secret stands. */
+/** The last line of defence: removes secrets from the finished line, whatever wrote them and wherever they are in it. */
 export function redactLine(line: string): string {
   // Bindings of child loggers are serialized by pino without passing `redactFields`.
   const withoutSecretMembers = line.replace(STRING_MEMBER, (member, key: string) =>
