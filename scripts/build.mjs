@@ -92,6 +92,7 @@ async function bundlePrograms(modules) {
     },
   });
   const { output } = await bundle.generate({
+    dir: join(root, 'dist', 'bundle'),
     format: 'esm',
     entryFileNames: '[name].js',
     chunkFileNames: '[name]-[hash].js',
