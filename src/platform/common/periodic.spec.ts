@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import { Periodic } from './periodic.js';
 
 const INTERVAL_MS = 1;

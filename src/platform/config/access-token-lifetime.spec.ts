@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import { LONGEST_LIFETIME_SECONDS } from '../../../packages/verifier/src/access-token.format.js';
 import { WINDOW_MS } from '../../../packages/verifier/src/revoked-sessions.js';
 import { LONGEST_ACCESS_TOKEN_SECONDS, REVOCATION_WINDOW_SECONDS } from './access-token-lifetime.js';

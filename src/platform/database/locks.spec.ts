@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from 'vitest';
 import { LOCKS } from './locks.js';
 
 describe('the advisory locks', () => {
