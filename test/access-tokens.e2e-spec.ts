@@ -11,6 +11,7 @@ import { type Account, claimsOf, sessionIdOf, type TokenPair } from './support/t
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { AUTH_SECRET, startService, type TestService } from './support/test-service.js';
 import { base64url, compact, ecdsa, headerOf, hmac, rsa, TokenForge } from './support/token-forge.js';
+import { useService } from './support/use-service.js';
 
 const DAY_SECONDS = 86_400;
 
@@ -40,24 +41,16 @@ async function verifiesWithPublishedKey(service: TestService, accessToken: strin
 }
 
 describe('access tokens', () => {
-  let database: TestDatabase;
-  let service: TestService;
+  const { database, service } = useService();
   let account: Account & { readonly pair: TokenPair };
   let claims: Record<string, unknown>;
   let kid: string;
   let publicKey: KeyObject;
 
   beforeAll(async () => {
-    database = await createTestDatabase();
-    service = await startService(database);
     account = await service.client.signUpAndIn();
     claims = claimsOf(account.pair.access_token);
     ({ kid, publicKey } = service.app.get(KeysService).signingKey());
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await database.close();
   });
 
   describe('as they are issued', () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Response } from 'supertest';
 import { AccountsService } from '../src/auth/accounts/accounts.service.js';
 import type { ProblemCode } from '../src/platform/common/domain.errors.js';
@@ -6,8 +6,9 @@ import { eventually } from './support/eventually.js';
 import { holdLock } from './support/held-lock.js';
 import { expectProblem } from './support/problem.js';
 import { type Account, codeOf, newPassword, pairOf, sessionIdOf, type TokenPair } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
+import { createTestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';
+import { useDatabase, useInstance, useService } from './support/use-service.js';
 
 type AccountWithSession = Account & { readonly pair: TokenPair };
 
@@ -82,19 +83,9 @@ const USER_ROW = 'select 1 from users where id = $1 for update';
 const FAMILY_ROW = 'select 1 from refresh_token_families where id = $1 for update';
 
 describe('what ends sessions and what continues them, in either order', () => {
-  let database: TestDatabase;
-  let service: TestService;
-  let otherInstance: TestService;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    [service, otherInstance] = await Promise.all([startService(database), startService(database)]);
-  });
-
-  afterAll(async () => {
-    await Promise.all([service.stop(), otherInstance.stop()]);
-    await database.close();
-  });
+  const database = useDatabase();
+  const service = useInstance(database);
+  const otherInstance = useInstance(database);
 
   async function login(instance: TestService, account: Account): Promise<Response> {
     return instance.client.login({ email: account.email, password: account.password });
@@ -177,18 +168,7 @@ describe('what ends sessions and what continues them, in either order', () => {
 });
 
 describe('the session limit and a logout everywhere, in either order', () => {
-  let database: TestDatabase;
-  let service: TestService;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    service = await startService(database, { MAX_SESSIONS_PER_USER: '2' });
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await database.close();
-  });
+  const { database, service } = useService({ MAX_SESSIONS_PER_USER: '2' });
 
   async function reasons(userId: string): Promise<(string | null)[]> {
     const rows = await database.sql<{ revoke_reason: string | null }>(

@@ -1,8 +1,7 @@
-import { afterEach, beforeAll, afterAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Response } from 'supertest';
 import { eventually } from './support/eventually.js';
 import { askGuard } from './support/guard-probe.js';
-import { PostgresProxy } from './support/postgres-proxy.js';
 import { expectProblem } from './support/problem.js';
 import {
   type Account,
@@ -14,9 +13,8 @@ import {
   type TestClient,
   type TokenPair,
 } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { startService, type TestService } from './support/test-service.js';
 import { expectUnavailable } from './support/unavailable.js';
+import { useDatabase, useInstance, useProxy } from './support/use-service.js';
 
 const MAX_STALENESS_SECONDS = 2;
 
@@ -58,16 +56,13 @@ const ROUTES_THAT_NEED_THE_DATABASE: readonly { readonly route: string; readonly
 ];
 
 describe('a running service whose database goes away', () => {
-  let database: TestDatabase;
-  let proxy: PostgresProxy;
-  let service: TestService;
+  const database = useDatabase();
+  const proxy = useProxy(database);
+  const service = useInstance(proxy, { REVOCATION_MAX_STALENESS_SECONDS: String(MAX_STALENESS_SECONDS) });
   let client: TestClient;
   let signed: Signed;
 
   beforeAll(async () => {
-    database = await createTestDatabase();
-    proxy = await PostgresProxy.start(database.url);
-    service = await startService(proxy, { REVOCATION_MAX_STALENESS_SECONDS: String(MAX_STALENESS_SECONDS) });
     client = service.client;
     const { pair, ...account } = await client.signUpAndIn();
     signed = { account, pair };
@@ -77,12 +72,6 @@ describe('a running service whose database goes away', () => {
     await proxy.resume();
     await isReady();
     expect(service.logs.filter((line) => line['code'] === 'internal_error')).toEqual([]);
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await proxy.close();
-    await database.close();
   });
 
   async function loseDatabase(): Promise<void> {

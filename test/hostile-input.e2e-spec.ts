@@ -1,11 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { FieldError } from '../src/platform/common/domain.errors.js';
 import { expectProblem } from './support/problem.js';
 import { exchange } from './support/raw-exchange.js';
 import { type RawAnswer, sendRaw } from './support/raw-request.js';
 import { type Account, newEmail, newPassword, type TokenPair } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { startService, type TestService } from './support/test-service.js';
+import { useService } from './support/use-service.js';
 
 const JSON_TYPE = ['content-type', 'application/json'] as const;
 
@@ -44,19 +43,11 @@ const HOSTILE_TEXTS: readonly string[] = [
 ];
 
 describe('hostile input', () => {
-  let database: TestDatabase;
-  let service: TestService;
+  const { database, service } = useService();
   let account: Account & { readonly pair: TokenPair };
 
   beforeAll(async () => {
-    database = await createTestDatabase();
-    service = await startService(database);
     account = await service.client.signUpAndIn();
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await database.close();
   });
 
   function bearer(): Header {

@@ -1,10 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { describeHostileAccessTokens } from './support/hostile-access-tokens.suite.js';
 import { expectProblem } from './support/problem.js';
 import type { Account, TokenPair } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { startService, type TestService } from './support/test-service.js';
 import { segmentsOf } from './support/token-forge.js';
+import { useService } from './support/use-service.js';
 
 describeHostileAccessTokens({ method: 'GET', path: '/auth/me', expectDenied: expectProblem });
 
@@ -21,21 +20,13 @@ describeHostileAccessTokens({
 });
 
 describe('two good tokens', () => {
-  let database: TestDatabase;
-  let service: TestService;
+  const { service } = useService();
   let ada: Account & { readonly pair: TokenPair };
   let bob: Account & { readonly pair: TokenPair };
 
   beforeAll(async () => {
-    database = await createTestDatabase();
-    service = await startService(database);
     ada = await service.client.signUpAndIn();
     bob = await service.client.signUpAndIn();
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await database.close();
   });
 
   it('are never taken for each other, however often and however close together both are seen', async () => {

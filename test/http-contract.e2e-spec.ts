@@ -1,12 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import request from 'supertest';
 import type { ProblemCode } from '../src/platform/common/domain.errors.js';
 import { PROBLEM_CATALOGUE } from '../src/platform/http/problems/problem.catalogue.js';
 import { expectProblem } from './support/problem.js';
 import { type RawAnswer, sendRaw } from './support/raw-request.js';
 import { type Account, newEmail, newIdempotencyKey, newPassword, type TokenPair } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { startService, type TestService } from './support/test-service.js';
+import type { TestService } from './support/test-service.js';
+import { useDatabase, useInstance, useService } from './support/use-service.js';
 
 const UUID = '00000000-0000-4000-8000-000000000000';
 const JSON_TYPE = ['content-type', 'application/json'] as const;
@@ -82,19 +82,11 @@ const BAD_BODIES: readonly (readonly [kind: string, body: string | Buffer, code:
 ];
 
 describe('the HTTP contract', () => {
-  let database: TestDatabase;
-  let service: TestService;
+  const { database, service } = useService();
   let account: Account & { readonly pair: TokenPair };
 
   beforeAll(async () => {
-    database = await createTestDatabase();
-    service = await startService(database);
     account = await service.client.signUpAndIn();
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await database.close();
   });
 
   function bearer(): readonly [string, string] {
@@ -432,22 +424,9 @@ describe('the HTTP contract', () => {
 });
 
 describe('X-Forwarded-For', () => {
-  let database: TestDatabase;
-  let direct: TestService;
-  let behindProxy: TestService;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    [direct, behindProxy] = await Promise.all([
-      startService(database),
-      startService(database, { TRUSTED_PROXIES: '127.0.0.1,10.0.0.0/8' }),
-    ]);
-  });
-
-  afterAll(async () => {
-    await Promise.all([direct.stop(), behindProxy.stop()]);
-    await database.close();
-  });
+  const database = useDatabase();
+  const direct = useInstance(database);
+  const behindProxy = useInstance(database, { TRUSTED_PROXIES: '127.0.0.1,10.0.0.0/8' });
 
   /** The address under which a login with this header is stored. */
   async function storedAddress(service: TestService, forwardedFor: string): Promise<string | null> {
@@ -497,22 +476,9 @@ describe('X-Forwarded-For', () => {
 describe('CORS', () => {
   const ORIGIN = 'https://app.example.com';
 
-  let database: TestDatabase;
-  let service: TestService;
-  let closed: TestService;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    [service, closed] = await Promise.all([
-      startService(database, { CORS_ORIGINS: `${ORIGIN},http://localhost:5173` }),
-      startService(database),
-    ]);
-  });
-
-  afterAll(async () => {
-    await Promise.all([service.stop(), closed.stop()]);
-    await database.close();
-  });
+  const database = useDatabase();
+  const service = useInstance(database, { CORS_ORIGINS: `${ORIGIN},http://localhost:5173` });
+  const closed = useInstance(database);
 
   function preflight(instance: TestService, origin: string): Promise<RawAnswer> {
     return sendRaw(instance.url, {

@@ -1,31 +1,21 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import request, { type Response } from 'supertest';
 import { eventually } from './support/eventually.js';
 import { askVerify } from './support/gateway-probe.js';
-import { PostgresProxy } from './support/postgres-proxy.js';
 import { expectProblem } from './support/problem.js';
 import { newIdempotencyKey, sessionIdOf } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { startService, type TestService } from './support/test-service.js';
+import { startService } from './support/test-service.js';
+import { useDatabase, useInstance, useProxy } from './support/use-service.js';
 
 describe('the metrics of an instance', () => {
-  let database: TestDatabase;
-  let line: PostgresProxy;
-  let service: TestService;
+  const database = useDatabase();
+  const line = useProxy(database);
+  const service = useInstance(line, { METRICS_PORT: '0' });
   let metricsUrl: string;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    line = await PostgresProxy.start(database.url);
-    service = await startService(line, { METRICS_PORT: '0' });
+  beforeAll(() => {
     const port = service.logs.find(({ event }) => event === 'metrics_listening')?.['port'];
     metricsUrl = `http://127.0.0.1:${String(port)}`;
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await line.close();
-    await database.close();
   });
 
   it('are Prometheus text, with those of the process', async () => {

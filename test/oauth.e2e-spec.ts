@@ -5,7 +5,6 @@ import { AccountsService } from '../src/auth/accounts/accounts.service.js';
 import { UsersService } from '../src/users/users.service.js';
 import { eventually } from './support/eventually.js';
 import { ageSession } from './support/move-clock.js';
-import { PostgresProxy } from './support/postgres-proxy.js';
 import { expectProblem } from './support/problem.js';
 import { type RawAnswer, sendRaw } from './support/raw-request.js';
 import { recordStatements } from './support/statement-log.js';
@@ -21,6 +20,7 @@ import {
 } from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';
+import { useDatabase, useInstance, useProxy, useService } from './support/use-service.js';
 
 const ISSUER = 'https://auth.example.com';
 const FORM_TYPE = ['content-type', 'application/x-www-form-urlencoded'] as const;
@@ -99,22 +99,14 @@ function withKey(key: string): readonly (readonly [string, string])[] {
 }
 
 describe('a standard OAuth client', () => {
-  let database: TestDatabase;
-  let service: TestService;
+  const { database, service } = useService({ JWT_ISSUER: ISSUER });
   let server: oauth.AuthorizationServer;
   let account: Account;
 
   beforeAll(async () => {
-    database = await createTestDatabase();
-    service = await startService(database, { JWT_ISSUER: ISSUER });
     account = await service.client.signUp();
     await service.app.get(UsersService, { strict: false }).setRoles(account.id, ['admin', 'orders:read']);
     server = await discover('oauth2');
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await database.close();
   });
 
   /** As behind a gateway that takes the issuer's name and TLS off. */
@@ -242,22 +234,13 @@ describe('a standard OAuth client', () => {
 });
 
 describe('POST /oauth/token', () => {
-  let database: TestDatabase;
-  let proxy: PostgresProxy;
-  let service: TestService;
+  const database = useDatabase();
+  const proxy = useProxy(database);
+  const service = useInstance(proxy);
   let account: Account;
 
   beforeAll(async () => {
-    database = await createTestDatabase();
-    proxy = await PostgresProxy.start(database.url);
-    service = await startService({ url: proxy.url });
     account = await service.client.signUp();
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await proxy.close();
-    await database.close();
   });
 
   const exchange = async (
@@ -586,21 +569,9 @@ describe('POST /oauth/token', () => {
 });
 
 describe('POST /oauth/revoke', () => {
-  let database: TestDatabase;
-  let proxy: PostgresProxy;
-  let service: TestService;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    proxy = await PostgresProxy.start(database.url);
-    service = await startService({ url: proxy.url }, { REVOCATION_MAX_STALENESS_SECONDS: '60' });
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await proxy.close();
-    await database.close();
-  });
+  const database = useDatabase();
+  const proxy = useProxy(database);
+  const service = useInstance(proxy, { REVOCATION_MAX_STALENESS_SECONDS: '60' });
 
   const revoke = async (parameters: Parameters): Promise<Answer> =>
     shown(await post(service, '/oauth/revoke', form({ client_id: 'ratchet', ...parameters })));

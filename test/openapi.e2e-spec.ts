@@ -1,13 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import 'reflect-metadata';
 import { RequestMethod } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import request from 'supertest';
 import { PROBLEM_CATALOGUE } from '../src/platform/http/problems/problem.catalogue.js';
 import { newEmail, newPassword } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { startService, type TestService } from './support/test-service.js';
+import type { TestService } from './support/test-service.js';
 import { headerOf } from './support/token-forge.js';
+import { useService } from './support/use-service.js';
 
 interface Schema {
   readonly $ref?: string;
@@ -60,25 +60,17 @@ const OAUTH_ROUTES: readonly string[] = ['POST /oauth/token', 'POST /oauth/revok
 const UNDOCUMENTED: readonly string[] = ['GET /.well-known/oauth-authorization-server/*'];
 
 describe('the OpenAPI document', () => {
-  let database: TestDatabase;
-  let service: TestService;
+  const { service } = useService();
   let document: Document;
   let operations: (readonly [name: string, operation: Operation])[];
 
   beforeAll(async () => {
-    database = await createTestDatabase();
-    service = await startService(database);
     const response = await service.client.get('/openapi.json');
     expect(response.status).toBe(200);
     document = response.body as Document;
     operations = Object.entries(document.paths).flatMap(([path, methods]) =>
       Object.entries(methods).map(([method, operation]) => [`${method.toUpperCase()} ${path}`, operation] as const),
     );
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await database.close();
   });
 
   function schemaOf({ content }: Pick<Answer, 'content'>, mediaType: string): Schema {

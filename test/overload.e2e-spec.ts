@@ -1,10 +1,9 @@
 import { availableParallelism } from 'node:os';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { PasswordHasherService } from '../src/users/password-hasher.service.js';
 import { expectProblem } from './support/problem.js';
 import { newEmail, newPassword } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { startService, type TestService } from './support/test-service.js';
+import { useService } from './support/use-service.js';
 
 /** More than the hasher runs and queues, which grows with the machine up to sixteen cores. */
 const HASHES = Math.min(availableParallelism(), 16) * 150;
@@ -13,18 +12,7 @@ const HASHES = Math.min(availableParallelism(), 16) * 150;
 const LOGINS = 100;
 
 describe('more logins at once than can be hashed', () => {
-  let database: TestDatabase;
-  let service: TestService;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    service = await startService(database, { RATE_LIMITS: 'off' });
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await database.close();
-  });
+  const { service } = useService({ RATE_LIMITS: 'off' });
 
   it('are answered with 503 and a time to come back beyond a bounded queue, and the service goes on', async () => {
     const account = await service.client.signUp();

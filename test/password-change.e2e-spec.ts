@@ -1,26 +1,15 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { hash } from '@node-rs/argon2';
 import { holdLock } from './support/held-lock.js';
 import { eventually } from './support/eventually.js';
 import { expectProblem } from './support/problem.js';
 import { type Account, codeOf, newPassword, pairOf, sessionIdOf } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { startService, type TestService } from './support/test-service.js';
+import { useDatabase, useInstance } from './support/use-service.js';
 
 describe('changing the password', () => {
-  let database: TestDatabase;
-  let service: TestService;
-  let otherInstance: TestService;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    [service, otherInstance] = await Promise.all([startService(database), startService(database)]);
-  });
-
-  afterAll(async () => {
-    await Promise.all([service.stop(), otherInstance.stop()]);
-    await database.close();
-  });
+  const database = useDatabase();
+  const service = useInstance(database);
+  const otherInstance = useInstance(database);
 
   /** All that a password change may change. */
   async function stateOf(userId: string): Promise<object> {

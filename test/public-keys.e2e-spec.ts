@@ -1,28 +1,20 @@
 import { createPublicKey } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import request from 'supertest';
 import { KeysService } from '../src/keys/keys.service.js';
 import { expectProblem } from './support/problem.js';
 import { sendRaw } from './support/raw-request.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { startService, type TestService } from './support/test-service.js';
+import { useDatabase, useInstance } from './support/use-service.js';
 
 describe('GET /.well-known/keys/{kid}.pem', () => {
-  let database: TestDatabase;
-  let service: TestService;
+  const database = useDatabase();
+  /** Makes a key that the other instance publishes as well. */
+  useInstance(database);
+  const service = useInstance(database, { JWT_ALGORITHM: 'RS256' });
   let kid: string;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    // Makes a key that the other instance publishes as well.
-    await (await startService(database)).stop();
-    service = await startService(database, { JWT_ALGORITHM: 'RS256' });
+  beforeAll(() => {
     ({ kid } = service.app.get(KeysService).signingKey());
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await database.close();
   });
 
   it('is the same key as in the JWK Set, for each that stands there', async () => {

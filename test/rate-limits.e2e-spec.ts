@@ -7,27 +7,20 @@ import { isRedisInstalled, RedisServer } from './support/redis-server.js';
 import { recordStatements } from './support/statement-log.js';
 import { type Account, codeOf, newEmail, newPassword } from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { startService, type TestService } from './support/test-service.js';
+import { startService } from './support/test-service.js';
 import { expectUnavailable } from './support/unavailable.js';
+import { useDatabase, useInstance, useProxy, useService } from './support/use-service.js';
 
 function credentialsOf({ email, password }: Account): { readonly email: string; readonly password: string } {
   return { email, password };
 }
 
 describe('the delay of an account under attack', () => {
-  let database: TestDatabase;
-  let service: TestService;
+  const { database, service } = useService({ RATE_LIMITS: 'on' });
   let account: Account;
 
   beforeAll(async () => {
-    database = await createTestDatabase();
-    service = await startService(database, { RATE_LIMITS: 'on' });
     account = await service.client.signUp();
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await database.close();
   });
 
   const guess = (): Promise<Response> => service.client.login({ email: account.email, password: newPassword() });
@@ -110,21 +103,9 @@ describe('where a client is', () => {
 
 describe('refresh and logout', () => {
   const REFUSALS = 300;
-  let database: TestDatabase;
-  let proxy: PostgresProxy;
-  let service: TestService;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    proxy = await PostgresProxy.start(database.url);
-    service = await startService({ url: proxy.url }, { RATE_LIMITS: 'on', TRUSTED_PROXIES: '127.0.0.1' });
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await proxy.close();
-    await database.close();
-  });
+  const database = useDatabase();
+  const proxy = useProxy(database);
+  const service = useInstance(proxy, { RATE_LIMITS: 'on', TRUSTED_PROXIES: '127.0.0.1' });
 
   it('turn away who shows 300 refused tokens in a minute, and nobody else, without a single query', async () => {
     const { pair } = await service.client.signUpAndIn();

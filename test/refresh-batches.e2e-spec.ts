@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Response } from 'supertest';
 import { Clock } from '../src/platform/common/clock.js';
 import { RotationQueueService } from '../src/tokens/rotation-queue.service.js';
@@ -6,14 +6,13 @@ import { openConnections, sendRefresh } from './support/abandoned-refresh.js';
 import { eventually } from './support/eventually.js';
 import { holdLock } from './support/held-lock.js';
 import { openSessions } from './support/open-sessions.js';
-import { PostgresProxy } from './support/postgres-proxy.js';
 import { expectProblem } from './support/problem.js';
 import { recordStatements } from './support/statement-log.js';
 import { ROTATION } from './support/statements.js';
 import { type Account, newIdempotencyKey, pairOf, type TestClient } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';
 import { expectUnavailable } from './support/unavailable.js';
+import { useDatabase, useInstance, useProxy } from './support/use-service.js';
 
 const MEMBERS = 20;
 
@@ -23,17 +22,14 @@ interface Row {
 }
 
 describe('refreshes that share a statement', () => {
-  let database: TestDatabase;
-  let proxy: PostgresProxy;
-  let service: TestService;
+  const database = useDatabase();
+  const proxy = useProxy(database);
+  const service = useInstance(proxy, { MAX_SESSIONS_PER_USER: '1000' });
   let client: TestClient;
   let queue: RotationQueueService;
   let account: Account;
 
   beforeAll(async () => {
-    database = await createTestDatabase();
-    proxy = await PostgresProxy.start(database.url);
-    service = await startService({ url: proxy.url }, { MAX_SESSIONS_PER_USER: '1000' });
     client = service.client;
     queue = service.app.get(RotationQueueService);
     account = await client.signUp();
@@ -42,12 +38,6 @@ describe('refreshes that share a statement', () => {
   beforeEach(() => {
     proxy.cutWhen(() => undefined);
     proxy.cuts = 0;
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await proxy.close();
-    await database.close();
   });
 
   /** Refresh tokens of new sessions, all of the first generation. */

@@ -1,36 +1,28 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { Response } from 'supertest';
 import { eventually } from './support/eventually.js';
 import { holdLock } from './support/held-lock.js';
 import { openSessions } from './support/open-sessions.js';
 import { expectProblem } from './support/problem.js';
 import { type Account, codeOf, newIdempotencyKey, pairOf, type TokenPair } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { TestFamily } from './support/test-family.js';
-import { startService, type TestService } from './support/test-service.js';
+import type { TestService } from './support/test-service.js';
+import { useDatabase, useInstance } from './support/use-service.js';
 
 const PRESENTATIONS = 50;
 const ROUNDS = 200;
 const ROUNDS_AT_ONCE = 20;
 
 describe('racing refreshes', () => {
-  let database: TestDatabase;
-  /** Two instances with the defaults, and two with a grace window. */
-  let strict: readonly [TestService, TestService];
-  let graceful: readonly [TestService, TestService];
+  const database = useDatabase();
+  const settings = { MAX_SESSIONS_PER_USER: '1000' };
+  const strict = [useInstance(database, settings), useInstance(database, settings)] as const;
+  const graceSettings = { REFRESH_GRACE_SECONDS: '20' };
+  const graceful = [useInstance(database, graceSettings), useInstance(database, graceSettings)] as const;
   let account: Account;
 
   beforeAll(async () => {
-    database = await createTestDatabase();
-    const [settings, graceSettings] = [{ MAX_SESSIONS_PER_USER: '1000' }, { REFRESH_GRACE_SECONDS: '20' }];
-    strict = [await startService(database, settings), await startService(database, settings)];
-    graceful = [await startService(database, graceSettings), await startService(database, graceSettings)];
     account = await strict[0].client.signUp();
-  });
-
-  afterAll(async () => {
-    await Promise.all([...strict, ...graceful].map((instance) => instance.stop()));
-    await database.close();
   });
 
   async function newFamily(): Promise<TestFamily> {

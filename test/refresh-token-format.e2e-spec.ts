@@ -1,35 +1,24 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { PostgresProxy } from './support/postgres-proxy.js';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { expectProblem } from './support/problem.js';
 import { recordStatements } from './support/statement-log.js';
 import type { TokenPair } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { readRefreshToken, serverKeyOf } from './support/test-family.js';
-import { AUTH_SECRET, startService, type TestService } from './support/test-service.js';
+import { AUTH_SECRET } from './support/test-service.js';
+import { useDatabase, useInstance, useProxy } from './support/use-service.js';
 
 const TOKEN_CHARACTERS = 96;
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
 describe('the format of a refresh token', () => {
-  let database: TestDatabase;
-  let proxy: PostgresProxy;
-  let service: TestService;
-  let pair: TokenPair;
+  const database = useDatabase();
+  const proxy = useProxy(database);
   /** What has reached the database. */
-  let statements: readonly string[];
+  const statements = recordStatements(proxy);
+  const service = useInstance(proxy);
+  let pair: TokenPair;
 
   beforeAll(async () => {
-    database = await createTestDatabase();
-    proxy = await PostgresProxy.start(database.url);
-    statements = recordStatements(proxy);
-    service = await startService({ url: proxy.url });
     pair = (await service.client.signUpAndIn()).pair;
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await proxy.close();
-    await database.close();
   });
 
   /** What is no token is refused on every way that a refresh token comes in, and no statement reaches the database. */

@@ -8,6 +8,7 @@ import { ENDINGS, MAX_SESSIONS } from './support/session-endings.js';
 import type { TokenPair } from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';
+import { useDatabase, useInstance, useProxy } from './support/use-service.js';
 
 const KILL_INTERVAL_MS = 250;
 
@@ -93,28 +94,13 @@ describe('a gateway that goes on asking while the database is away', () => {
   const MAX_STALENESS_SECONDS = 1;
   const ASKERS = 16;
 
-  let database: TestDatabase;
-  let line: PostgresProxy;
-  let service: TestService;
-  let near: TestService;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    line = await PostgresProxy.start(database.url);
-    [service, near] = await Promise.all([
-      startService(line, { REVOCATION_MAX_STALENESS_SECONDS: String(MAX_STALENESS_SECONDS) }),
-      startService(database),
-    ]);
-  });
+  const database = useDatabase();
+  const line = useProxy(database);
+  const service = useInstance(line, { REVOCATION_MAX_STALENESS_SECONDS: String(MAX_STALENESS_SECONDS) });
+  const near = useInstance(database);
 
   afterEach(async () => {
     await line.resume();
-  });
-
-  afterAll(async () => {
-    await Promise.all([service.stop(), near.stop()]);
-    await line.close();
-    await database.close();
   });
 
   it.each([

@@ -9,34 +9,28 @@ import { sessionIdOf } from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';
 import { expectUnavailable } from './support/unavailable.js';
+import { useDatabase, useInstance, useProxy } from './support/use-service.js';
 
 /** What every other instance is promised. */
 const BOUND_MS = 1_000;
 
 describe('the end of a session reaches access tokens', () => {
-  let database: TestDatabase;
-  /** Between one instance and its database, but for its feed. */
-  let line: PostgresProxy;
-  /** Between one instance's feed and the database: nothing passes, so it knows what it knows by itself. */
-  let deafLine: PostgresProxy;
+  const environment = { MAX_SESSIONS_PER_USER: String(MAX_SESSIONS) };
+  const database = useDatabase();
+  /** Between one instance and its database, except for its feed. */
+  const line = useProxy(database);
+  /** Between one instance's feed and the database. While it is frozen, the instance knows only what it did itself. */
+  const deafLine = useProxy(database);
+  const near = useInstance(database, environment);
+  const far = useInstance(database, environment);
   let deaf: TestService;
-  let near: TestService;
-  let far: TestService;
 
   beforeAll(async () => {
-    database = await createTestDatabase();
-    line = await PostgresProxy.start(database.url);
-    deafLine = await PostgresProxy.start(database.url);
-    const environment = { MAX_SESSIONS_PER_USER: String(MAX_SESSIONS) };
-    [deaf, near, far] = await Promise.all([
-      startService(line, {
-        ...environment,
-        DATABASE_DIRECT_URL: deafLine.url,
-        REVOCATION_MAX_STALENESS_SECONDS: '60',
-      }),
-      startService(database, environment),
-      startService(database, environment),
-    ]);
+    deaf = await startService(line, {
+      ...environment,
+      DATABASE_DIRECT_URL: deafLine.url,
+      REVOCATION_MAX_STALENESS_SECONDS: '60',
+    });
   });
 
   afterEach(async () => {
@@ -44,11 +38,7 @@ describe('the end of a session reaches access tokens', () => {
     await deafLine.resume();
   });
 
-  afterAll(async () => {
-    await Promise.all([deaf.stop(), near.stop(), far.stop()]);
-    await Promise.all([line.close(), deafLine.close()]);
-    await database.close();
-  });
+  afterAll(() => deaf.stop());
 
   it.each(ENDINGS)('invariant 4: $name: every other instance refuses them within a second', async ({ end }) => {
     const { pair, ...account } = await near.client.signUpAndIn();

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { Client } from 'pg';
 import type { Response } from 'supertest';
@@ -6,7 +6,6 @@ import { RevocationReaderService } from '../src/tokens/revocation-reader.service
 import { eventually } from './support/eventually.js';
 import { holdLock } from './support/held-lock.js';
 import { ageSession } from './support/move-clock.js';
-import { PostgresProxy } from './support/postgres-proxy.js';
 import { expectProblem } from './support/problem.js';
 import { recordStatements } from './support/statement-log.js';
 import { sessionIdOf, type TokenPair } from './support/test-client.js';
@@ -14,6 +13,7 @@ import { createTestDatabase, type TestDatabase } from './support/test-database.j
 import { testRun } from './support/test-run.js';
 import { startService, type TestService } from './support/test-service.js';
 import { expectUnavailable } from './support/unavailable.js';
+import { useDatabase, useInstance, useProxy } from './support/use-service.js';
 
 const PATH = '/auth/revocations';
 
@@ -30,32 +30,16 @@ const END_SESSION = `update refresh_token_families
   set revoked_at = clock_timestamp(), revoked_xid = pg_current_xact_id(), revoke_reason = 'logout' where id = $1`;
 
 describe('GET /auth/revocations', () => {
-  let database: TestDatabase;
-  let line: PostgresProxy;
-  let near: TestService;
-  let others: readonly TestService[];
-  let far: TestService;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    line = await PostgresProxy.start(database.url);
-    [near, far, ...others] = await Promise.all([
-      startService(line, { REVOCATION_MAX_STALENESS_SECONDS: '1' }),
-      startService(database),
-      startService(database),
-    ]);
-  });
+  const database = useDatabase();
+  const line = useProxy(database);
+  const near = useInstance(line, { REVOCATION_MAX_STALENESS_SECONDS: '1' });
+  const far = useInstance(database);
+  const others = [useInstance(database)];
 
   afterEach(async () => {
     line.cutWhen(() => undefined);
     await line.resume();
     await eventually(async () => (await near.client.get('/health/ready')).status === 200, { withinMs: 5_000 });
-  });
-
-  afterAll(async () => {
-    await Promise.all([near, far, ...others].map((service) => service.stop()));
-    await line.close();
-    await database.close();
   });
 
   it('without a cursor tells all that ended within the window, at once, and nothing older', async () => {

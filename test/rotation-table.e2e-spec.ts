@@ -1,12 +1,12 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Response } from 'supertest';
 import type { RevokeReason } from '../src/tokens/tokens.types.js';
 import { expectProblem } from './support/problem.js';
 import { type Account, claimsOf, newIdempotencyKey, pairOf, sessionIdOf } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { serverKeyOf, TestFamily } from './support/test-family.js';
-import { AUTH_SECRET, startService, type TestService } from './support/test-service.js';
+import { AUTH_SECRET } from './support/test-service.js';
 import { expectUnavailable } from './support/unavailable.js';
+import { useDatabase, useInstance } from './support/use-service.js';
 
 const OTHER_AUTH_SECRET = 'auth-secret-of-the-tests-Yq5Hn8RbC2dJ6vKtA9wE';
 
@@ -19,57 +19,37 @@ const JWS = /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/;
 
 /** The rows of the table in docs/rotation.md in its order, each with what it comes before. */
 describe('the rotation table', () => {
-  let database: TestDatabase;
-  const instances: TestService[] = [];
-  /** The defaults: no grace window, roll forward. */
-  let strict: TestService;
-  let graceful: TestService;
-  /** With `REFRESH_ROLL_FORWARD=off`. */
-  let careful: TestService;
-  /** Makes sessions of 90 days. */
-  let generous: TestService;
-  /** In the middle of a change of `AUTH_SECRET`: accepts the coming one already, or the former one still. */
-  let prepared: TestService;
-  let changed: TestService;
+  const database = useDatabase();
+  const withDefaults = useInstance(database, { MAX_SESSIONS_PER_USER: '1000' });
+  const withGrace = useInstance(database, { REFRESH_GRACE_SECONDS: String(GRACE_SECONDS) });
+  const withoutRollForward = useInstance(database, { REFRESH_ROLL_FORWARD: 'off' });
+  const withLongSessions = useInstance(database, { REFRESH_TOKEN_TTL_SECONDS: String(90 * DAY_SECONDS) });
+  /** Before and after one change of `AUTH_SECRET`: each accepts the secret of the other. */
+  const beforeNewSecret = useInstance(database, { AUTH_SECRET_ACCEPTED: OTHER_AUTH_SECRET });
+  const afterNewSecret = useInstance(database, { AUTH_SECRET: OTHER_AUTH_SECRET, AUTH_SECRET_ACCEPTED: AUTH_SECRET });
+  const instances = [withDefaults, withGrace, withoutRollForward, withLongSessions, beforeNewSecret, afterNewSecret];
   let account: Account;
 
   beforeAll(async () => {
-    database = await createTestDatabase();
-    const start = async (environment: Readonly<Record<string, string>>): Promise<TestService> => {
-      const instance = await startService(database, environment);
-      instances.push(instance);
-      return instance;
-    };
-    strict = await start({ MAX_SESSIONS_PER_USER: '1000' });
-    graceful = await start({ REFRESH_GRACE_SECONDS: String(GRACE_SECONDS) });
-    careful = await start({ REFRESH_ROLL_FORWARD: 'off' });
-    generous = await start({ REFRESH_TOKEN_TTL_SECONDS: String(90 * DAY_SECONDS) });
-    prepared = await start({ AUTH_SECRET_ACCEPTED: OTHER_AUTH_SECRET });
-    changed = await start({ AUTH_SECRET: OTHER_AUTH_SECRET, AUTH_SECRET_ACCEPTED: AUTH_SECRET });
-    account = await strict.client.signUp();
-  });
-
-  afterAll(async () => {
-    await Promise.all(instances.map((instance) => instance.stop()));
-    await database.close();
+    account = await withDefaults.client.signUp();
   });
 
   async function newFamily(): Promise<TestFamily> {
-    return new TestFamily(database, (await strict.client.signIn(account)).refresh_token);
+    return new TestFamily(database, (await withDefaults.client.signIn(account)).refresh_token);
   }
 
   /** A family whose token of generation 1 has been exchanged, with this key, for the one of generation 2. */
   async function newRotatedFamily(idempotencyKey?: string): Promise<TestFamily> {
     const family = await newFamily();
-    await strict.client.rotate(family.token(1), idempotencyKey);
+    await withDefaults.client.rotate(family.token(1), idempotencyKey);
     return family;
   }
 
   /** A family of a user of its own, who has been disabled in a way that left the family alone. */
   async function newFamilyOfDisabledUser(idempotencyKey?: string): Promise<TestFamily> {
-    const { id, pair } = await strict.client.signUpAndIn();
+    const { id, pair } = await withDefaults.client.signUpAndIn();
     const family = new TestFamily(database, pair.refresh_token);
-    await strict.client.rotate(family.token(1), idempotencyKey);
+    await withDefaults.client.rotate(family.token(1), idempotencyKey);
     await database.sql(`update users set status = 'disabled' where id = $1`, [id]);
     return family;
   }
@@ -79,7 +59,7 @@ describe('the rotation table', () => {
     family: TestFamily,
     [token, idempotencyKey]: readonly [token: string, idempotencyKey?: string],
     code: Parameters<typeof expectProblem>[1],
-    service = strict,
+    service = withDefaults,
   ): Promise<void> {
     const untouched = await family.row();
     expectProblem(await service.client.refresh(token, idempotencyKey), code);
@@ -111,7 +91,7 @@ describe('the rotation table', () => {
     family: TestFamily,
     [token, idempotencyKey]: readonly [token: string, idempotencyKey?: string],
     successor: string,
-    service = strict,
+    service = withDefaults,
   ): Promise<void> {
     const untouched = await family.row();
     expectPair(await service.client.refresh(token, idempotencyKey), successor);
@@ -150,7 +130,7 @@ describe('the rotation table', () => {
       const family = await newRotatedFamily();
       await database.sql('delete from refresh_token_families where id = $1', [family.id]);
       for (const token of [family.token(1), family.token(2), family.token(3), family.forgedToken(2)]) {
-        expectProblem(await strict.client.refresh(token), 'session_expired');
+        expectProblem(await withDefaults.client.refresh(token), 'session_expired');
       }
     });
   });
@@ -168,7 +148,7 @@ describe('the rotation table', () => {
             alarm: expect.stringContaining('AUTH_SECRET has leaked'),
           }),
         ]);
-        expectPair(await strict.client.refresh(family.token(2)), family.token(3));
+        expectPair(await withDefaults.client.refresh(family.token(2)), family.token(3));
       },
     );
 
@@ -218,7 +198,7 @@ describe('the rotation table', () => {
     it('comes before an earlier or a later generation, a replay and a reused key: the first reason stays', async () => {
       const key = newIdempotencyKey();
       const family = await newRotatedFamily(key);
-      await strict.client.logout({ refreshToken: family.token(2) });
+      await withDefaults.client.logout({ refreshToken: family.token(2) });
       for (const presentation of [
         [family.token(1)],
         [family.token(1), key],
@@ -250,7 +230,7 @@ describe('the rotation table', () => {
     it('refuses a token that nobody has used for the idle limit, and takes it just before', async () => {
       const family = await newRotatedFamily();
       await family.age(IDLE_SECONDS - 30);
-      expectPair(await strict.client.refresh(family.token(2)), family.token(3));
+      expectPair(await withDefaults.client.refresh(family.token(2)), family.token(3));
       await family.age(IDLE_SECONDS);
       await expectRefusal(family, [family.token(3)], 'session_expired');
     });
@@ -258,7 +238,7 @@ describe('the rotation table', () => {
     it('refuses a token after the absolute end, however recently it was made, and takes it before', async () => {
       const family = await newRotatedFamily();
       await endsIn(family, 330);
-      expectPair(await strict.client.refresh(family.token(2)), family.token(3));
+      expectPair(await withDefaults.client.refresh(family.token(2)), family.token(3));
       await endsIn(family, 0);
       await expectRefusal(family, [family.token(3)], 'session_expired');
     });
@@ -289,7 +269,7 @@ describe('the rotation table', () => {
     });
 
     it('refuses the good token of a user who is no more', async () => {
-      const { id, pair } = await strict.client.signUpAndIn();
+      const { id, pair } = await withDefaults.client.signUpAndIn();
       const family = new TestFamily(database, pair.refresh_token);
       await database.sql('delete from users where id = $1', [id]);
       await expectRefusal(family, [family.token(1)], 'account_disabled');
@@ -310,23 +290,23 @@ describe('the rotation table', () => {
       const key = newIdempotencyKey();
       const family = await newRotatedFamily(key);
       await expectRefusal(family, [family.token(2), key], 'idempotency_key_reused');
-      await expectRefusal(family, [family.token(2), key], 'idempotency_key_reused', graceful);
-      expectPair(await strict.client.refresh(family.token(2), newIdempotencyKey()), family.token(3));
+      await expectRefusal(family, [family.token(2), key], 'idempotency_key_reused', withGrace);
+      expectPair(await withDefaults.client.refresh(family.token(2), newIdempotencyKey()), family.token(3));
     });
 
     it('holds only for the key of the rotation that made this very token', async () => {
       const key = newIdempotencyKey();
       const family = await newRotatedFamily(key);
-      expectPair(await strict.client.refresh(family.token(2)), family.token(3));
+      expectPair(await withDefaults.client.refresh(family.token(2)), family.token(3));
       // Nothing of the first key is stored any more, so the service cannot know it again.
-      expectPair(await strict.client.refresh(family.token(3), key), family.token(4));
+      expectPair(await withDefaults.client.refresh(family.token(3), key), family.token(4));
     });
 
     it('does not hold for the first token of a session, whose login had no key', async () => {
       const key = newIdempotencyKey();
       const [first, second] = [await newFamily(), await newFamily()];
-      expectPair(await strict.client.refresh(first.token(1), key), first.token(2));
-      expectPair(await strict.client.refresh(second.token(1), key), second.token(2));
+      expectPair(await withDefaults.client.refresh(first.token(1), key), first.token(2));
+      expectPair(await withDefaults.client.refresh(second.token(1), key), second.token(2));
     });
   });
 
@@ -334,7 +314,7 @@ describe('the rotation table', () => {
     it('answers with the next token, and stores the generation, the instant and where it came from', async () => {
       const family = await newFamily();
       const untouched = await family.row();
-      const response = await strict.client.post(
+      const response = await withDefaults.client.post(
         '/auth/refresh',
         { refresh_token: family.token(1) },
         { 'user-agent': 'ratchet test' },
@@ -356,23 +336,23 @@ describe('the rotation table', () => {
     });
 
     it('hands out an access token of the same session with the roles of now', async () => {
-      const { id, pair } = await strict.client.signUpAndIn();
+      const { id, pair } = await withDefaults.client.signUpAndIn();
       await database.sql(`update users set roles = '{reader,writer}' where id = $1`, [id]);
-      const { access_token } = await strict.client.rotate(pair.refresh_token, newIdempotencyKey());
+      const { access_token } = await withDefaults.client.rotate(pair.refresh_token, newIdempotencyKey());
       expect(claimsOf(access_token)).toMatchObject({
         sub: id,
         sid: sessionIdOf(pair),
         roles: ['reader', 'writer'],
         scope: 'reader writer',
       });
-      expect((await strict.client.me(access_token)).status).toBe(200);
+      expect((await withDefaults.client.me(access_token)).status).toBe(200);
     });
 
     it('goes on for as many generations as one likes, with and without keys', async () => {
       const family = await newFamily();
       for (let generation = 1; generation <= 30; generation += 1) {
         const key = generation % 3 === 0 ? newIdempotencyKey() : undefined;
-        const service = generation % 2 === 0 ? strict : graceful;
+        const service = generation % 2 === 0 ? withDefaults : withGrace;
         expectPair(await service.client.refresh(family.token(generation), key), family.token(generation + 1));
       }
     });
@@ -382,10 +362,10 @@ describe('the rotation table', () => {
     it('answers with the same successor byte for byte, as often as one asks, and moves nothing', async () => {
       const key = newIdempotencyKey();
       const family = await newRotatedFamily(key);
-      for (const service of [strict, graceful, strict]) {
+      for (const service of [withDefaults, withGrace, withDefaults]) {
         await expectReplay(family, [family.token(1), key], family.token(2), service);
       }
-      expectPair(await strict.client.refresh(family.token(2), newIdempotencyKey()), family.token(3));
+      expectPair(await withDefaults.client.refresh(family.token(2), newIdempotencyKey()), family.token(3));
     });
 
     it('does so however late, as long as the session lasts', async () => {
@@ -397,33 +377,33 @@ describe('the rotation table', () => {
 
     it('takes another key for a reuse', async () => {
       const family = await newRotatedFamily(newIdempotencyKey());
-      await expectReuse(await strict.client.refresh(family.token(1), newIdempotencyKey()), family);
+      await expectReuse(await withDefaults.client.refresh(family.token(1), newIdempotencyKey()), family);
     });
 
     it('takes a missing key for a reuse', async () => {
       const family = await newRotatedFamily(newIdempotencyKey());
-      await expectReuse(await strict.client.refresh(family.token(1)), family);
+      await expectReuse(await withDefaults.client.refresh(family.token(1)), family);
     });
 
     it('takes a key for a reuse where the rotation had none', async () => {
       const family = await newRotatedFamily();
-      await expectReuse(await strict.client.refresh(family.token(1), newIdempotencyKey()), family);
+      await expectReuse(await withDefaults.client.refresh(family.token(1), newIdempotencyKey()), family);
     });
 
     it('ends once the successor has been used: the key does not carry over two generations', async () => {
       const key = newIdempotencyKey();
       const family = await newRotatedFamily(key);
-      await strict.client.rotate(family.token(2), newIdempotencyKey());
-      await expectReuse(await strict.client.refresh(family.token(1), key), family);
+      await withDefaults.client.rotate(family.token(2), newIdempotencyKey());
+      await expectReuse(await withDefaults.client.refresh(family.token(1), key), family);
     });
 
     it('replays the later of two rotations with one key, and not the earlier', async () => {
       const key = newIdempotencyKey();
       const family = await newRotatedFamily(key);
-      await strict.client.rotate(family.token(2));
-      await strict.client.rotate(family.token(3), key);
+      await withDefaults.client.rotate(family.token(2));
+      await withDefaults.client.rotate(family.token(3), key);
       await expectReplay(family, [family.token(3), key], family.token(4));
-      await expectReuse(await strict.client.refresh(family.token(2), key), family);
+      await expectReuse(await withDefaults.client.refresh(family.token(2), key), family);
     });
 
     it('is told of in the log when it comes from another address', async () => {
@@ -440,51 +420,51 @@ describe('the rotation table', () => {
   describe('generation = current − 1, within the grace window of a rotation without a key: replayed', () => {
     it('answers with the same successor and moves nothing', async () => {
       const family = await newRotatedFamily();
-      await expectReplay(family, [family.token(1)], family.token(2), graceful);
+      await expectReplay(family, [family.token(1)], family.token(2), withGrace);
       // A client that has a key by now is no worse off than one that has none.
-      await expectReplay(family, [family.token(1), newIdempotencyKey()], family.token(2), graceful);
-      expectPair(await graceful.client.refresh(family.token(2)), family.token(3));
+      await expectReplay(family, [family.token(1), newIdempotencyKey()], family.token(2), withGrace);
+      expectPair(await withGrace.client.refresh(family.token(2)), family.token(3));
     });
 
     it('is off by default', async () => {
       const family = await newRotatedFamily();
-      await expectReuse(await strict.client.refresh(family.token(1)), family);
+      await expectReuse(await withDefaults.client.refresh(family.token(1)), family);
     });
 
     it('ends when it ends: it is anchored at the rotation, and replays do not prolong it', async () => {
       const family = await newRotatedFamily();
       for (let age = 0; age < GRACE_SECONDS - 5; age += 5) {
         await family.age(5);
-        await expectReplay(family, [family.token(1)], family.token(2), graceful);
+        await expectReplay(family, [family.token(1)], family.token(2), withGrace);
       }
       await family.age(5);
-      await expectReuse(await graceful.client.refresh(family.token(1)), family);
+      await expectReuse(await withGrace.client.refresh(family.token(1)), family);
     });
 
     it('is not there for a rotation that carried a key: its client can retry with that', async () => {
       const key = newIdempotencyKey();
       const withoutKey = await newRotatedFamily(key);
-      await expectReuse(await graceful.client.refresh(withoutKey.token(1)), withoutKey);
+      await expectReuse(await withGrace.client.refresh(withoutKey.token(1)), withoutKey);
       const withOtherKey = await newRotatedFamily(key);
-      await expectReuse(await graceful.client.refresh(withOtherKey.token(1), newIdempotencyKey()), withOtherKey);
+      await expectReuse(await withGrace.client.refresh(withOtherKey.token(1), newIdempotencyKey()), withOtherKey);
     });
 
     it('reaches back one generation only', async () => {
       const family = await newRotatedFamily();
-      await graceful.client.rotate(family.token(2));
-      await expectReuse(await graceful.client.refresh(family.token(1)), family);
+      await withGrace.client.rotate(family.token(2));
+      await expectReuse(await withGrace.client.refresh(family.token(1)), family);
     });
   });
 
   describe('any other lower generation: reused', () => {
     it('ends the session for good: refresh tokens and access tokens of every generation', async () => {
-      const pair = await strict.client.signIn(account);
+      const pair = await withDefaults.client.signIn(account);
       const family = new TestFamily(database, pair.refresh_token);
-      const successor = await strict.client.rotate(family.token(1));
-      const response = await strict.client.refresh(family.token(1));
+      const successor = await withDefaults.client.rotate(family.token(1));
+      const response = await withDefaults.client.refresh(family.token(1));
       // The very next requests: the instance that saw the reuse does not wait for the feed.
       for (const accessToken of [pair.access_token, successor.access_token]) {
-        expectProblem(await strict.client.me(accessToken), 'access_token_revoked');
+        expectProblem(await withDefaults.client.me(accessToken), 'access_token_revoked');
       }
       await expectReuse(response, family);
       expect(eventsOf(family, 'refresh_token_reused')).toEqual([
@@ -493,13 +473,13 @@ describe('the rotation table', () => {
 
       await expectRefusal(family, [family.token(1)], 'refresh_token_reused');
       await expectRefusal(family, [family.token(2)], 'refresh_token_reused');
-      await expectRefusal(family, [family.token(3)], 'refresh_token_reused', graceful);
+      await expectRefusal(family, [family.token(3)], 'refresh_token_reused', withGrace);
     });
 
     it('ends that session only', async () => {
       const [stolen, other] = [await newRotatedFamily(), await newRotatedFamily()];
-      await expectReuse(await strict.client.refresh(stolen.token(1)), stolen);
-      expectPair(await strict.client.refresh(other.token(2)), other.token(3));
+      await expectReuse(await withDefaults.client.refresh(stolen.token(1)), stolen);
+      expectPair(await withDefaults.client.refresh(other.token(2)), other.token(3));
     });
   });
 
@@ -513,7 +493,7 @@ describe('the rotation table', () => {
         const presented = 2 + ahead;
         const key = newIdempotencyKey();
         const family = await newRotatedFamily();
-        expectPair(await strict.client.refresh(family.token(presented), key), family.token(presented + 1));
+        expectPair(await withDefaults.client.refresh(family.token(presented), key), family.token(presented + 1));
         expect(await family.row()).toMatchObject({ generation: presented + 1, retry_key_from_client: true });
         expect(eventsOf(family, 'acknowledged_commits_lost')).toEqual([
           expect.objectContaining({
@@ -524,79 +504,79 @@ describe('the rotation table', () => {
         ]);
 
         await expectReplay(family, [family.token(presented), key], family.token(presented + 1));
-        await expectReuse(await strict.client.refresh(family.token(presented - 1)), family);
+        await expectReuse(await withDefaults.client.refresh(family.token(presented - 1)), family);
       },
     );
 
     it('heals a session whose row has been restored from a backup', async () => {
       const family = await newFamily();
       await family.setGeneration(40);
-      expectPair(await strict.client.refresh(family.token(40)), family.token(41));
+      expectPair(await withDefaults.client.refresh(family.token(40)), family.token(41));
       await family.setGeneration(7);
-      expectPair(await strict.client.refresh(family.token(41)), family.token(42));
-      await expectReuse(await strict.client.refresh(family.token(7)), family);
+      expectPair(await withDefaults.client.refresh(family.token(41)), family.token(42));
+      await expectReuse(await withDefaults.client.refresh(family.token(7)), family);
     });
   });
 
   describe('generation higher than current, with REFRESH_ROLL_FORWARD=off', () => {
     it('ends the family', async () => {
-      const pair = await strict.client.signIn(account);
+      const pair = await withDefaults.client.signIn(account);
       const family = new TestFamily(database, pair.refresh_token);
-      expectProblem(await careful.client.refresh(family.token(2)), 'session_revoked');
+      expectProblem(await withoutRollForward.client.refresh(family.token(2)), 'session_revoked');
       expect(await family.row()).toMatchObject({
         generation: 1,
         revoked_at: expect.any(Date),
         revoke_reason: 'rolled_back',
       });
       expect(eventsOf(family, 'acknowledged_commits_lost')).toHaveLength(1);
-      expectProblem(await careful.client.me(pair.access_token), 'access_token_revoked');
-      await expectRefusal(family, [family.token(1)], 'session_revoked', careful);
+      expectProblem(await withoutRollForward.client.me(pair.access_token), 'access_token_revoked');
+      await expectRefusal(family, [family.token(1)], 'session_revoked', withoutRollForward);
     });
 
     it('still takes more than 1,000 ahead for a forgery, and the current generation for what it is', async () => {
       const family = await newFamily();
-      await expectRefusal(family, [family.token(1 + 1_001)], 'refresh_token_invalid', careful);
-      expectPair(await careful.client.refresh(family.token(1)), family.token(2));
+      await expectRefusal(family, [family.token(1 + 1_001)], 'refresh_token_invalid', withoutRollForward);
+      expectPair(await withoutRollForward.client.refresh(family.token(1)), family.token(2));
     });
   });
 
   describe('a change of AUTH_SECRET', () => {
     it('ends no session: the old token is good for one that is minted under the current secret', async () => {
       const family = await newFamily();
-      expectPair(await changed.client.refresh(family.token(1)), family.token(2, OTHER_AUTH_SECRET));
+      expectPair(await afterNewSecret.client.refresh(family.token(1)), family.token(2, OTHER_AUTH_SECRET));
       expect((await family.row()).key_id).toBe(serverKeyOf(OTHER_AUTH_SECRET).id);
       // While the instances change over, a client meets both.
-      expectPair(await prepared.client.refresh(family.token(2, OTHER_AUTH_SECRET)), family.token(3));
+      expectPair(await beforeNewSecret.client.refresh(family.token(2, OTHER_AUTH_SECRET)), family.token(3));
       expect((await family.row()).key_id).toBe(serverKeyOf(AUTH_SECRET).id);
     });
 
     it('lets a replay be byte-identical, by an instance on either side of it', async () => {
       const key = newIdempotencyKey();
       const family = await newRotatedFamily(key);
-      await expectReplay(family, [family.token(1), key], family.token(2), changed);
+      await expectReplay(family, [family.token(1), key], family.token(2), afterNewSecret);
 
       const secondKey = newIdempotencyKey();
       const successor = family.token(3, OTHER_AUTH_SECRET);
-      expectPair(await changed.client.refresh(family.token(2), secondKey), successor);
-      await expectReplay(family, [family.token(2), secondKey], successor, prepared);
+      expectPair(await afterNewSecret.client.refresh(family.token(2), secondKey), successor);
+      await expectReplay(family, [family.token(2), secondKey], successor, beforeNewSecret);
     });
 
     it('hides no reuse: the old spelling of a used token is an earlier generation all the same', async () => {
       const family = await newFamily();
-      await changed.client.rotate(family.token(1));
-      await expectReuse(await changed.client.refresh(family.token(1)), family);
+      await afterNewSecret.client.rotate(family.token(1));
+      await expectReuse(await afterNewSecret.client.refresh(family.token(1)), family);
     });
 
     it('does nothing where an instance lacks the secret that the successor was minted under', async () => {
       const key = newIdempotencyKey();
       const family = await newFamily();
       const successor = family.token(2, OTHER_AUTH_SECRET);
-      expectPair(await changed.client.refresh(family.token(1), key), successor);
+      expectPair(await afterNewSecret.client.refresh(family.token(1), key), successor);
       const untouched = await family.row();
-      expectUnavailable(await strict.client.refresh(family.token(1), key), 'temporarily_unavailable');
+      expectUnavailable(await withDefaults.client.refresh(family.token(1), key), 'temporarily_unavailable');
       expect(await family.row()).toEqual(untouched);
       expect(eventsOf(family, 'server_key_missing')).toHaveLength(1);
-      await expectReplay(family, [family.token(1), key], successor, prepared);
+      await expectReplay(family, [family.token(1), key], successor, beforeNewSecret);
     });
   });
 
@@ -607,15 +587,15 @@ describe('the rotation table', () => {
 
     it('promises a rotated token for the idle limit', async () => {
       const family = await newFamily();
-      expect((await strict.client.rotate(family.token(1))).refresh_expires_in).toBe(IDLE_SECONDS);
+      expect((await withDefaults.client.rotate(family.token(1))).refresh_expires_in).toBe(IDLE_SECONDS);
     });
 
     it('promises no more than what is left of the session', async () => {
       const family = await newFamily();
       await family.age(13 * DAY_SECONDS);
-      await strict.client.rotate(family.token(1));
+      await withDefaults.client.rotate(family.token(1));
       await family.age(5 * DAY_SECONDS);
-      const { refresh_expires_in } = await strict.client.rotate(family.token(2));
+      const { refresh_expires_in } = await withDefaults.client.rotate(family.token(2));
       const [left] = await database.sql<{ seconds: number }>(
         'select floor(extract(epoch from expires_at - rotated_at))::integer as seconds from refresh_token_families where id = $1',
         [family.id],
@@ -629,7 +609,7 @@ describe('the rotation table', () => {
       const key = newIdempotencyKey();
       const family = await newRotatedFamily(key);
       await family.age(DAY_SECONDS);
-      const { refresh_expires_in } = await strict.client.rotate(family.token(1), key);
+      const { refresh_expires_in } = await withDefaults.client.rotate(family.token(1), key);
       expect(refresh_expires_in).toBeLessThan(IDLE_SECONDS - DAY_SECONDS);
       expect(refresh_expires_in).toBeGreaterThan(IDLE_SECONDS - DAY_SECONDS - 60);
     });
@@ -637,7 +617,7 @@ describe('the rotation table', () => {
     it('lets no access token outlive its session', async () => {
       const family = await newFamily();
       await endsIn(family, 100);
-      const pair = await strict.client.rotate(family.token(1));
+      const pair = await withDefaults.client.rotate(family.token(1));
       const { iat, exp } = claimsOf(pair.access_token) as { iat: number; exp: number };
       expect(exp).toBe(Math.floor((await family.row()).expires_at.getTime() / 1000));
       expect(pair.expires_in).toBe(exp - iat);
@@ -653,7 +633,7 @@ describe('the rotation table', () => {
         now: realTime.getTime() + 365 * DAY_SECONDS * 1000,
         toFake: ['Date'],
       });
-      const response = await strict.client.refresh(family.token(1));
+      const response = await withDefaults.client.refresh(family.token(1));
       vi.useRealTimers();
       expectPair(response, family.token(2));
       const rotatedAtSeconds = Math.floor((await family.row()).rotated_at.getTime() / 1000);
@@ -673,11 +653,11 @@ describe('the rotation table', () => {
       const familiesBefore = await countFamilies();
 
       const key = newIdempotencyKey();
-      await generous.client.rotate(family.token(1));
-      await strict.client.rotate(family.token(2), key);
-      await strict.client.rotate(family.token(2), key);
-      await graceful.client.rotate(family.token(3));
-      await generous.client.rotate(family.token(3 + 500));
+      await withLongSessions.client.rotate(family.token(1));
+      await withDefaults.client.rotate(family.token(2), key);
+      await withDefaults.client.rotate(family.token(2), key);
+      await withGrace.client.rotate(family.token(3));
+      await withLongSessions.client.rotate(family.token(3 + 500));
 
       expect(await family.row()).toMatchObject({ created_at, expires_at });
       expect(await countFamilies()).toEqual(familiesBefore);

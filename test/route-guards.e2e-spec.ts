@@ -9,8 +9,7 @@ import { Public } from '../src/platform/common/public.decorator.js';
 import { createLogger } from '../src/platform/logging/logger.js';
 import { UsersService } from '../src/users/users.service.js';
 import { expectProblem } from './support/problem.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { startService, type TestService } from './support/test-service.js';
+import { useService } from './support/use-service.js';
 
 @Controller('probe')
 class ProbeController {
@@ -74,14 +73,11 @@ class AdminHeirController extends SharedHandlers {}
 class ProbeModule {}
 
 describe('the guards on routes of another module', () => {
-  let database: TestDatabase;
-  let service: TestService;
+  const { database, service } = useService();
   let app: NestFastifyApplication;
   let url: string;
 
   beforeAll(async () => {
-    database = await createTestDatabase();
-    service = await startService(database);
     const module = {
       module: ProbeModule,
       imports: [AppModule.forRoot(service.config, { url: database.url, directUrl: database.url })],
@@ -98,11 +94,7 @@ describe('the guards on routes of another module', () => {
     url = await app.getUrl();
   });
 
-  afterAll(async () => {
-    await app.close();
-    await service.stop();
-    await database.close();
-  });
+  afterAll(() => app.close());
 
   async function accessTokenWith(...roles: string[]): Promise<string> {
     const account = await service.client.signUp();

@@ -11,6 +11,7 @@ import { newEmail, newIdempotencyKey, newPassword, pairOf, type TokenPair } from
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { testRun } from './support/test-run.js';
 import { AUTH_SECRET, startService, type TestService } from './support/test-service.js';
+import { useService } from './support/use-service.js';
 
 /** Where the family's secret stands in a token: behind the key id and the family id. */
 const SECRET_BYTES = { from: 17, to: 33 };
@@ -28,18 +29,7 @@ function sha256(bytes: string | Buffer): Buffer {
 }
 
 describe('the secret scan', () => {
-  let database: TestDatabase;
-  let service: TestService;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    service = await startService(database);
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await database.close();
-  });
+  const { service } = useService();
 
   it('finds every kind of secret, each by its name, and nothing in what is left of a redacted one', async () => {
     const { pair } = await service.client.signUpAndIn();

@@ -8,6 +8,7 @@ import { expectProblem } from './support/problem.js';
 import { type Account, sessionIdOf, type TokenPair } from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';
+import { useDatabase, useInstance, useService } from './support/use-service.js';
 
 const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
 const DAY_SECONDS = 86_400;
@@ -25,19 +26,9 @@ interface SessionBody {
 }
 
 describe('sessions', () => {
-  let database: TestDatabase;
-  let service: TestService;
-  let otherInstance: TestService;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    [service, otherInstance] = await Promise.all([startService(database), startService(database)]);
-  });
-
-  afterAll(async () => {
-    await Promise.all([service.stop(), otherInstance.stop()]);
-    await database.close();
-  });
+  const database = useDatabase();
+  const service = useInstance(database);
+  const otherInstance = useInstance(database);
 
   async function list(pair: TokenPair): Promise<SessionBody[]> {
     const response = await service.client.sessions(pair.access_token);
@@ -445,19 +436,11 @@ describe('tombstones', () => {
   /** The longest access token, and two minutes more. */
   const TOMBSTONE_SECONDS = 3_720;
 
-  let database: TestDatabase;
-  let service: TestService;
+  const { database, service } = useService();
   let cleaner: TombstoneCleanerService;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    service = await startService(database);
+  beforeAll(() => {
     cleaner = service.app.get(TombstoneCleanerService);
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await database.close();
   });
 
   /** Families as they look that long after their absolute end. */

@@ -1,29 +1,18 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { hash } from '@node-rs/argon2';
 import request, { type Response } from 'supertest';
 import { AccountsService } from '../src/auth/accounts/accounts.service.js';
 import { UsersService } from '../src/users/users.service.js';
 import { expectProblem } from './support/problem.js';
 import { claimsOf, newEmail, newPassword, pairOf, sessionIdOf } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { startService, type TestService } from './support/test-service.js';
+import { useDatabase, useInstance } from './support/use-service.js';
 
 const INVALID_EMAIL = { field: 'email', message: 'must be an e-mail address' };
 
 describe('signing up and in', () => {
-  let database: TestDatabase;
-  let service: TestService;
-  let otherInstance: TestService;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    [service, otherInstance] = await Promise.all([startService(database), startService(database)]);
-  });
-
-  afterAll(async () => {
-    await Promise.all([service.stop(), otherInstance.stop()]);
-    await database.close();
-  });
+  const database = useDatabase();
+  const service = useInstance(database);
+  const otherInstance = useInstance(database);
 
   /** One password logs in to an account that was registered with another, or not. */
   async function logsIn(registeredPassword: string, presentedPassword: string): Promise<boolean> {

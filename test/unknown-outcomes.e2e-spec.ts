@@ -1,10 +1,10 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Client, Pool } from 'pg';
 import { DataSource } from 'typeorm';
 import { openConnections, sendRefresh } from './support/abandoned-refresh.js';
 import { eventually } from './support/eventually.js';
 import { HonestClient } from './support/honest-client.js';
-import { type Cut, PostgresProxy } from './support/postgres-proxy.js';
+import type { Cut } from './support/postgres-proxy.js';
 import { COMMIT, LOGOUT, REGISTRATION, ROTATION } from './support/statements.js';
 import {
   codeOf,
@@ -16,32 +16,23 @@ import {
   type TestClient,
   type TokenPair,
 } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';
 import { expectUnavailable } from './support/unavailable.js';
+import { useDatabase, useInstance, useProxy } from './support/use-service.js';
 
 describe('a connection that dies around a commit', () => {
-  let database: TestDatabase;
-  let proxy: PostgresProxy;
-  let service: TestService;
+  const database = useDatabase();
+  const proxy = useProxy(database);
+  const service = useInstance(proxy);
   let client: TestClient;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    proxy = await PostgresProxy.start(database.url);
-    service = await startService(proxy);
+  beforeAll(() => {
     client = service.client;
   });
 
   beforeEach(() => {
     proxy.cutWhen(() => undefined);
     proxy.cuts = 0;
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await proxy.close();
-    await database.close();
   });
 
   function familyOf(pair: TokenPair): Promise<{ generation: number; revoke_reason: string | null }[]> {

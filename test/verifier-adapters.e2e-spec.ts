@@ -20,8 +20,7 @@ import { eventually } from './support/eventually.js';
 import { expectProblem } from './support/problem.js';
 import { RunningCommand, runCommand } from './support/run-command.js';
 import { sessionIdOf, type TokenPair } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { startService, type TestService } from './support/test-service.js';
+import { useService } from './support/use-service.js';
 
 const CHECKOUT = fileURLToPath(new URL('../', import.meta.url));
 const OPTIONS = {
@@ -55,16 +54,13 @@ class OrdersModule {}
 Module({ controllers: [OrdersController] })(OrdersModule);
 
 describe('a backend that verifies tokens with', () => {
-  let database: TestDatabase;
-  let service: TestService;
+  const { service } = useService();
   let verifier: Verifier;
   let plain: TokenPair;
   let admin: TokenPair;
   let adminId: string;
 
   beforeAll(async () => {
-    database = await createTestDatabase();
-    service = await startService(database);
     plain = (await service.client.signUpAndIn()).pair;
     const account = await service.client.signUp();
     adminId = account.id;
@@ -74,10 +70,8 @@ describe('a backend that verifies tokens with', () => {
     await verifier.ready();
   });
 
-  afterAll(async () => {
+  afterAll(() => {
     verifier.close();
-    await service.stop();
-    await database.close();
   });
 
   async function send(method: 'get' | 'patch', url: string, accessToken?: string): Promise<Response> {

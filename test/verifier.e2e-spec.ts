@@ -1,5 +1,5 @@
 import { createHmac, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createVerifier, type Verifier, type VerifierEvent, type VerifierOptions } from '@ratchet/verifier';
 import { ServerKeys } from '../src/platform/common/server-keys.js';
 import { KeysService } from '../src/keys/keys.service.js';
@@ -10,8 +10,8 @@ import { eventually } from './support/eventually.js';
 import { LoadBalancer } from './support/load-balancer.js';
 import { PostgresProxy } from './support/postgres-proxy.js';
 import { claimsOf, sessionIdOf, type TokenPair } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { startService, type TestService } from './support/test-service.js';
+import { startService } from './support/test-service.js';
+import { useDatabase, useInstance, useService } from './support/use-service.js';
 
 const ISSUER = 'http://localhost:3000';
 const AUDIENCE = 'ratchet';
@@ -83,8 +83,7 @@ function nowSeconds(): number {
 }
 
 describe('a verifier in a backend', () => {
-  let database: TestDatabase;
-  let service: TestService;
+  const { service } = useService();
   let pair: TokenPair;
   let header: { readonly alg: string; readonly typ: string; readonly kid: string };
   let claims: Record<string, unknown>;
@@ -93,8 +92,6 @@ describe('a verifier in a backend', () => {
   let verifier: Verifier;
 
   beforeAll(async () => {
-    database = await createTestDatabase();
-    service = await startService(database);
     const account = await service.client.signUp();
     await service.app.get(UsersService).setRoles(account.id, ['orders:read', 'admin']);
     pair = await service.client.signIn(account);
@@ -106,11 +103,6 @@ describe('a verifier in a backend', () => {
 
   beforeEach(async () => {
     verifier = await verifierFor(service.url);
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await database.close();
   });
 
   it('tells who a good token speaks for', async () => {
@@ -258,18 +250,7 @@ describe('a verifier in a backend', () => {
 });
 
 describe('a change of the signing key', () => {
-  let database: TestDatabase;
-  let service: TestService;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    service = await startService(database);
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await database.close();
-  });
+  const { database, service } = useService();
 
   it('is followed without refusing a good token, of the old key or the new', async () => {
     const balancer = new LoadBalancer([service.url]);
@@ -308,19 +289,9 @@ describe('a change of the signing key', () => {
 });
 
 describe('a verifier before several instances', () => {
-  let database: TestDatabase;
-  let near: TestService;
-  let far: TestService;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    [near, far] = await Promise.all([startService(database), startService(database)]);
-  });
-
-  afterAll(async () => {
-    await Promise.all([near.stop(), far.stop()]);
-    await database.close();
-  });
+  const database = useDatabase();
+  const near = useInstance(database);
+  const far = useInstance(database);
 
   it('learns of a logout on one from the other', async () => {
     const verifier = await verifierFor(far.url);
@@ -372,15 +343,9 @@ describe('a verifier before several instances', () => {
 });
 
 describe('a verifier that loses the service', () => {
-  let database: TestDatabase;
-  let service: TestService;
+  const { database, service } = useService();
   let balancer: LoadBalancer;
   let url: string;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    service = await startService(database);
-  });
 
   beforeEach(async () => {
     balancer = new LoadBalancer([service.url]);
@@ -389,11 +354,6 @@ describe('a verifier that loses the service', () => {
 
   afterEach(async () => {
     await balancer.stop();
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await database.close();
   });
 
   it('goes on until its bound, rejects from then on, and recovers without a restart', async () => {
@@ -468,18 +428,7 @@ describe('a verifier that loses the service', () => {
 });
 
 describe('the feed that verifiers follow', () => {
-  let database: TestDatabase;
-  let service: TestService;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    service = await startService(database);
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await database.close();
-  });
+  const { service } = useService();
 
   it('holds an answer back for as long as it is asked to, and tells how long that was', async () => {
     const { cursor } = await page('');

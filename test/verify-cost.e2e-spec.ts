@@ -1,35 +1,24 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { Response } from 'supertest';
 import { AccessTokenStrategy } from '../src/auth/access-tokens/access-token.strategy.js';
-import { PostgresProxy } from './support/postgres-proxy.js';
 import { expectProblem } from './support/problem.js';
 import { recordStatements } from './support/statement-log.js';
 import type { TokenPair } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { startService, type TestService } from './support/test-service.js';
+import { useDatabase, useInstance, useProxy } from './support/use-service.js';
 
 describe('what a verified request costs', () => {
-  let database: TestDatabase;
-  let proxy: PostgresProxy;
-  let service: TestService;
+  const database = useDatabase();
+  const proxy = useProxy(database);
+  const service = useInstance(proxy);
   let verifications: number;
 
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    proxy = await PostgresProxy.start(database.url);
-    service = await startService({ url: proxy.url });
+  beforeAll(() => {
     const strategy = service.app.get(AccessTokenStrategy);
     const validate = strategy.validate.bind(strategy);
     strategy.validate = (claims: object): ReturnType<typeof validate> => {
       verifications += 1;
       return validate(claims);
     };
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await proxy.close();
-    await database.close();
   });
 
   function ask(pair: Pick<TokenPair, 'access_token'>): Promise<Response> {

@@ -1,13 +1,14 @@
 import { METHODS } from 'node:http';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { AccountsService } from '../src/auth/accounts/accounts.service.js';
 import { UsersService } from '../src/users/users.service.js';
 import { PostgresProxy } from './support/postgres-proxy.js';
 import { type RawAnswer, sendRaw } from './support/raw-request.js';
 import { recordStatements } from './support/statement-log.js';
 import { type Account, claimsOf, type TokenPair } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
+import { createTestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';
+import { useDatabase, useInstance, useProxy } from './support/use-service.js';
 
 /** CONNECT never reaches a request handler; a proxy that forwards one is not a gateway of HTTP requests. */
 const ALL_METHODS = METHODS.filter((method) => method !== 'CONNECT');
@@ -53,25 +54,16 @@ function askVerify(
 }
 
 describe('/auth/verify', () => {
-  let database: TestDatabase;
-  let proxy: PostgresProxy;
-  let service: TestService;
+  const database = useDatabase();
+  const proxy = useProxy(database);
+  const service = useInstance(proxy, { CORS_ORIGINS: 'https://app.example.com' });
   let account: Account;
   let pair: TokenPair;
 
   beforeAll(async () => {
-    database = await createTestDatabase();
-    proxy = await PostgresProxy.start(database.url);
-    service = await startService({ url: proxy.url }, { CORS_ORIGINS: 'https://app.example.com' });
     account = await service.client.signUp();
     await service.app.get(UsersService, { strict: false }).setRoles(account.id, ['admin', 'billing:read']);
     pair = await service.client.signIn(account);
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await proxy.close();
-    await database.close();
   });
 
   const ask = (

@@ -2,15 +2,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ProblemCode } from '../../src/platform/common/domain.errors.js';
 import { EXPIRED_ACCESS_TOKENS, HOSTILE_ACCESS_TOKENS, type HostileToken } from './hostile-access-tokens.js';
 import { usedMemoryBytes } from './memory.js';
-import { PostgresProxy } from './postgres-proxy.js';
 import { exchange } from './raw-exchange.js';
 import { type RawAnswer, sendRaw } from './raw-request.js';
 import { recordStatements } from './statement-log.js';
 import type { TokenPair } from './test-client.js';
-import { createTestDatabase, type TestDatabase } from './test-database.js';
-import { startService, type TestService } from './test-service.js';
 import { TokenForge } from './token-forge.js';
 import { TrapServer } from './trap-server.js';
+import { useDatabase, useInstance, useProxy } from './use-service.js';
 
 const MEGABYTE = 1024 * 1024;
 const MEGABYTE_TOKENS = 64;
@@ -42,9 +40,9 @@ type Header = readonly [name: string, value: string];
  */
 export function describeHostileAccessTokens({ method, path, expectDenied }: GuardedRoute): void {
   describe(`${method} ${path}`, () => {
-    let database: TestDatabase;
-    let proxy: PostgresProxy;
-    let service: TestService;
+    const database = useDatabase();
+    const proxy = useProxy(database);
+    const service = useInstance(proxy);
     let trap: TrapServer;
     let pair: TokenPair;
     let forge: TokenForge;
@@ -52,21 +50,13 @@ export function describeHostileAccessTokens({ method, path, expectDenied }: Guar
     let statements: readonly string[];
 
     beforeAll(async () => {
-      database = await createTestDatabase();
-      proxy = await PostgresProxy.start(database.url);
-      service = await startService({ url: proxy.url });
       trap = await TrapServer.start();
       pair = (await service.client.signUpAndIn()).pair;
       forge = await TokenForge.like(pair.access_token, database);
       statements = recordStatements(proxy);
     });
 
-    afterAll(async () => {
-      await service.stop();
-      await proxy.close();
-      await trap.close();
-      await database.close();
-    });
+    afterAll(() => trap.close());
 
     function ask(headers: readonly Header[], query = ''): Promise<RawAnswer> {
       return sendRaw(service.url, { method, path: path + query, headers });

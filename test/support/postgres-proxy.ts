@@ -39,20 +39,32 @@ export class PostgresProxy {
     this.link(client);
   });
 
-  private constructor(
-    private readonly target: URL,
-    private port: number,
-  ) {}
+  private port = 0;
+
+  /** @param database may be made later, before the proxy listens */
+  constructor(private readonly database: { readonly url: string }) {}
 
   static async start(databaseUrl: string): Promise<PostgresProxy> {
-    const proxy = new PostgresProxy(new URL(databaseUrl), 0);
+    const proxy = new PostgresProxy({ url: databaseUrl });
     await proxy.listen();
     return proxy;
   }
 
+  async listen(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.listener.once('error', reject);
+      this.listener.listen(this.port, '127.0.0.1', () => {
+        this.listener.off('error', reject);
+        resolve();
+      });
+    });
+    const address = this.listener.address();
+    this.port = typeof address === 'object' && address !== null ? address.port : 0;
+  }
+
   /** The database as seen through the proxy. */
   get url(): string {
-    const url = new URL(this.target);
+    const url = new URL(this.database.url);
     url.hostname = '127.0.0.1';
     url.port = String(this.port);
     return url.href;
@@ -123,18 +135,6 @@ export class PostgresProxy {
     }
   }
 
-  private async listen(): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.listener.once('error', reject);
-      this.listener.listen(this.port, '127.0.0.1', () => {
-        this.listener.off('error', reject);
-        resolve();
-      });
-    });
-    const address = this.listener.address();
-    this.port = typeof address === 'object' && address !== null ? address.port : 0;
-  }
-
   private destroyLinks(): void {
     for (const { client, server } of this.links) {
       client.destroy();
@@ -143,7 +143,8 @@ export class PostgresProxy {
   }
 
   private link(client: Socket): void {
-    const server = connect({ host: this.target.hostname, port: Number(this.target.port), noDelay: true });
+    const { hostname: host, port } = new URL(this.database.url);
+    const server = connect({ host, port: Number(port), noDelay: true });
     const link: Link = { client, server, isBusy: false };
     this.connections += 1;
     this.links.add(link);
