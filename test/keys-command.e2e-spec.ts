@@ -67,12 +67,12 @@ describe('the keys command', () => {
       ),
       stderr: '',
     });
-    const [, signsFrom = ''] = new RegExp(`from (${INSTANT})`).exec(published.stdout) ?? [];
+    const [, signsFrom = ''] = new RegExp(`at (${INSTANT})`).exec(published.stdout) ?? [];
 
     expect(await keys('rotate')).toEqual({
       exitCode: 1,
       stdout: '',
-      stderr: expect.stringContaining(`before ${signsFrom}, and the service lets it sign then. --force does not wait.`),
+      stderr: expect.stringContaining(`before ${signsFrom}, when the service lets it sign. --force does not wait.`),
     });
     expect(await kidOf(database, 'next')).toBe(second);
 

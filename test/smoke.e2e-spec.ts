@@ -53,7 +53,7 @@ describe('npm run smoke', () => {
     try {
       const { exitCode, stdout } = await smoke(service.url, '/auth/sessions');
       expect(stdout).toMatch(
-        /\n 4\. Call the backend through the gateway \.+ FAILED\n\nthe backend does not know who asked\n$/,
+        /\n 4\. Call the backend through the gateway \.+ FAILED\n\nthe backend does not know the user\n$/,
       );
       expect(exitCode).toBe(1);
     } finally {
