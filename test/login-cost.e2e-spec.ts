@@ -37,7 +37,7 @@ describe('a successful login', () => {
       const statements = recordStatements(proxy);
       expect((await service.client.login({ email, password })).status).toBe(200);
       expect(statements.map((statement) => statement.trim())).toEqual(
-        expected.map((pattern) => expect.stringMatching(pattern)),
+        expected.map((pattern): unknown => expect.stringMatching(pattern)),
       );
     } finally {
       await service.stop();
