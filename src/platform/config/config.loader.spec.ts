@@ -138,19 +138,6 @@ describe('the configuration', () => {
     expect(changedSettings).toHaveLength(configVariableList.length);
   });
 
-  it.each(['4', 'auto'])(
-    'the removed WORKERS=%s is refused, because ignoring it would leave one process',
-    (workers) => {
-      expect(problemsOf({ WORKERS: workers })).toEqual([
-        'WORKERS has been removed; unset it, and run replicas behind the gateway instead',
-      ]);
-    },
-  );
-
-  it.each(['1', ''])('the removed WORKERS=%s asks for what happens anyway, and is accepted', (workers) => {
-    expect(problemsOf({ WORKERS: workers })).toEqual([]);
-  });
-
   it('ignores the variables of other programs, however close their names are', () => {
     const others = {
       REDIS_URI: 'redis://cache',

@@ -3,7 +3,7 @@ import { ConfigurationError } from './config.errors.js';
 import type { Config, ConfigValues } from './config.js';
 import { findBrokenRules } from './config.rules.js';
 import { Settings } from './config.settings.js';
-import { type Environment, textOf, withDotEnv } from './config.source.js';
+import { withDotEnv } from './config.source.js';
 import { configVariableGroups, configVariables } from './config.variables.js';
 import { createGeneratedSecret, findGeneratedSecret } from './generated-secret.js';
 
@@ -17,13 +17,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, workingDirector
   const source = withDotEnv(env, workingDirectory);
   const settings = new Settings(source.environment, workingDirectory);
   const existing = findExistingSecret(settings, workingDirectory);
-  const problems = [
-    ...source.problems,
-    ...findRemoved(source.environment),
-    ...settings.problems,
-    ...findBrokenRules(settings),
-    ...existing.problems,
-  ];
+  const problems = [...source.problems, ...settings.problems, ...findBrokenRules(settings), ...existing.problems];
   if (problems.length > 0) {
     throw new ConfigurationError(problems);
   }
@@ -47,12 +41,6 @@ function valuesOf(settings: Settings): ConfigValues {
 
 function mapMembers<T>(object: Readonly<Record<string, T>>, change: (member: T) => unknown): Record<string, unknown> {
   return Object.fromEntries(Object.entries(object).map(([name, member]) => [name, change(member)]));
-}
-
-/** Ignoring a variable of an earlier version would change a deployment without notice, so the start is refused. */
-function findRemoved(environment: Environment): readonly string[] {
-  const workers = textOf(environment, 'WORKERS') ?? '1';
-  return workers === '1' ? [] : ['WORKERS has been removed; unset it, and run replicas behind the gateway instead'];
 }
 
 function findExistingSecret(
