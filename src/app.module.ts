@@ -6,10 +6,11 @@ import { DatabaseModule } from './platform/database/database.module.js';
 import type { DatabaseAddress } from './platform/database/database.types.js';
 import { GatewayModule } from './gateway/gateway.module.js';
 import { HealthModule } from './health/health.module.js';
+import { KeyRotationModule } from './keys/key-rotation.module.js';
 import { MetricsModule } from './metrics/metrics.module.js';
 import { OAuthModule } from './oauth/oauth.module.js';
 
-/** The composition root. */
+/** The composition root of a serving instance. */
 @Module({})
 export class AppModule {
   static forRoot(config: Config, address: DatabaseAddress): DynamicModule {
@@ -22,6 +23,7 @@ export class AppModule {
         GatewayModule,
         OAuthModule,
         HealthModule,
+        KeyRotationModule,
         MetricsModule,
       ],
     };

@@ -1,5 +1,4 @@
 import { NestFactory } from '@nestjs/core';
-import { AppModule } from '../app.module.js';
 import { AccountsService } from '../auth/accounts/accounts.service.js';
 import type { Config } from '../platform/config/config.js';
 import { loadConfig } from '../platform/config/config.loader.js';
@@ -9,6 +8,7 @@ import { createLogger } from '../platform/logging/logger.js';
 import { NestLogger } from '../platform/logging/nest.logger.js';
 import { prettyDestination } from '../platform/logging/pretty.destination.js';
 import { UsersService } from '../users/users.service.js';
+import { CommandModule } from './command.module.js';
 import { writeNotice } from './terminal.js';
 
 export interface Services {
@@ -30,7 +30,7 @@ export async function withServices<T>(interrupted: AbortSignal, work: (services:
   const config = loadConfig();
   const database = await openDatabase(config.database, writeNotice, interrupted, 'join');
   try {
-    const context = await NestFactory.createApplicationContext(AppModule.forRoot(config, database.address), {
+    const context = await NestFactory.createApplicationContext(CommandModule.forRoot(config, database.address), {
       logger: new NestLogger(createCommandLogger(config)),
       abortOnError: false,
     });

@@ -1,6 +1,6 @@
 import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
 import { messageOf } from '../platform/common/is-error.js';
+import { Periodic } from '../platform/common/periodic.js';
 import { isDatabaseUnavailable } from '../platform/database/database.errors.js';
 import { KeyLifeCycleService } from './key-life-cycle.service.js';
 import { KeysService } from './keys.service.js';
@@ -14,30 +14,21 @@ const INTERVAL_MS = 60_000;
 @Injectable()
 export class KeyRotationService implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly logger = new Logger(KeyRotationService.name);
+  private readonly job = new Periodic(INTERVAL_MS, () => this.tick());
   private kidsAtStart: ReadonlySet<string> | undefined;
-  private timer: NodeJS.Timeout | undefined;
-  private running: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly lifeCycle: KeyLifeCycleService,
     private readonly keys: KeysService,
-    private readonly adapterHost: HttpAdapterHost,
   ) {}
 
-  /** Does nothing in a command, whose configuration may differ from that of the instances that serve. */
   async onApplicationBootstrap(): Promise<void> {
-    if (!this.serves()) {
-      return;
-    }
     await this.tick();
-    this.timer = setInterval(() => {
-      this.running = this.running.then(() => this.tick());
-    }, INTERVAL_MS).unref();
+    this.job.start();
   }
 
-  async onApplicationShutdown(): Promise<void> {
-    clearInterval(this.timer);
-    await this.running;
+  onApplicationShutdown(): Promise<void> {
+    return this.job.stop();
   }
 
   /** Applies due transitions unless another instance does. A failure is logged, and the next tick retries. */
@@ -59,10 +50,5 @@ export class KeyRotationService implements OnApplicationBootstrap, OnApplication
         this.logger.error(report);
       }
     }
-  }
-
-  private serves(): boolean {
-    const adapter: unknown = this.adapterHost.httpAdapter;
-    return adapter !== undefined && adapter !== null;
   }
 }

@@ -31,7 +31,7 @@ export class MetricsServer implements OnModuleInit, OnApplicationBootstrap, OnAp
   ) {}
 
   onModuleInit(): void {
-    if (this.isWanted()) {
+    if (this.config.metrics.port !== undefined) {
       this.metrics.start();
       this.adapterHost.httpAdapter.getInstance().addHook('onResponse', (request, reply, done) => {
         this.metrics.countRequest(request, reply);
@@ -40,16 +40,17 @@ export class MetricsServer implements OnModuleInit, OnApplicationBootstrap, OnAp
     }
   }
 
-  /** @throws the error of a port that cannot be had */
+  /** @throws the error of `listen` when the port cannot be opened */
   async onApplicationBootstrap(): Promise<void> {
-    if (!this.isWanted()) {
+    const { port } = this.config.metrics;
+    if (port === undefined) {
       return;
     }
     const server = createServer((request, response) => {
       void this.answer(request, response);
     });
     this.server = server;
-    server.listen(this.config.metrics.port, this.config.http.host);
+    server.listen(port, this.config.http.host);
     await once(server, 'listening');
     const address = server.address();
     this.logger.log({
@@ -84,11 +85,5 @@ export class MetricsServer implements OnModuleInit, OnApplicationBootstrap, OnAp
         response.writeHead(500).end();
       }
     }
-  }
-
-  /** A command has this service too, and serves nothing. */
-  private isWanted(): boolean {
-    const adapter: unknown = this.adapterHost.httpAdapter;
-    return this.config.metrics.port !== undefined && adapter !== undefined && adapter !== null;
   }
 }

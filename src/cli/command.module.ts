@@ -1,0 +1,17 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { AuthModule } from '../auth/auth.module.js';
+import { CommonModule } from '../platform/common/common.module.js';
+import type { Config } from '../platform/config/config.js';
+import { DatabaseModule } from '../platform/database/database.module.js';
+import type { DatabaseAddress } from '../platform/database/database.types.js';
+
+/** The composition root of a command: accounts and keys, without what only a serving instance does. */
+@Module({})
+export class CommandModule {
+  static forRoot(config: Config, address: DatabaseAddress): DynamicModule {
+    return {
+      module: CommandModule,
+      imports: [CommonModule.forRoot(config), DatabaseModule.forRoot(address), AuthModule],
+    };
+  }
+}
