@@ -1,6 +1,6 @@
 import { bootFailureText } from '../boot.report.js';
 import { NotFoundError, OutcomeUnknownError, ValidationFailedError } from '../platform/common/domain.errors.js';
-import { messageOf } from '../platform/common/is-error.js';
+import { messageOf } from '../platform/common/message-of.js';
 import { isDatabaseUnavailable, isPermissionDenied } from '../platform/database/database.errors.js';
 import { EmailTakenError } from '../users/users.errors.js';
 import { CommandFailedError } from './command.errors.js';

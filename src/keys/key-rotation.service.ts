@@ -1,5 +1,5 @@
 import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
-import { messageOf } from '../platform/common/is-error.js';
+import { messageOf } from '../platform/common/message-of.js';
 import { Periodic } from '../platform/common/periodic.js';
 import { isDatabaseUnavailable } from '../platform/database/database.errors.js';
 import { KeyLifeCycleService } from './key-life-cycle.service.js';

@@ -1,7 +1,7 @@
 import { createPublicKey } from 'node:crypto';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
-import { messageOf } from '../platform/common/is-error.js';
+import { messageOf } from '../platform/common/message-of.js';
 import { Periodic } from '../platform/common/periodic.js';
 import { Config } from '../platform/config/config.js';
 import { publish, type PublishedDocument } from '../platform/http/published-document.js';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type RateLimiterAbstract, RateLimiterRes } from 'rate-limiter-flexible';
 import { TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
-import { messageOf } from '../platform/common/is-error.js';
+import { messageOf } from '../platform/common/message-of.js';
 
 export interface CounterSettings {
   /** Names the counter in the store. */

@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { Client, DatabaseError } from 'pg';
 import { Clock } from '../platform/common/clock.js';
-import { messageOf } from '../platform/common/is-error.js';
+import { messageOf } from '../platform/common/message-of.js';
 import { DatabaseAddress, SessionSupport } from '../platform/database/database.types.js';
 import type { PolledRevocations } from './revocation-log.js';
 import {

@@ -1,5 +1,5 @@
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import { messageOf } from '../platform/common/is-error.js';
+import { messageOf } from '../platform/common/message-of.js';
 import { Periodic } from '../platform/common/periodic.js';
 import { DatabaseService } from '../platform/database/database.service.js';
 import { LOCKS } from '../platform/database/locks.js';

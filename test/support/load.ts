@@ -1,4 +1,4 @@
-import { messageOf } from '../../src/platform/common/is-error.js';
+import { messageOf } from '../../src/platform/common/message-of.js';
 import { eventually } from './eventually.js';
 import { type Account, newIdempotencyKey, type TestClient, type TokenPair } from './test-client.js';
 

@@ -3,7 +3,7 @@ import { Reflector } from '@nestjs/core';
 import { AuthGuard, AuthModuleOptions } from '@nestjs/passport';
 import type { FastifyRequest } from 'fastify';
 import { DomainError } from '../../platform/common/domain.errors.js';
-import { isError, messageOf } from '../../platform/common/is-error.js';
+import { messageOf } from '../../platform/common/message-of.js';
 import { PUBLIC_ROUTE } from '../../platform/common/public.decorator.js';
 import { RevokedSessionsService } from '../../tokens/revoked-sessions.service.js';
 import { ACCESS_POLICY, type AccessPolicy } from './access-policy.decorator.js';
@@ -81,7 +81,7 @@ export class AccessTokenGuard extends AuthGuard() {
 
   /** Turns passport's refusal into an error of ours; `info` is what the strategy or jsonwebtoken failed with. */
   override handleRequest<Identity>(error: unknown, identity: Identity | false, info: unknown): Identity {
-    if (isError(error)) {
+    if (error instanceof Error) {
       throw error;
     }
     if (identity !== false) {
@@ -90,7 +90,7 @@ export class AccessTokenGuard extends AuthGuard() {
     if (info instanceof DomainError) {
       throw info;
     }
-    if (isError(info) && info.name === 'TokenExpiredError') {
+    if (info instanceof Error && info.name === 'TokenExpiredError') {
       throw new AccessTokenExpiredError();
     }
     throw new AccessTokenInvalidError(messageOf(info));

@@ -1,6 +1,6 @@
 import { DatabaseError } from 'pg';
 import { TemporarilyUnavailableError } from '../common/domain.errors.js';
-import { isError, messageOf } from '../common/is-error.js';
+import { messageOf } from '../common/message-of.js';
 
 /**
  * The connection died, or stopped answering, after a statement had been sent: the statement may have committed.
@@ -35,7 +35,7 @@ const CONNECTION_SQLSTATES = /^(08|57P)/;
 export function translateStatementError(error: unknown): unknown {
   if (!(error instanceof DatabaseError)) {
     // node-postgres reports a broken or silent connection as a plain Error.
-    return isError(error) ? new ConnectionLostError(error) : error;
+    return error instanceof Error ? new ConnectionLostError(error) : error;
   }
   const sqlState = error.code ?? '';
   if (CONNECTION_SQLSTATES.test(sqlState)) {
@@ -57,7 +57,7 @@ export function isDatabaseUnavailable(error: unknown): boolean {
     return CONNECTION_SQLSTATES.test(sqlState) || RETRYABLE_SQLSTATES.test(sqlState);
   }
   return (
-    isError(error) &&
+    error instanceof Error &&
     (/^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/.test(codeOf(error)) ||
       /Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error/.test(
         error.message,
@@ -83,7 +83,7 @@ export function isPermissionDenied(error: unknown): boolean {
 
 /** TypeORM wraps what the driver threw. */
 function driverErrorOf(error: unknown): unknown {
-  return isError(error) && 'driverError' in error ? error.driverError : error;
+  return error instanceof Error && 'driverError' in error ? error.driverError : error;
 }
 
 function codeOf(error: Error): string {

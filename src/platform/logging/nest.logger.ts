@@ -1,6 +1,5 @@
 import type { LoggerService } from '@nestjs/common';
 import type { Level, Logger } from 'pino';
-import { isError } from '../common/is-error.js';
 
 /** Contexts in which Nest reports every module, route and instance. They matter only when one of these is wrong. */
 const CHATTER = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication']);
@@ -56,7 +55,7 @@ function contextOf(rest: readonly unknown[]): string | undefined {
 }
 
 function fieldsOf(value: unknown): object {
-  if (isError(value)) {
+  if (value instanceof Error) {
     return { err: value };
   }
   if (typeof value === 'object' && value !== null) {

@@ -1,6 +1,3 @@
-import { types } from 'node:util';
-import { isError } from '../common/is-error.js';
-
 const REDACTED = '[redacted]';
 const MAX_DEPTH = 6;
 
@@ -36,10 +33,10 @@ export function redactValue(value: unknown, depthLeft = MAX_DEPTH): unknown {
   if (depthLeft === 0) {
     return '[too deep]';
   }
-  if (isError(value)) {
+  if (value instanceof Error) {
     return redactError(value, depthLeft - 1);
   }
-  if (types.isDate(value)) {
+  if (value instanceof Date) {
     return value;
   }
   if (ArrayBuffer.isView(value)) {
