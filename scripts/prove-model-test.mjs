@@ -91,7 +91,11 @@ import type { ClientInfo, RevokeReason, Session } from './tokens.types.js';`,
   ],
 
   'tombstone cleaned too early': [
-    [families, 'where expires_at < now() - make_interval(secs => ${REVOCATION_WINDOW_SECONDS})', 'where expires_at < now()'],
+    [
+      families,
+      'where expires_at < now() - make_interval(secs => ${REVOCATION_WINDOW_SECONDS})',
+      'where expires_at < now()',
+    ],
   ],
 };
 
