@@ -56,7 +56,7 @@ const bench = await Bench.open({
 });
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.once(signal, () => {
-    console.error('stopping what was started…');
+    console.error('interrupted: stopping the servers…');
     ServerProcess.stopAll()
       .then(() => bench.close())
       .finally(() => process.exit(1));

@@ -6,9 +6,9 @@ import type { Config } from './platform/config/config.js';
 import type { DatabaseAddress } from './platform/database/database.types.js';
 
 /**
- * The application, listening.
+ * Starts the application and resolves when it listens.
  *
- * @throws whatever keeps it from that; nothing of it is left running then
+ * @throws the error that kept it from listening; nothing is left running then
  */
 export async function startServing(
   config: Config,

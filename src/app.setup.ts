@@ -95,7 +95,8 @@ function createAdapter(
       connectionsCheckingInterval: limits.timeoutCheckIntervalMs,
     },
     forceCloseConnections: 'idle',
-    // A request that arrives on an open connection while the others drain is served like them, and its connection closed.
+    // A request that arrives on an open connection while the others drain is served like them, and its connection
+    // closed.
     return503OnClosing: false,
   });
 }

@@ -55,14 +55,16 @@ const FACES: Readonly<Record<string, RegExp>> = {
   metrics: /\.module\.js$/,
 };
 
-/** Of the edge, features see what documents their routes, the gateway what an error means, and metrics what came of it. */
+/** Features see what documents their routes, the gateway what an error means, and metrics the outcome of a request. */
 const HTTP_FACE_OF_FEATURES =
   /^platform\/http\/(form-route|openapi|forward-auth|published-document|problems\/(api-problems|error-translation|problem))\.js$/;
 
-/** Of the database, the edge sees which errors mean that it is away. */
+/** The HTTP edge sees which errors mean that the database is unavailable, and nothing else of it. */
 const DATABASE_FACE_OF_HTTP = 'platform/database/database.errors.js';
 
-/** The one dependency against the direction: the schema is described by the entities, which nobody else may import. */
+/**
+ * The one dependency against the direction: the schema is described by the entities, which no other folder may import.
+ */
 const isEntityForSchema = ({ from, to }: Import): boolean =>
   from.startsWith('platform/database/') && /\.entity\.js$/.test(to);
 
@@ -77,7 +79,10 @@ const MADE_BY_HAND: readonly string[] = [
 
 const HAS_SQL = /(?:^platform\/database\/|\.(?:repository|statement)\.ts$)/;
 
-/** `settle` retries a `TemporarilyUnavailableError` after a lost commit, but must not retry this one, whose client has gone. */
+/**
+ * `settle` retries a `TemporarilyUnavailableError` after a lost commit, but must not retry this one, whose client has
+ * gone.
+ */
 const HAS_A_BORROWED_CODE: readonly string[] = ['RefreshDroppedError'];
 
 const SQL =
@@ -238,7 +243,7 @@ function matchesIn(sources: Sources, pattern: RegExp): RegExpExecArray[] {
   return [...sources.values()].flatMap((text) => [...text.matchAll(pattern)]);
 }
 
-/** What is imported as a type is gone at run time, and Nest finds `Object` in its place. */
+/** A class imported as a type does not exist at run time, and Nest finds `Object` in its place. */
 const injectedClassesAreImported: Rule = (sources) =>
   [...sources]
     .filter(([path, text]) => !MADE_BY_HAND.includes(path) && /^@(Injectable|Controller|Catch)\(/m.test(text))
@@ -249,7 +254,10 @@ const injectedClassesAreImported: Rule = (sources) =>
       return injected.filter((name) => types.has(name)).map((name) => `${path} injects the type ${name}`);
     });
 
-/** `password-hasher.service.ts` exports `PasswordHasherService`, `clock.ts` exports `Clock`: either name gives the other. */
+/**
+ * `password-hasher.service.ts` exports `PasswordHasherService`, `clock.ts` exports `Clock`: either name gives the
+ * other.
+ */
 const classesAreNamedAfterTheirFiles: Rule = (sources) =>
   [...sources].flatMap(([path, text]) => {
     const expected = posix.basename(path, '.ts').replace(/[-.]/g, '');
@@ -259,7 +267,7 @@ const classesAreNamedAfterTheirFiles: Rule = (sources) =>
       .map((name) => `${path} exports ${name}`);
   });
 
-/** Of a union the compiler tells Nest `Object`, and the validation pipe lets everything through. */
+/** The compiler gives Nest `Object` as the type of a union, and the validation pipe then lets everything through. */
 const bodiesAreOneClass: Rule = (sources) =>
   findings(
     sources,

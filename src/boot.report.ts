@@ -2,10 +2,10 @@ import { ConfigurationError } from './platform/config/config.errors.js';
 import { DatabaseUnusableError } from './platform/database/database.errors.js';
 import { UntrustedSigningKeyError } from './keys/keys.errors.js';
 
-/** Failures that a person can mend: the message says how, and a stack would only hide it. */
+/** Failures that a person can fix: the message says how, and a stack would only hide it. */
 const EXPLAINED = [ConfigurationError, DatabaseUnusableError, UntrustedSigningKeyError];
 
-/** What a person who has just started the service wants to do next; every line works when pasted, and fits 80 columns. */
+/** Shows the first requests to try after a start. Every line works when pasted and fits into 80 columns. */
 export function welcomeText(url: string): string {
   const json = "-H 'content-type: application/json'";
   const credentials = `'{"email":"ada@example.com","password":"a long and unlikely sentence"}'`;

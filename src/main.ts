@@ -7,10 +7,10 @@ import type { DatabaseAddress } from './platform/database/database.types.js';
 import { openDatabase } from './platform/database/open-database.js';
 import { createProcessLogger } from './platform/logging/logger.js';
 
-/** Boots the service; on SIGTERM or SIGINT finishes the requests in flight, and only then lets go of the database. */
+/** Boots the service. On SIGTERM or SIGINT, finishes the requests in flight and only then closes the database. */
 async function main(): Promise<void> {
   const shutdown = new AbortController();
-  // Both stay installed: npm passes on a signal that the terminal has sent to the whole group already.
+  // Both stay installed, because each signal may come twice: npm repeats one that the terminal has sent to the group.
   process.on('SIGINT', () => {
     shutdown.abort();
   });

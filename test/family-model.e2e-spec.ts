@@ -9,7 +9,7 @@ import { startService, type TestService } from './support/test-service.js';
 
 const RUNS = Number(process.env['MODEL_RUNS'] ?? 30);
 const SEED = process.env['MODEL_SEED'];
-/** Of one run, as a failure prints it: only the shrunk counter-example is tried again. */
+/** The path of one run, as a failure prints it: only the shrunk counter-example is tried again. */
 const PATH = process.env['MODEL_PATH'];
 
 /** Long before it only on a machine that does next to nothing; what has been shrunk by then is reported as it is. */
@@ -34,9 +34,9 @@ const LENIENT: Settings = {
 };
 
 /**
- * Random lives of a few users' sessions, led in the service and in a reference model at the same time: logins, refreshes,
- * retries, replays of any earlier token, logouts, password changes, disabled users, moved clocks, changed settings,
- * restored backups, crowds with one token, on two instances.
+ * Random lives of a few users' sessions, led in the service and in a reference model at the same time: logins,
+ * refreshes, retries, replays of any earlier token, logouts, password changes, disabled users, moved clocks, changed
+ * settings, restored backups, crowds with one token, on two instances.
  *
  * It finds each of these faults, which `npm run prove:model` puts into a copy of the checkout one by one: no row lock;
  * grace that slides; revocation rolled back with the error; retry key not overwritten; replay that advances; tombstone

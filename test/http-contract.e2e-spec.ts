@@ -16,7 +16,7 @@ interface Route {
   readonly path: string;
   readonly takesBody: boolean;
   readonly needsToken: boolean;
-  /** Of the path, HEAD where there is a GET. */
+  /** The methods of the path, with HEAD where there is a GET. */
   readonly allow: string;
 }
 
@@ -93,7 +93,7 @@ describe('the HTTP contract', () => {
     return ['authorization', `Bearer ${account.pair.access_token}`];
   }
 
-  /** Of every row of every table. */
+  /** Hashes every row of every table. */
   async function checksum(): Promise<string> {
     const tables = await database.sql<{ name: string }>(
       `select format('%I', tablename) as name from pg_tables where schemaname = 'public' order by tablename`,

@@ -44,7 +44,9 @@ describe('the signing keys of a running service', () => {
     return [await boot(), await boot(), await boot()];
   }
 
-  /** Of all instances: Nest has one log per process, which is that of the instance that was made last. */
+  /**
+   * Reads the logs of all instances: Nest has one log per process, which is that of the instance that was made last.
+   */
   function linesOf(event: string): Record<string, unknown>[] {
     return services.flatMap(({ logs }) => logs).filter((line) => line['event'] === event);
   }

@@ -153,7 +153,7 @@ describe('racing refreshes', () => {
   });
 
   describe('against a logout', () => {
-    /** Of 1 and 2 one is the current generation; neither is good for anything any more. */
+    /** One of the generations 1 and 2 is the current one; neither is accepted any more. */
     async function expectDead(family: TestFamily, instance: TestService): Promise<void> {
       const responses = await Promise.all(
         [1, 2].map((generation) => instance.client.refresh(family.token(generation))),

@@ -20,7 +20,7 @@ interface Situation {
   readonly isUserActive: boolean;
   /** Presented generation − current generation. */
   readonly ahead: number;
-  /** Of the rotation that made the current generation. */
+  /** Whether the rotation that made the current generation had a key. */
   readonly rotationHadKey: boolean;
   readonly key: 'none' | 'of that rotation' | 'another';
   readonly hasGraceWindow: boolean;

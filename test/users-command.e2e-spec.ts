@@ -228,7 +228,7 @@ describe('the users command beside a running service', () => {
     expect(outputs.filter((output) => output.includes('pw-secret-'))).toEqual([]);
   });
 
-  /** Of the service, and of a command that is past its start. */
+  /** Counts the feed of the service, and that of a command that is past its start. */
   async function countFeeds(): Promise<number> {
     const feeds = await database.sql(
       `select pid from pg_stat_activity

@@ -1,6 +1,6 @@
-// The service's own HTTP edge (createApp of src/app.setup.ts: Nest on Fastify with all hooks, headers and the request id)
-// around one empty route, without guard or database: what verify could reach at best. The path lies below /health/, whose
-// requests are not logged at the level info, as those of verify are not.
+// The service's own HTTP edge (createApp of src/app.setup.ts: Nest on Fastify with all hooks, headers and the request
+// id) around one empty route, without guard or database: what verify could reach at best. The path lies below /health/,
+// whose requests are not logged at the level info, as those of verify are not.
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { createApp } from '../../dist/app.setup.js';

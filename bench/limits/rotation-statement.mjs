@@ -1,6 +1,6 @@
-// The rotation without HTTP, JSON, signatures or queue: the product's statement over the product's driver, as fast as the
-// database answers. MODE `single`: 32 connections with one rotation each; `set`: one connection, IN_FLIGHT rotations in
-// every statement. The parameters come from the product's repository. Prints the rate as JSON.
+// The rotation without HTTP, JSON, signatures or queue: the product's statement over the product's driver, as fast as
+// the database answers. MODE `single`: 32 connections with one rotation each; `set`: one connection, IN_FLIGHT
+// rotations in every statement. The parameters come from the product's repository. Prints the rate as JSON.
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { ServerKeys } from '../../dist/platform/common/server-keys.js';

@@ -3,15 +3,15 @@ import { HttpConnection } from './http-connection.mjs';
 import { Latencies } from './latencies.mjs';
 
 /**
- * As fast as the server answers: every connection sends its next request when it has the answer to the last one. That
- * measures the highest rate; its latencies say little, because a slow server is asked less.
+ * Sends requests as fast as the server answers: every connection sends its next request when it has the answer to the
+ * last one. That measures the highest rate; its latencies say little, because a slow server gets fewer requests.
  *
- * Ends when the last answer has arrived, so that no client's token is left in doubt; what arrives after `seconds` is not
- * counted.
+ * Ends when the last answer has arrived, so that no client's token is left in doubt; what arrives after `seconds` is
+ * not counted.
  *
  * @param mostRequests ends it before `seconds` have passed
- * @returns {Promise<object>} rate in answers per second, latencies in ms, `answered`: all good answers, the late ones too,
- *   errors by status (0: connection lost)
+ * @returns {Promise<object>} rate in answers per second, latencies in ms, `answered`: all good answers, the late ones
+ *   too, errors by status (0: connection lost)
  */
 export async function runClosedLoop({ operation, port, connections, seconds, mostRequests = Infinity }) {
   const latencies = new Latencies();

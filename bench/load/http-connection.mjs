@@ -10,8 +10,8 @@ const RETRY_AFTER = /\r\nretry-after: *(\d+)/i;
 const LONGEST_ANSWER_MS = 30_000;
 
 /**
- * One keep-alive HTTP/1.1 connection with one request in flight. It reads what the servers of this benchmark write and no
- * more, because whatever the generator spends the measured server lacks: they share the cores.
+ * One keep-alive HTTP/1.1 connection with one request in flight. It reads what the servers of this benchmark write and
+ * no more, because whatever the generator spends the measured server lacks: they share the cores.
  */
 export class HttpConnection {
   #port;
@@ -26,8 +26,8 @@ export class HttpConnection {
 
   /**
    * @param bytes a whole request
-   * @returns {Promise<{status: number, body: Buffer, retryAfterSeconds: number | undefined}>} status 0 when the connection
-   *   was lost before the answer was complete
+   * @returns {Promise<{status: number, body: Buffer, retryAfterSeconds: number | undefined}>} status 0 when the
+   *   connection was lost before the answer was complete
    */
   request(bytes) {
     return new Promise((resolve) => {
@@ -47,7 +47,7 @@ export class HttpConnection {
     const socket = connect({ port: this.#port, host: '127.0.0.1', noDelay: true });
     socket.setTimeout(LONGEST_ANSWER_MS, () => socket.destroy());
     socket.on('data', (chunk) => this.#receive(chunk));
-    // The close that follows an error says all there is to say.
+    // A `close` follows every error and handles it.
     socket.on('error', () => undefined);
     socket.on('close', () => {
       if (this.#socket === socket) {

@@ -3,8 +3,8 @@ import { HttpConnection } from './http-connection.mjs';
 import { Latencies } from './latencies.mjs';
 
 /**
- * Clients that log in, each on its own connection. A refused client retries after the time in `Retry-After`; an accepted
- * one starts again at once.
+ * Clients that log in, each on its own connection. A refused client retries after the time in `Retry-After`; an
+ * accepted one starts again at once.
  *
  * @param afterSeconds when it begins
  * @param ignoreSeconds at its start: what is answered in them is not counted

@@ -7,7 +7,7 @@ import { Operation } from './operation.mjs';
 
 const LOOPS = { closed: runClosedLoop, open: runOpenLoop, storm: runLoginStorm };
 
-/** Kept between runs: the tokens that one run ended with are what the next one begins with. */
+/** Kept between runs: the next run begins with the tokens that the last one ended with. */
 const operations = new Map();
 
 const handlers = {

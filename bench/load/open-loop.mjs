@@ -2,28 +2,28 @@ import { HttpConnection } from './http-connection.mjs';
 import { Latencies } from './latencies.mjs';
 import { randomOf } from './random.mjs';
 
-/** Kept alive like those of a gateway; an arrival that finds none free waits for one, and the waiting counts. */
+/** Connections, kept alive like a gateway's. An arrival that finds none free waits for one, and the wait counts. */
 const CONNECTIONS = 64;
 
-/** Where every arrival brings its own connection: beyond that a server is far past its limit anyway. */
+/** The limit where every arrival opens a connection; a server with more open ones is far past its own limit. */
 const MOST_FRESH_CONNECTIONS = 512;
 
 /** How long answers are waited for after the last arrival; what is missing then counts with the time it has waited. */
 const PATIENCE_MS = 10_000;
 
 /**
- * Requests arrive at random (Poisson) at a given rate, whatever the server does, as those of many independent clients do.
- * A latency counts from the instant at which the request was to arrive, so that neither a slow server nor a late generator
- * hides waiting (no coordinated omission). The sequence of arrivals is the same for every server.
+ * Requests arrive at random (Poisson) at a given rate, whatever the server does, as those of many independent clients
+ * do. A latency counts from the instant at which the request was to arrive, so that neither a slow server nor a late
+ * generator hides waiting (no coordinated omission). The sequence of arrivals is the same for every server.
  *
  * The connections are made, and have had an answer each, before the first arrival: a server accepts new ones the more
  * slowly the more it has to do, which is measured by `freshConnections` only.
  *
  * @param rate arrivals per second
  * @param ignoreSeconds at the start, not counted
- * @param freshConnections one for each request instead, whose making counts
- * @returns {Promise<object>} rate in good answers per second, latencies in ms, `latenessMs`: how late the generator itself
- *   was, which is part of the latencies
+ * @param freshConnections opens a connection for each request instead; the latency includes opening it
+ * @returns {Promise<object>} rate in good answers per second, latencies in ms, `latenessMs`: how late the generator
+ *   itself was, which is part of the latencies
  */
 export async function runOpenLoop({
   operation,

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { shuffled } from './random.mjs';
 
 /**
- * What is asked over and over, described by plain data that can be sent to the generator's process:
+ * A request that is repeated, described by plain data that can be sent to the generator's process:
  *
  * - `method`, `path`, `status` (the only good one)
  * - `credentials`: one string per client, at least as many as connections; they take turns, in an order of
@@ -77,7 +77,7 @@ export class Operation {
   }
 }
 
-/** Tokens have no escapes, and the first member of that name is the one. */
+/** Reads the first member of that name; tokens contain no escapes. */
 function memberOf(body, name) {
   const start = body.indexOf(`"${name}":"`);
   if (start === -1) {
@@ -109,7 +109,7 @@ class Ring {
     return item;
   }
 
-  /** Never more than it was made with. */
+  /** Holds at most as many items as at the start. */
   push(item) {
     this.#items[(this.#head + this.#length) % this.#items.length] = item;
     this.#length += 1;

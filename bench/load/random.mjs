@@ -12,8 +12,8 @@ export function randomOf(seed) {
 }
 
 /**
- * In an order that has nothing to do with that of the rows: clients that come one after the other would otherwise have
- * their rows on one page of the table, and a statement for all of them would find no room there for the new versions.
+ * Shuffles, so that the order of clients is not that of the rows: otherwise the rows of successive clients would share
+ * a page of the table, and a statement for all of them would find no room there for the new versions.
  */
 export function shuffled(items, seed = 1) {
   const random = randomOf(seed);

@@ -1,4 +1,5 @@
-// One run of the product's clean-up, as another instance of the service would do it. Prints what it took as JSON.
+// One run of the product's clean-up, as another instance of the service would do it. Prints the number of deleted rows
+// and the seconds as JSON.
 import { Clock } from '../../dist/platform/common/clock.js';
 import { ServerKeys } from '../../dist/platform/common/server-keys.js';
 import { loadConfig } from '../../dist/platform/config/config.loader.js';

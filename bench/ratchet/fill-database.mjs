@@ -13,11 +13,11 @@ export const SEEDED_PASSWORD = 'a benchmark is no place for a secret';
 
 /**
  * Fills a migrated, empty database by COPY. All users have one password, hashed once with the service's parameters. The
- * families were opened over the last ten days and used within the last three; of every ten one has ended so long ago that
- * the clean-up is due to delete it, if `withTombstones`.
+ * families were opened over the last ten days and used within the last three; of every ten one has ended so long ago
+ * that the clean-up is due to delete it, if `withTombstones`.
  *
- * Indexes and constraints are there as migrated while the rows come in; the statistics are brought up to date at the end,
- * as autovacuum would.
+ * Indexes and constraints are there as migrated while the rows come in; the statistics are brought up to date at the
+ * end, as autovacuum would.
  */
 export async function fillDatabase({ url, sessions, users, families, withTombstones = false }) {
   const passwordHash = await new PasswordHasherService().hash(Buffer.from(SEEDED_PASSWORD));

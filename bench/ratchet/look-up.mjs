@@ -1,5 +1,5 @@
-// The look-up of a login through the product's repository and driver, for users picked at random, with as many at once as
-// the pool has connections. Prints rate and latencies as JSON.
+// The look-up of a login through the product's repository and driver, for users picked at random, with as many at once
+// as the pool has connections. Prints rate and latencies as JSON.
 import { Clock } from '../../dist/platform/common/clock.js';
 import { loadConfig } from '../../dist/platform/config/config.loader.js';
 import { createDataSource } from '../../dist/platform/database/data-source.js';

@@ -3,8 +3,8 @@ import { deriveServerKey } from '../../dist/platform/common/server-keys.js';
 import { encodeRefreshToken } from '../../dist/tokens/refresh-token.codec.js';
 
 /**
- * Users and families that are a function of the secret and a number: a million of them can be written to the database and
- * any of their tokens be made afterwards, without a list. As with any token, that needs `AUTH_SECRET`.
+ * Users and families that are a function of the secret and a number: a million of them can be written to the database
+ * and any of their tokens be made afterwards, without a list. As with any token, that needs `AUTH_SECRET`.
  */
 export class SeededSessions {
   #secret;

@@ -15,7 +15,7 @@ export const BENCH = join(ROOT, 'bench');
 /** On the disk of the checkout, because the temporary folder of many systems is memory, where fsync costs nothing. */
 const DATA_DIR = join(ROOT, '.ratchet-bench-run');
 
-/** What the parts of a run share: one PostgreSQL, one load generator, one secret. */
+/** Holds what the parts of a run share: one PostgreSQL, one load generator, one secret. */
 export class Bench {
   /**
    * @param options `scale` of scale.mjs, `ratchetEnv` on top of the service's environment, `nodeArgs` for the service,

@@ -6,7 +6,9 @@ const BAR_WIDTH = 400;
 const ROW_HEIGHT = 26;
 const COLOURS = { ratchet: '#1f6f5c', peer: '#8a8f98', limit: '#d6d9de' };
 
-/** Bars per operation on a linear scale from zero, with the lowest and highest repetition; legible in light and dark. */
+/**
+ * Bars per operation on a linear scale from zero, with the lowest and highest repetition; legible in light and dark.
+ */
 export function drawChart(results) {
   const rows = summarise(results.throughput.measurements);
   const parts = [];

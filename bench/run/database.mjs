@@ -6,7 +6,7 @@ import { startEmbeddedPostgres } from '@ratchet/embedded-postgres';
 /** PostgreSQL as `npm start` runs it, fsync and synchronous_commit on, with the means to count statements. */
 const SERVER_SETTINGS = { shared_preload_libraries: 'pg_stat_statements' };
 
-/** One server for everything that is measured, with a database for each. */
+/** Runs one server for everything that is measured, with a database for each target. */
 export class BenchServer {
   #server;
   #admin;
@@ -17,7 +17,7 @@ export class BenchServer {
     await admin.connect();
     await admin.query('create extension if not exists pg_stat_statements');
     const bench = new BenchServer(server, admin);
-    // Counting has its price: it is on in `countStatements` only.
+    // Counting costs time, so it is on in `countStatements` only.
     await bench.#track('none');
     return bench;
   }
@@ -52,8 +52,9 @@ export class BenchServer {
   }
 
   /**
-   * What a database does while `work` runs. The WAL position and the transaction counter are exact at any time, where
-   * pg_stat_wal and pg_stat_database lag by seconds; both cover the whole server, which has no other user meanwhile.
+   * Counts what a database does while `work` runs. The WAL position and the transaction counter are exact at any time,
+   * where pg_stat_wal and pg_stat_database lag by seconds; both cover the whole server, which has no other user
+   * meanwhile.
    *
    * @returns statements, transactions that wrote, and bytes of WAL
    */

@@ -2,12 +2,12 @@ import { isTombstone } from '../ratchet/fill-database.mjs';
 import { median } from './statistics.mjs';
 import { Ratchet } from './ratchet.mjs';
 
-/** Steady, and well below what the service can do, so that the clean-up is all that changes. */
+/** A steady rate well below the service's highest, so that the clean-up is the only difference. */
 const REFRESH_RATE_DURING_CLEAN_UP = 500;
 
 /**
- * The same operations over few and over many users and families, taken in turns; and the clean-up, which has a tenth of the
- * families to delete, under a steady load of refreshes.
+ * Measures the same operations over few and over many users and families, in turns, and the clean-up, which has a tenth
+ * of the families to delete, under a steady load of refreshes.
  */
 export async function measureGrowth(bench) {
   const { growth, repetitions } = bench.scale;
@@ -77,7 +77,10 @@ async function runLookUp(bench, url, users) {
   return JSON.parse(await bench.runProgram('ratchet/look-up.mjs', env));
 }
 
-/** The latency of refreshes at a steady rate, first alone and then with the clean-up beside it from the first moment. */
+/**
+ * Measures the latency of refreshes at a steady rate, first alone and then with the clean-up beside it from the first
+ * moment.
+ */
 async function measureCleanUp(bench, { name, url, ratchet }) {
   const { generator, scale } = bench;
   const server = await ratchet.start();

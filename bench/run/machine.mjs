@@ -29,7 +29,7 @@ export function describeSources(root) {
   }
 }
 
-/** One page and its way to the disk: the least that a commit takes. */
+/** Writes one page and syncs it to the disk: the least that a commit takes. */
 function medianFsyncMs(directory) {
   const path = join(directory, 'fsync-probe');
   const file = openSync(path, 'w');

@@ -6,8 +6,8 @@ const ticksPerSecond = canRead ? Number(execFileSync('getconf', ['CLK_TCK'], { e
 const pageBytes = canRead ? Number(execFileSync('getconf', ['PAGESIZE'], { encoding: 'utf8' })) : 0;
 
 /**
- * What a process and all its descendants have used: CPU seconds, those of descendants that have ended included, and the
- * memory they hold now. Undefined where there is no /proc.
+ * Returns what a process and all its descendants have used: CPU seconds, including those of descendants that have
+ * ended, and the memory they hold now. Undefined where there is no /proc.
  *
  * @returns {{cpuSeconds: number, residentBytes: number} | undefined} pages that processes share are counted in each
  */

@@ -4,7 +4,7 @@ export const SCALES = {
     without: [],
     repetitions: 3,
     connections: 32,
-    /** A login is rare, and its code compiled late: shorter, and it is the interpreter that is measured. */
+    /** V8 compiles the code of logins late, because they are rare; a shorter run would measure the interpreter. */
     warmUpSeconds: 4,
     closedSeconds: 3,
     openSeconds: 4,

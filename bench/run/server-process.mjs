@@ -49,7 +49,7 @@ export class ServerProcess {
     child.once('exit', () => ServerProcess.#running.delete(this));
   }
 
-  /** For the end of a run that was broken off. */
+  /** Ends the server of an interrupted run. */
   static async stopAll() {
     await Promise.all([...this.#running].map((server) => server.stop()));
   }

@@ -11,7 +11,7 @@ const LOGIN_RATE = 10;
 const SLICE_SECONDS = 10;
 
 /**
- * A steady mixed load for minutes, and the memory of the service all the while.
+ * Runs a steady mixed load for minutes and samples the memory of the service.
  *
  * @returns samples every ten seconds, and the growth from the second tenth of the time to the last
  */

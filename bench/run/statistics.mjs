@@ -1,4 +1,4 @@
-/** @returns undefined of nothing */
+/** @returns undefined for an empty list */
 export function median(values) {
   const sorted = values.filter((value) => value !== undefined).sort((a, b) => a - b);
   if (sorted.length === 0) {

@@ -6,12 +6,12 @@ const VERIFY_RATE = 500;
 const REFRESH_RATE = 100;
 const FRESH_CONNECTION_RATE = 20;
 
-/** The other clients have connections of their own by then. */
+/** By then the other clients have opened their connections. */
 const BEGINS_AFTER_SECONDS = 1;
 
 /**
- * 300 people sign in at once and come back as `Retry-After` tells them, while other clients verify and refresh at a
- * steady rate, on open connections, as through a gateway, and on new ones.
+ * Measures a storm: 300 people sign in at once and retry after the time in `Retry-After`, while other clients verify
+ * and refresh at a steady rate, on open connections, as through a gateway, and on new ones.
  *
  * @returns one measurement per repetition
  */

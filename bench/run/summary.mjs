@@ -1,7 +1,7 @@
 import { median, spread } from './statistics.mjs';
 
 /**
- * One row per target and operation: medians over the repetitions, with lowest and highest.
+ * Returns one row per target and operation: medians over the repetitions, with lowest and highest.
  *
  * @returns in the order in which they were first measured in the first repetition
  */

@@ -13,10 +13,10 @@ import { mintPairs } from './token-pairs.mjs';
 const PEER_SESSIONS = 64;
 
 /**
- * What is measured. A target has a `name`, a `title`, the `database` it uses, and `prepare`, which fills that database and
- * resolves to `port`, `start` and `operations`: for each the `spec` for the load generator, whether its latency at half
- * of the knee is of interest (`open`), and whether each credential is to be used once and measured from the first request
- * on (`isFirstSight`).
+ * What is measured. A target has a `name`, a `title`, the `database` it uses, and `prepare`, which fills that database
+ * and resolves to `port`, `start` and `operations`: for each the `spec` for the load generator, whether its latency at
+ * half of the knee is of interest (`open`), and whether each credential is to be used once and measured from the first
+ * request on (`isFirstSight`).
  */
 export const TARGETS = [
   {

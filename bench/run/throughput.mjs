@@ -34,9 +34,9 @@ const PROGRAMS = [
 export const TARGET_NAMES = [...TARGETS, ...PROGRAMS].map(({ name }) => name);
 
 /**
- * Every target's operations, over and over: closed loop for the highest rate, then open loop at half of the rate just
- * found. Each repetition starts every server afresh and takes them in another order, so that what drifts on the machine
- * meets all of them.
+ * Measures every target's operations, repeatedly: closed loop for the highest rate, then open loop at half of the rate
+ * just found. Each repetition starts every server afresh and takes them in another order, so that what drifts on the
+ * machine meets all of them.
  *
  * @param names of the targets wanted; without, all of the scale
  * @returns measurements, one per target, operation and repetition
@@ -142,8 +142,8 @@ async function measureOperation(bench, target, operation, { server, open, mostRe
 }
 
 /**
- * What one refresh costs the database, counted and not timed. Rows are counted over the server's whole life, because its
- * connections report them when they end; statements and WAL in a run of their own.
+ * Counts, without timing, what one refresh costs the database. Rows are counted over the server's whole life, because
+ * its connections report them when they end; statements and WAL in a run of their own.
  */
 async function measureRefreshCost(bench, target) {
   bench.report(`${target.title}: cost of a refresh`);

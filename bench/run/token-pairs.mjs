@@ -2,7 +2,9 @@ import { HttpConnection } from '../load/http-connection.mjs';
 
 const CONNECTIONS = 32;
 
-/** Exchanges refresh tokens by JSON. @returns {Promise<{accessToken: string, refreshToken: string}[]>} in their order */
+/**
+ * Exchanges refresh tokens by JSON. @returns {Promise<{accessToken: string, refreshToken: string}[]>} in their order
+ */
 export async function mintPairs(port, path, refreshTokens) {
   const pairs = new Array(refreshTokens.length);
   let next = 0;

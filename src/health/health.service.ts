@@ -17,7 +17,7 @@ export class HealthService {
   /**
    * Probes that arrive together share one query, so that they never add to the load of the database.
    *
-   * @throws TemporarilyUnavailableError whose message names what is missing, for the log
+   * @throws TemporarilyUnavailableError with a message, for the log, that names what is missing
    */
   async requireReady(): Promise<void> {
     this.checkInFlight ??= this.check().finally(() => {

@@ -4,7 +4,7 @@ import { UsersModule } from '../users/users.module.js';
 import { MetricsServer } from './metrics.server.js';
 import { MetricsService } from './metrics.service.js';
 
-/** Tells a monitoring system, on a port of its own, how this instance is doing; nothing of whom it serves. */
+/** Shows a monitoring system, on a port of its own, the state of this instance, and nothing about its users. */
 @Module({
   imports: [TokensModule, UsersModule],
   providers: [MetricsServer, MetricsService],

@@ -81,7 +81,11 @@ export class MetricsServer implements OnModuleInit, OnApplicationBootstrap, OnAp
         const { text, contentType } = await this.metrics.render();
         response.writeHead(200, { 'content-type': contentType, 'cache-control': 'no-store' }).end(text);
       } catch (error) {
-        this.logger.error({ event: 'metrics_failed', msg: 'metrics could not be read', reason: messageOf(error) });
+        this.logger.error({
+          event: 'metrics_failed',
+          msg: 'collecting the metrics failed; this scrape gets a 500',
+          reason: messageOf(error),
+        });
         response.writeHead(500).end();
       }
     }

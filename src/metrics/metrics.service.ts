@@ -31,7 +31,7 @@ export class MetricsService {
     private readonly hasher: PasswordHasherService,
   ) {}
 
-  /** Begins to measure. To be called once, and only if the metrics are served. */
+  /** Begins to measure. Call it once, and only if the metrics are served. */
   start(): void {
     collectDefaultMetrics({ register: this.registry });
     this.addGauge(
@@ -46,7 +46,7 @@ export class MetricsService {
     );
     this.addGauge(
       'ratchet_revocation_readers_waiting',
-      'Questions for revocations that wait for news.',
+      'Verifiers that wait for news of revocations.',
       () => this.reader.waitingCount,
     );
     this.addGauge(
@@ -82,7 +82,7 @@ export class MetricsService {
   private countRefreshes(): void {
     const counter = new Counter({
       name: 'ratchet_refreshes_total',
-      help: 'Authentic refresh tokens presented, by what the database judged.',
+      help: 'Authentic refresh tokens presented, by the outcome that the database decided.',
       labelNames: ['outcome'],
       registers: [this.registry],
     });

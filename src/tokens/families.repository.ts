@@ -41,7 +41,7 @@ export interface FamilyTimes {
   readonly expiresAtSeconds: number;
 }
 
-/** The only place with SQL on `refresh_token_families`. */
+/** Holds the only SQL on `refresh_token_families`. */
 @Injectable()
 export class FamiliesRepository {
   constructor(
@@ -94,7 +94,8 @@ export class FamiliesRepository {
   }
 
   /**
-   * Creates a family unless it exists already, as it does when this is retried because the first outcome was unknown. The caller holds the lock on the user's row, so the number of live families cannot change in between.
+   * Creates a family unless an earlier attempt of unknown outcome has created it already. The caller holds the lock on
+   * the user's row, so the number of live families cannot change in between.
    *
    * @returns the new family's times and the ids of the sessions that were ended to make room for it
    */

@@ -9,9 +9,9 @@ export interface OpeningRow {
 }
 
 /**
- * Opens a family and ends as many of the user's least recently rotated ones as have to make room for it. A family that
- * an earlier attempt of unknown outcome has opened is left as it is, and so are the others. The
- * caller's lock on the user's row keeps the number of live families from changing under it.
+ * Opens a family and ends as many of the user's least recently rotated ones as have to make room for it. Changes
+ * nothing if an earlier attempt of unknown outcome has opened this family. The caller's lock on the user's row keeps
+ * the number of live families from changing meanwhile.
  *
  * $1 family id, $2 user id, $3 secret hash, $4 key id, $5 seconds to live, $6 address, $7 user agent, $8 idle seconds,
  * $9 how many live families may stay

@@ -1,6 +1,6 @@
 import { Check, Column, type ColumnType, Entity, Index, PrimaryColumn } from 'typeorm';
 
-/** One row per login, for ever; a rotation updates it in place. */
+/** One row per login, however often it is refreshed: a rotation updates the row in place. */
 @Entity('refresh_token_families')
 @Check('refresh_token_families_revocation_check', 'num_nulls(revoked_at, revoked_xid, revoke_reason) in (0, 3)')
 @Index('refresh_token_families_live_user_id_idx', ['userId'], { where: 'revoked_at is null' })

@@ -37,7 +37,7 @@ export function encodeRefreshToken(parts: RefreshTokenParts, macKey: Buffer): st
 
 /**
  * Reads a token that this service issued, and no other: shape, canonical encoding and tag are checked before anything
- * else is believed, so that rubbish never reaches the database and nobody can address a family by guessing its id.
+ * else is believed, so that rubbish never reaches the database and guessing an id addresses no family.
  *
  * @param macKeyOf the MAC key with this id, or undefined when it is not accepted
  * @returns undefined for anything that this service did not issue
@@ -67,15 +67,15 @@ export function decodeRefreshToken(
   };
 }
 
-/** What the database stores in the family secret's place. */
+/** Returns what the database stores instead of the family's secret. */
 export function hashFamilySecret(familySecret: Buffer): Buffer {
   return createHash('sha256').update(familySecret).digest();
 }
 
 /**
- * Recognises the retry of one particular refresh. Keyed with the family's secret, which the database does not hold, so
- * that a dump tells nothing about the key, and which no change of `AUTH_SECRET` alters, so that a retry is still
- * recognised across one.
+ * Identifies the retries of one refresh. The hash is keyed with the family's secret: the database does not hold it, so
+ * a dump reveals nothing about the key, and a change of `AUTH_SECRET` does not alter it, so a retry is still recognised
+ * after one.
  *
  * @param generation the generation presented together with the key
  */

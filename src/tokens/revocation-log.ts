@@ -5,7 +5,7 @@ export interface CommittedRevocation {
   readonly xid: bigint;
 }
 
-/** All revocations committed when a poll began, except those that an earlier poll has read. */
+/** The revocations that were committed when a poll began and that no earlier poll has read. */
 export interface PolledRevocations {
   readonly revocations: readonly CommittedRevocation[];
   /** Names the history that the transaction ids belong to. */

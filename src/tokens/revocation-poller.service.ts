@@ -29,7 +29,10 @@ const SHORTEST_POLL_INTERVAL_MS = 20;
 const RECONNECT_PAUSE_MS = 200;
 const QUERY_TIMEOUT_MS = 3_000;
 
-/** How a server refuses to name its history: insufficient privilege, no such function, feature not supported. */
+/**
+ * SQLSTATEs of a server that refuses to name its history: insufficient privilege, no such function, feature not
+ * supported.
+ */
 const HISTORY_REFUSED_SQLSTATES: readonly (string | undefined)[] = ['42501', '42883', '0A000'];
 
 /**
@@ -157,8 +160,8 @@ class RevocationConnection {
 
   /**
    * @param canListen false behind a transaction pooler, where LISTEN would bind a connection that others use
-   * @param onWakeUp called at a notification, and when the connection is lost, so that the loss is found out at once
-   * @throws what keeps it from polling; no connection is left open then
+   * @param onWakeUp called at a notification, and when the connection is lost, so that the loss is noticed at once
+   * @throws the error that keeps it from polling; no connection is left open then
    */
   static async open(url: string, canListen: boolean, onWakeUp: () => void): Promise<RevocationConnection> {
     const client = new Client({
@@ -211,7 +214,9 @@ class RevocationConnection {
     await this.client.end().catch(() => undefined);
   }
 
-  /** On a server that does not name its history, each connection counts as one, and ids that run backwards as another. */
+  /**
+   * On a server that does not name its history, a new connection or ids that run backwards count as another history.
+   */
   private requireSameHistory(history: string, completeBeforeXid: bigint): void {
     if (this.history === undefined) {
       this.history = history;

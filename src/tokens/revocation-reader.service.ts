@@ -36,14 +36,14 @@ export class RevocationReaderService implements OnModuleDestroy {
   }
 
   /**
-   * Returns the sessions that have ended since the cursor. May repeat some and never omits one, whichever instance issued
-   * the cursor. Waits for news if there is none; costs no query.
+   * Returns the sessions that have ended since the cursor. May repeat some and never omits one, whichever instance
+   * issued the cursor. Waits for news if there is none; costs no query.
    *
    * @param cursor of an earlier page; undefined for the whole window, which never waits
    * @param waitSeconds the longest wait for news
    * @param isGone aborts when the client has gone
    * @throws ValidationFailedError when no instance has issued the cursor
-   * @throws TemporarilyUnavailableError as `RevokedSessionsService.isRevoked`
+   * @throws TemporarilyUnavailableError when the set is stale, like `RevokedSessionsService.isRevoked`
    */
   async readAfter(cursor: string | undefined, waitSeconds: number, isGone?: AbortSignal): Promise<RevocationPage> {
     const askedAtMs = this.clock.monotonicMs();

@@ -5,7 +5,7 @@ export const REVOCATION_CHANNEL = 'ratchet_revocations';
 export const NOTIFY_REVOCATION = `pg_notify('${REVOCATION_CHANNEL}', '')`;
 
 /**
- * The assignments that end a family. The transaction id is what the other instances find the row by.
+ * Returns the assignments that end a family. The other instances find the row by its transaction id.
  *
  * @param reason,at SQL expressions
  */

@@ -15,9 +15,9 @@ const LONGEST_WAIT_FOR_POLL_MS = 100;
  */
 @Injectable()
 export class RevokedSessionsService {
-  /** Told after each completed poll. */
+  /** Fires after each completed poll. */
   readonly polled = new Signal();
-  /** Told when a session is added that was not known before. */
+  /** Fires when a session is added that was not known before. */
   readonly news = new Signal();
   private readonly log = new RevocationLog(randomBytes(6).toString('base64url'), REVOCATION_WINDOW_SECONDS * 1000);
   private readonly maxStalenessMs: number;
@@ -31,7 +31,7 @@ export class RevokedSessionsService {
     this.maxStalenessMs = config.revocation.maxStalenessSeconds * 1000;
   }
 
-  /** To be called after the commit and before the answer: from then on this instance refuses the sessions' tokens. */
+  /** Call it after the commit and before the answer: from then on this instance refuses the sessions' tokens. */
   announce(sessionIds: Iterable<string>): void {
     this.tellNewsOf(() => {
       this.log.add(sessionIds, this.clock.monotonicMs());
@@ -76,7 +76,7 @@ export class RevokedSessionsService {
     return (this.clock.monotonicMs() - this.currentAsOfMs) / 1000;
   }
 
-  /** @throws TemporarilyUnavailableError as `isRevoked` */
+  /** @throws TemporarilyUnavailableError when the set is stale, like `isRevoked` */
   async requireCurrent(): Promise<void> {
     if (!this.isCurrent()) {
       await this.polled.within(LONGEST_WAIT_FOR_POLL_MS);
@@ -106,7 +106,7 @@ export class RevokedSessionsService {
     return this.log.has(sessionId);
   }
 
-  /** A session that is known already is no news, so that repeating a logout with an old token wakes no reader. */
+  /** A session that is known already wakes no reader, so repeating a logout with an old token costs nothing. */
   private tellNewsOf(change: () => void): void {
     const lastKnown = this.log.end.entry;
     change();

@@ -6,7 +6,7 @@ import { FamiliesRepository, type Presentation, type RotationOutcome } from './f
 /** One statement decides at most this many, so that its locks are held for milliseconds. */
 const MOST_PER_STATEMENT = 64;
 
-/** More than a second's work: a client that would wait longer had better come back. */
+/** More than a second's work: a client that would wait longer should retry later. */
 const MOST_WAITING = 4_096;
 
 interface PendingRotation {
@@ -40,10 +40,10 @@ export class RotationQueueService {
   }
 
   /**
-   * @param isStillWanted asked right before the statement is sent
+   * @param isStillWanted called right before the statement is sent
    * @throws RefreshDroppedError when it was no longer wanted; nothing was done
    * @throws OverloadedError when too many wait; nothing was done
-   * @throws whatever the statement fails with: each presentation of the batch gets the same error
+   * @throws the error of a failed statement; each presentation of the batch gets the same one
    */
   rotate(presentation: Presentation, isStillWanted: () => boolean): Promise<RotationOutcome> {
     if (this.waiting.length >= MOST_WAITING) {

@@ -35,18 +35,18 @@ export interface RotationRow {
 /**
  * Decides presentations of different families and carries the decisions out, all in one statement and so in one commit.
  *
- * The row lock lets exactly one of any number of concurrent presentations of a family win; one that waited judges the row
- * as the winner left it, because a locking read returns the newest version. `judged` is computed from that locked
+ * The row lock lets exactly one of any number of concurrent presentations of a family win; one that waited judges the
+ * row as the winner left it, because a locking read returns the newest version. `judged` is computed from that locked
  * version only: the updates below it find the row by key and take every decision from `judged`, never from their own,
- * older, look at the table. `seen_at` is read after the lock is acquired, so that waiting cannot make a token look fresher
- * than it is.
+ * older, look at the table. `seen_at` is read after the lock is acquired, so that waiting cannot make a token look
+ * fresher than it is.
  *
  * Rows are found by `id = any($1)` everywhere and never by a join alone: so the plan uses the primary key whatever the
  * statistics say, or when there are none.
  *
- * $1 family ids, $2 secret hashes, $3 generations, $4 retry key hashes, $5 retry key hashes one generation before, $6 keys
- * are the clients', $7 addresses, $8 user agents, each an array with one element per presentation; $9 key id of the
- * successors, $10 idle seconds, $11 grace seconds, $12 roll forward
+ * $1 family ids, $2 secret hashes, $3 generations, $4 retry key hashes, $5 retry key hashes one generation before, $6
+ * keys are the clients', $7 addresses, $8 user agents, each an array with one element per presentation; $9 key id of
+ * the successors, $10 idle seconds, $11 grace seconds, $12 roll forward
  */
 function rotationText(waitPolicy: '' | ' skip locked'): string {
   return `

@@ -1,6 +1,6 @@
 /**
- * Wakes all that wait for it. A finished wait leaves no timer and no callback behind. A race against a long-lived promise
- * would: while the database is unavailable, that promise would collect a callback per request.
+ * Wakes all that wait for it. A finished wait leaves no timer and no callback behind. A race against a long-lived
+ * promise would: while the database is unavailable, that promise would collect a callback per request.
  */
 export class Signal {
   private readonly wakers = new Set<() => void>();
@@ -17,8 +17,8 @@ export class Signal {
   }
 
   /**
-   * Resolves when told, after that many milliseconds, or when `isGone` aborts. A wait alone does not keep the process
-   * alive.
+   * Resolves at the next signal, after that many milliseconds, or when `isGone` aborts. A wait alone does not keep the
+   * process alive.
    */
   within(ms: number, isGone?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {

@@ -5,7 +5,7 @@ export class RefreshTokenInvalidError extends DomainError {
   readonly code = 'refresh_token_invalid';
 }
 
-/** An earlier token of a family, or any token of a family that died of that. */
+/** An earlier token of a family, or any token of a family that ended because of a reuse. */
 export class RefreshTokenReusedError extends DomainError {
   readonly code = 'refresh_token_reused';
 }

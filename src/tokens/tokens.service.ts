@@ -70,7 +70,8 @@ export class TokensService {
    * Opens a session inside the caller's transaction, which holds the lock on the user's row and has checked the user's
    * status and credential version under it. Idempotent per `family`.
    *
-   * @returns the grant, and the sessions that the limit ended; the caller passes them to `announceEnded` after its commit
+   * @returns the grant, and the sessions that the limit ended; the caller passes them to `announceEnded` after its
+   *   commit
    */
   async createFamily(
     transaction: Transaction,
@@ -92,8 +93,8 @@ export class TokensService {
 
   /**
    * Exchanges a refresh token for its successor, at most once. `docs/rotation.md` has the table of outcomes. An outcome
-   * that is lost with the connection is settled before this returns: the statement is retried with the same keys, and the
-   * retry of a rotation that did commit is a replay.
+   * that is lost with the connection is settled before this returns: the statement is retried with the same keys, and
+   * the retry of a rotation that did commit is a replay.
    *
    * @throws RefreshTokenInvalidError, RefreshTokenReusedError, SessionRevokedError, SessionExpiredError,
    *   AccountDisabledError, IdempotencyKeyReusedError, RolesNotGrantedError
@@ -129,7 +130,8 @@ export class TokensService {
   }
 
   /**
-   * Ends the session that an authentic token of any generation belongs to; ended, expired and deleted ones are fine too.
+   * Ends the session that an authentic token of any generation belongs to. An ended, expired or deleted one is a
+   * success.
    *
    * @throws RefreshTokenInvalidError when the secret is wrong, which means that the server key has leaked
    */
@@ -144,7 +146,7 @@ export class TokensService {
     this.revoked.announce([parts.familyId]);
   }
 
-  /** Ends the session of a verified access token; one that has ended or been cleaned up is fine too. */
+  /** Ends the session of a verified access token. One that has ended or been cleaned up is a success. */
   async endSessionByIdentity(userId: string, sessionId: string, reason: RevokeReason): Promise<void> {
     await this.database.settle(() => this.families.endFamilyOfUser(userId, sessionId, reason));
     this.revoked.announce([sessionId]);
@@ -152,7 +154,7 @@ export class TokensService {
 
   /** @throws NotFoundError when the user never had this session */
   async endSessionOfUser(userId: string, sessionId: string, reason: RevokeReason): Promise<void> {
-    // The client wrote it: Postgres reads more spellings of a UUID than one, and the feed knows the canonical one only.
+    // The client wrote it: Postgres accepts several spellings of a UUID, and the feed has the canonical one only.
     const familyId = sessionId.toLowerCase();
     const isOwn =
       isCanonicalUuid(familyId) &&
@@ -166,7 +168,7 @@ export class TokensService {
   /**
    * Ends every session of a user inside the caller's transaction, which holds the lock on the user's row.
    *
-   * @param exceptId the family that this transaction makes in their place, which a repetition finds there
+   * @param exceptId the family that this transaction makes in their place, which a retry finds there
    * @returns the ids it ended; the caller passes them to `announceEnded` after its commit
    */
   endSessionsOfUser(
@@ -178,7 +180,7 @@ export class TokensService {
     return this.families.endFamiliesOfUser(transaction, userId, reason, exceptId);
   }
 
-  /** To be called after the commit and before the answer: from then on this instance refuses the sessions' tokens. */
+  /** Call it after the commit and before the answer: from then on this instance refuses the sessions' tokens. */
   announceEnded(sessionIds: Iterable<string>): void {
     this.revoked.announce(sessionIds);
   }
@@ -188,9 +190,9 @@ export class TokensService {
   }
 
   /**
-   * Looks first, because after the rotation it would be too late to refuse. Only a token that is about to be exchanged
-   * is looked at: a dead one goes on to be judged as reuse and learns nothing of the roles, and a repetition gets the
-   * successor whatever has become of them.
+   * Looks first, because after the rotation it would be too late to refuse. Looks only at a token that is about to be
+   * exchanged: a used one is judged as reuse and learns nothing about the roles, and a retry gets the successor even if
+   * the roles have changed.
    */
   private async refuseExcess(presented: RefreshTokenParts, requested: readonly string[] | undefined): Promise<void> {
     if (requested === undefined) {
@@ -214,7 +216,7 @@ export class TokensService {
         this.raiseForgeryAlarm(presented);
         throw new RefreshTokenInvalidError('authentic tag with a wrong secret or an impossible generation');
       case 'ended_by_reuse':
-        throw new RefreshTokenReusedError('the session has died of a reuse before');
+        throw new RefreshTokenReusedError('a reuse has ended the session before');
       case 'ended_by_disabling':
       case 'user_not_active':
         throw new AccountDisabledError();
@@ -226,7 +228,7 @@ export class TokensService {
         this.revoked.announce([sessionId]);
         this.logger.warn({
           event: 'refresh_token_reused',
-          msg: 'a used refresh token was shown again; its session has been ended',
+          msg: 'a used refresh token was presented again; its session has been ended',
           sid: sessionId,
           userId: outcome.userId,
           presentedGeneration: presented.generation,
@@ -258,7 +260,7 @@ export class TokensService {
     }
   }
 
-  /** The successor is a function of the family, its secret, the generation and the key: nothing of it was stored. */
+  /** Computes the successor from the family, its secret, the generation and the key; the database does not store it. */
   private grantSuccessor(family: RotatedFamily, presented: RefreshTokenParts): SessionGrant {
     const key = this.keys.find(family.keyId);
     if (key === undefined) {
@@ -312,7 +314,7 @@ export class TokensService {
   }
 }
 
-/** Without a key of the client's the retries inside `settle` share a random one, so that they repeat one rotation. */
+/** Takes a random key if the client sent none, so that the retries inside `settle` repeat one rotation. */
 function presentationOf(presented: RefreshTokenParts, { idempotencyKey, client }: RefreshRequest): Presentation {
   const { familyId, familySecret, generation } = presented;
   const retryKey = idempotencyKey ?? randomBytes(INTERNAL_RETRY_KEY_BYTES).toString('base64url');

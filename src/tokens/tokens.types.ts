@@ -1,4 +1,4 @@
-/** Why a session ended; stands in the database and in the log, and decides what the holder is told. */
+/** Why a session ended; stands in the database and in the log, and decides which error the holder gets. */
 export type RevokeReason =
   | 'logout'
   | 'logout_all'
@@ -11,7 +11,7 @@ export type RevokeReason =
   | 'reuse'
   | 'rolled_back';
 
-/** Where a request came from, as far as it can be told; for the session list and the log, never for a decision. */
+/** Where a request came from, as far as is known; for the session list and the log, never for a decision. */
 export interface ClientInfo {
   readonly ipAddress: string | undefined;
   readonly userAgent: string | undefined;
@@ -31,7 +31,7 @@ export interface SessionGrant {
   readonly sessionExpiresAtSeconds: number;
 }
 
-/** Names a family before it exists, so that making it can be repeated without making two. */
+/** Names a family before it exists, so that a retry does not create a second one. */
 export interface NewFamily {
   readonly id: string;
   readonly secret: Buffer;
@@ -49,11 +49,11 @@ export interface Session {
 /** What a follower of revocations has not read yet. */
 export interface RevocationPage {
   readonly sessionIds: readonly string[];
-  /** To be given back with the next question. */
+  /** The cursor to send with the next request. */
   readonly cursor: string;
-  /** How old the news are at most: what was committed earlier is in this page or an earlier one. */
+  /** How old the news is at most: what was committed earlier is in this page or an earlier one. */
   readonly ageSeconds: number;
-  /** How long the answer was held back, so that a follower can tell the age from the time it asked. */
+  /** How long the answer was held back, so that a follower can compute its age from the time of the request. */
   readonly waitedSeconds: number;
 }
 
@@ -64,6 +64,6 @@ export interface RefreshRequest {
   /** What the client asks for; every refresh grants all the user's roles, and is refused if this is more. */
   readonly requestedRoles?: readonly string[] | undefined;
   readonly client: ClientInfo;
-  /** Asked right before the statement is sent: nobody waits for the answer any more. */
+  /** Called right before the statement is sent: whether the client no longer waits for the answer. */
   readonly isAbandoned: () => boolean;
 }

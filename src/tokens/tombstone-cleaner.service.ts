@@ -30,7 +30,7 @@ export class TombstoneCleanerService implements OnModuleInit, OnApplicationShutd
   }
 
   /**
-   * Deletes all that is due.
+   * Deletes every family that is due.
    *
    * @returns how many families were deleted; 0 also while another instance deletes
    */

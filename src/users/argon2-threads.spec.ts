@@ -12,7 +12,10 @@ afterEach(async () => {
   threads = new Argon2Threads();
 });
 
-/** The nice values of this process's threads by their ids, by proc(5); the name stands in parentheses and may hold anything. */
+/**
+ * The nice values of this process's threads by their ids, by proc(5); the name stands in parentheses and may hold
+ * anything.
+ */
 function nicenesses(): Map<string, number> {
   return new Map(
     readdirSync('/proc/self/task').map((id) => {

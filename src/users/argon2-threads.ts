@@ -13,9 +13,9 @@ type Order =
 type Answer = { readonly value: unknown } | { readonly failure: string };
 
 /**
- * Threads that compute Argon2id hashes, started when they are first needed. Not those of libuv, which Node's own `hash`
- * would take: name look-ups wait for them, and they compete with the event loop for a core on equal terms. While every
- * core is hashing, a request that needs no hash would wait for a slice of time at each of its steps.
+ * Computes Argon2id hashes in threads of lower priority, which start when they are first needed. The threads of libuv
+ * will not do: name look-ups wait for them, and they compete with the event loop for a core on equal terms, so that a
+ * request that needs no hash would wait at each of its steps while every core is hashing.
  */
 export class Argon2Threads {
   private readonly idle: Worker[] = [];
@@ -30,14 +30,14 @@ export class Argon2Threads {
     return this.run({ operation: 'verify', parameters: [passwordHash, password] }) as Promise<boolean>;
   }
 
-  /** Ends the threads; what they are computing is rejected. */
+  /** Ends the threads; hashes in progress are rejected. */
   async end(): Promise<void> {
     await Promise.all([...this.all].map((thread) => thread.terminate()));
   }
 
   private async run(order: Order): Promise<unknown> {
     const thread = this.idle.pop() ?? this.start();
-    // A process has something to wait for while it hashes, and otherwise not.
+    // The thread keeps the process alive only while it computes a hash.
     thread.ref();
     try {
       const answer = await askOnce(thread, order);
@@ -54,7 +54,7 @@ export class Argon2Threads {
   }
 
   private start(): Worker {
-    // Neither preloaded modules nor the environment, which holds secrets, are a hash's business.
+    // A thread needs no preloaded modules, and must not see the environment, which holds secrets.
     const thread = new Worker(PROGRAM, { execArgv: [], env: {}, workerData: { niceness: THREAD_NICENESS } });
     this.all.add(thread);
     thread.on('error', ignoreError);
@@ -73,7 +73,7 @@ export class Argon2Threads {
 function askOnce(thread: Worker, order: Order): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const onExit = (): void => {
-      reject(new Error('the thread has ended before it had computed the hash'));
+      reject(new Error('the hashing thread ended before it had computed the hash'));
     };
     thread.once('exit', onExit);
     thread.once('message', (answer: Answer) => {
@@ -85,5 +85,5 @@ function askOnce(thread: Worker, order: Order): Promise<Answer> {
 }
 
 function ignoreError(): void {
-  // The end of the thread follows, and rejects what waits for it.
+  // The thread's `exit` event follows and rejects the hash.
 }

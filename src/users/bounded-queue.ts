@@ -7,7 +7,7 @@ export interface BoundedQueueLimits {
 
 /**
  * Runs at most `maxRunning` pieces of work at a time, first come first served, and refuses the next one at once when
- * `maxWaiting` wait already: work that nobody will wait for is better not begun.
+ * `maxWaiting` wait already: its client would have given up before the work begins.
  */
 export class BoundedQueue {
   private running = 0;
@@ -20,7 +20,7 @@ export class BoundedQueue {
   }
 
   /**
-   * For not even preparing what would be refused now. There may be room here and none any more in `run`.
+   * Lets a caller skip the preparation of work that would be refused now. `run` may refuse the work nevertheless.
    *
    * @throws OverloadedError when the queue is full
    */

@@ -8,7 +8,7 @@ import { Injectable } from '@nestjs/common';
 export class CommonPasswordsService {
   private loading?: Promise<ReadonlySet<string>>;
 
-  /** @returns in lower case, as the list has them */
+  /** @returns the passwords in lower case */
   load(): Promise<ReadonlySet<string>> {
     this.loading ??= readDictionary();
     return this.loading;

@@ -6,19 +6,19 @@ const MAX_LOCAL_PART_LENGTH = 64;
 /** RFC 5322 §3.2.3 dot-atom, lower-case. */
 const LOCAL_PART = /^[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
 
-/** What may reach the host parser, which would drop tabs, decode `%41` and cut at `/`: each a silent repair. */
+/** Admits what may reach the host parser, which would silently repair the rest: drop tabs, decode `%41`, cut at `/`. */
 const DOMAIN_CHARACTERS = /^[a-z0-9.\-\u0080-\uffff]+$/;
 
 /** RFC 1123 §2.1. */
 const DOMAIN_LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /**
- * Two spellings of one mailbox give one result, and no spelling is repaired into another mailbox's: nothing is trimmed,
+ * Returns one result for all spellings of a mailbox, and never repairs a text into another mailbox: nothing is trimmed,
  * and a character that merely looks like, or folds to, an accepted one is refused. Otherwise the owner of the
  * look-alike shares, or blocks, the account of the original.
  *
  * A domain of one label (`user@localhost`) is accepted: it is what development and private networks use, and a dot
- * proves nothing about an address that nobody has verified. Quoted local parts, comments and IP literals are refused.
+ * proves nothing about an unverified address. Quoted local parts, comments and IP literals are refused.
  *
  * @returns ASCII in lower case, at most 254 characters, the domain as A-labels (RFC 5890 §2.3.2.1); or undefined
  */
@@ -43,10 +43,10 @@ function parseDomain(domain: string): string | undefined {
     return undefined;
   }
   const ascii = domainToASCII(domain);
-  // The way back shows whether the mapping of UTS #46 §4 changed more than the encoding.
+  // Converting back shows whether the mapping of UTS #46 §4 changed more than the encoding.
   const unicode = domainToUnicode(ascii);
   const isOnlyReencoded = ascii === domain || unicode === domain;
-  // Versions of Node differ in what they make of an A-label that cannot be decoded: such a one is nobody's domain.
+  // Versions of Node disagree about an A-label that cannot be decoded, so it is refused.
   const isReversible =
     domainToASCII(unicode) === ascii && !unicode.split('.').some((label) => label.startsWith('xn--'));
   const labels = ascii.split('.');

@@ -21,15 +21,17 @@ const PARAMETERS = {
 /** A thread holds 5 MB, and 19 more while it computes. */
 const MOST_RUNNING = 16;
 
-/** A hash takes 10 to 20 ms of a core, so the last in the queue waits one to three seconds: as long as a person. */
+/**
+ * A hash takes 10 to 20 ms of a core, so the last in the queue waits one to three seconds, as long as a person would.
+ */
 const MAX_WAITING_PER_RUNNING = 128;
 
 /**
  * Argon2id hashes as PHC strings, computed off the event loop. Every byte of a password counts: those after the 72nd,
  * after a NUL, and leading and trailing spaces.
  *
- * Hashing is what an anonymous request can make the service do that costs most, so it is bounded in number and in
- * waiting, and yields to everything else.
+ * Hashing is the most expensive work that an anonymous request can cause. So the number of hashes in progress and in
+ * the queue is bounded, and hashing yields to everything else.
  *
  * @throws OverloadedError from each asynchronous method when the queue is full; nothing was computed
  */
@@ -51,7 +53,9 @@ export class PasswordHasherService implements OnApplicationShutdown {
     return this.queue.waitingCount;
   }
 
-  /** @throws OverloadedError when a hash would be refused now; asked first, it spares what leads to the hash */
+  /**
+   * @throws OverloadedError when a hash would be refused now; a call in advance saves the work that leads to the hash
+   */
   requireRoom(): void {
     this.queue.requireRoom();
   }
@@ -61,8 +65,8 @@ export class PasswordHasherService implements OnApplicationShutdown {
   }
 
   /**
-   * @param passwordHash undefined where there is no account: costs the same, so that the time of an answer does not tell,
-   *   and is never right
+   * @param passwordHash undefined if there is no account: never matches, and takes as long, so that the time of an
+   *   answer does not reveal it
    */
   async verify(passwordHash: string | undefined, password: Uint8Array): Promise<boolean> {
     const isCorrect = await this.queue.run(() => this.threads.verify(passwordHash ?? this.nobodysHash, password));

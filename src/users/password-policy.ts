@@ -24,7 +24,7 @@ export interface NewPasswordRules {
 }
 
 /**
- * What every password goes through before it is hashed, at login too. NUL, spaces and any other character count.
+ * Normalises and checks a password before it is hashed, at login too. NUL, spaces and any other character count.
  *
  * A lone surrogate is refused because UTF-8 cannot carry it: it would be hashed as U+FFFD, the same bytes for all of
  * them. The byte limit keeps a request from buying more than one hash's worth of work.
@@ -43,7 +43,7 @@ export function encodePassword(password: string): EncodedPassword | RefusedPassw
 }
 
 /**
- * Whether a password may become the password of an account: at registration and change only, because at login a password
+ * Checks whether an account may have this password. Called at registration and change only, because at login a password
  * that breaks these rules is simply wrong.
  *
  * The length is counted after normalisation, so that both encodings of one password get one verdict, and in code points
@@ -70,7 +70,7 @@ export function checkNewPassword(
   return encoded;
 }
 
-/** A sentence for the person who chose the password; it never repeats the password. */
+/** Returns a sentence for the person who chose the password; it never repeats the password. */
 export function describeViolation(violation: PasswordViolation, minLengthCodePoints: number): string {
   switch (violation) {
     case 'not_unicode':

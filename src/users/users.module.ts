@@ -5,7 +5,7 @@ import { PasswordHasherService } from './password-hasher.service.js';
 import { UsersRepository } from './users.repository.js';
 import { UsersService } from './users.service.js';
 
-/** Keeps accounts and judges passwords; what a correct password is worth is for others to say. */
+/** Keeps accounts and verifies passwords. Other modules decide what a correct password permits. */
 @Module({
   imports: [LimitsModule],
   providers: [UsersService, UsersRepository, PasswordHasherService, CommonPasswordsService],

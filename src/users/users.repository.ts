@@ -60,7 +60,7 @@ const LOCK_USER: PreparedStatement = {
     for no key update`,
 };
 
-/** The only place with statements on `users`. E-mails are canonical and ids are UUIDs when they get here. */
+/** The only place with statements on `users`. Callers pass canonical e-mails, and UUIDs as ids. */
 @Injectable()
 export class UsersRepository {
   constructor(private readonly database: DatabaseService) {}
@@ -96,10 +96,11 @@ export class UsersRepository {
   }
 
   /**
-   * Run twice with one id it makes one row: the arbiter is the primary key alone, so a repetition finds its own row
-   * (waiting for a first attempt that is still committing) and writes its hash over itself to return it, whereas another
-   * row's e-mail still violates `users_email_key`. A user without roles is inserted without naming the column: the role
-   * that serves may not write it.
+   * Inserts a user; a retry with the same id makes no second row. The arbiter is the primary key alone: a retry finds
+   * its own row (after waiting for a first attempt that is still committing) and overwrites the hash with itself to
+   * return the row, whereas the e-mail of
+   * another row still violates `users_email_key`. A user without roles is inserted without naming the column, because
+   * the database role that serves may not write it.
    *
    * @throws EmailTakenError
    */
@@ -123,8 +124,8 @@ export class UsersRepository {
   }
 
   /**
-   * The same password under newer parameters: writes only over the hash that was verified, so that it never undoes a
-   * password change that ran at the same time, and leaves the credential version alone: the password is the same.
+   * Stores the same password under newer parameters. Writes only over the hash that was verified, so that it never
+   * undoes a concurrent password change, and keeps the credential version, because the password is the same.
    */
   async rehashPassword(userId: string, { verifiedHash, newHash }: PreparedPasswordChange): Promise<void> {
     await this.database.query(
@@ -137,7 +138,7 @@ export class UsersRepository {
 
   /**
    * Makes every other transaction that is about to create or end this user's sessions wait for this one. `no key
-   * update` rather than `update`, because nobody changes the key and a foreign key's share lock need not wait.
+   * update` rather than `update`, because the key never changes and a foreign key's share lock need not wait.
    */
   async lockUserById(transaction: Transaction, userId: string): Promise<LockedUser | undefined> {
     const [locked] = await transaction.queryPrepared<LockedUser>(LOCK_USER, [userId]);
@@ -145,8 +146,8 @@ export class UsersRepository {
   }
 
   /**
-   * Writes only over the hash that was verified. A row that has the new hash already is the work of an earlier attempt
-   * whose answer was lost: it matches too, and its credential version is not counted up again.
+   * Writes the new hash only over the one that was verified. A row that has the new hash already comes from an earlier
+   * attempt whose answer was lost: it matches too, and its credential version stays.
    */
   async replacePasswordHash(
     transaction: Transaction,
@@ -163,7 +164,7 @@ export class UsersRepository {
     return replaced.length === 1 ? 'replaced' : 'superseded';
   }
 
-  /** Whatever the hash was; repeated with the same hash it counts the credential version up once. */
+  /** Overwrites any hash. A retry with the same hash does not count the credential version up again. */
   async setPasswordHash(transaction: Transaction, userId: string, newHash: string): Promise<boolean> {
     const changed = await transaction.query(
       `update users
@@ -183,7 +184,7 @@ export class UsersRepository {
     return changed.length === 1;
   }
 
-  /** Needs no lock order: roles end no session, they reach tokens at the next refresh. */
+  /** Replaces the roles. Needs no lock order, because it ends no session; tokens get the roles at the next refresh. */
   async setUserRoles(userId: string, roles: readonly string[]): Promise<User | undefined> {
     const [changed] = await this.database.query<User>(
       `update users set roles = $2 where id = $1 returning ${USER_COLUMNS}`,

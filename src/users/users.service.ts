@@ -29,12 +29,13 @@ import type {
   VerifiedCredentials,
 } from './users.types.js';
 
-/** No account's e-mail: it lets a malformed address cost the look-up that a well-formed one costs. */
+/** The e-mail of no account. Looking it up makes a malformed address cost as much as a well-formed one. */
 const NO_ADDRESS = '';
 
 /**
- * Accounts and their passwords. It knows nothing of sessions: a caller that changes what a session rests on (password,
- * status, existence) locks the user's row here, and ends the sessions in a later statement of the same transaction.
+ * Keeps accounts and their passwords. It knows nothing of sessions: a caller that changes what a session rests on
+ * (password, status, existence) locks the user's row here, and ends the sessions in a later statement of the same
+ * transaction.
  */
 @Injectable()
 export class UsersService {
@@ -51,8 +52,8 @@ export class UsersService {
   ) {}
 
   /**
-   * Makes an account, or changes nothing. A connection that dies around the commit is settled here: the id is ours, so
-   * a repetition recognises its own row.
+   * Makes an account, or changes nothing. A connection that dies around the commit is settled here: the
+   * service chose the id, so a retry recognises its own row.
    *
    * @throws ValidationFailedError naming every wrong one of `email`, `password` and `roles`
    * @throws TooManyAttemptsError before anything was hashed
@@ -83,13 +84,14 @@ export class UsersService {
   }
 
   /**
-   * An unknown e-mail, a malformed one and a wrong password cost the same (one look-up, one hash) and get the same
-   * answer, so that neither tells whether an account exists. Old hashes are renewed on the way.
+   * Verifies an e-mail and a password. An unknown e-mail, a malformed one and a wrong password cost the same (one
+   * look-up, one hash) and get the same answer, so that neither reveals whether an account exists. A right password
+   * renews an old hash.
    *
    * @throws InvalidCredentialsError
    * @throws AccountDisabledError only after a correct password
-   * @param network of the client, see `PasswordAttempt`
-   * @throws ValidationFailedError for a password that cannot be anybody's, see `encodePassword`; nothing was hashed
+   * @param network the client's, see `PasswordAttempt`
+   * @throws ValidationFailedError for a password that no account can have, see `encodePassword`; nothing was hashed
    * @throws TooManyAttemptsError counted per account and per network, whether or not the account exists; nothing was
    *   looked up or hashed
    * @throws OverloadedError
@@ -109,7 +111,7 @@ export class UsersService {
   }
 
   /**
-   * The first half of a password change, without a transaction because it hashes twice.
+   * Runs the first half of a password change, outside a transaction because it hashes twice.
    *
    * @throws ValidationFailedError naming `current_password` or `new_password`; nothing was hashed
    * @throws InvalidCredentialsError also when the account is gone
@@ -135,8 +137,8 @@ export class UsersService {
   }
 
   /**
-   * The second half: writes only over the hash that the first half verified, and counts the credential version up. May
-   * be repeated with the same arguments while an outcome is unknown. The caller holds the row by `lockUser`.
+   * Runs the second half: writes only over the hash that the first half verified, and counts the credential version up.
+   * May be retried with the same arguments while an outcome is unknown. The caller holds the row by `lockUser`.
    */
   async replacePasswordHash(
     transaction: Transaction,
@@ -148,7 +150,7 @@ export class UsersService {
   }
 
   /**
-   * For operators, who know no current password; `setPassword` takes the result.
+   * Checks and hashes a password that an operator sets without the current one; `setPassword` takes the result.
    *
    * @returns PHC string
    * @throws ValidationFailedError naming `password`
@@ -159,8 +161,8 @@ export class UsersService {
   }
 
   /**
-   * Whatever the password was. May be repeated with the same hash while an outcome is unknown. The caller holds the row
-   * by `lockUser`, and ends the sessions.
+   * Replaces any password. May be retried with the same hash while an outcome is unknown. The caller holds the row by
+   * `lockUser`, and ends the sessions.
    *
    * @returns false when there is no such account
    */
@@ -182,7 +184,8 @@ export class UsersService {
   }
 
   /**
-   * The caller holds the row by `lockUser`, and ends the sessions of a user who is disabled.
+   * Enables or disables a user. The caller holds the row by `lockUser`, and ends the sessions of a user who is
+   * disabled.
    *
    * @returns false when there is no such account
    */
@@ -211,8 +214,8 @@ export class UsersService {
   }
 
   /**
-   * The caller holds the row by `lockUser`, and has ended the sessions in this transaction: access tokens that are
-   * out already are refused because of ended sessions, not because of a missing user.
+   * Deletes a user. The caller holds the row by `lockUser` and has ended the sessions in this transaction, because
+   * access tokens are refused for an ended session, not for a missing user.
    *
    * @returns false when there is no such account
    */
@@ -229,7 +232,7 @@ export class UsersService {
     return address === undefined ? undefined : this.repository.findUserByEmail(address);
   }
 
-  /** In the order of their e-mails; the last one's e-mail is the next page's `after`. */
+  /** Lists users in the order of their e-mails. The last e-mail of a page is the `after` of the next. */
   async list(page: UserPage): Promise<readonly User[]> {
     const { emailPrefix } = page;
     return this.repository.listUsersByEmail(
@@ -237,13 +240,13 @@ export class UsersService {
     );
   }
 
-  /** The one place where a password is judged, so that none is judged uncounted. */
+  /** Verifies every password, so that each attempt is counted. */
   private async requireCorrectPassword(
     attempt: PasswordAttempt,
     password: Buffer,
     lookUp: () => Promise<StoredCredentials | undefined>,
   ): Promise<StoredCredentials> {
-    // A refusal in a storm costs neither counting nor looking up.
+    // Refuses before counting and looking up, so that a refusal costs no query.
     this.hasher.requireRoom();
     let stored: StoredCredentials | undefined;
     const isCorrect = await this.attempts.countAttempt(attempt, async () => {

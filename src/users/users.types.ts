@@ -14,7 +14,7 @@ export interface Registration {
   readonly email: string;
   readonly password: string;
   readonly roles?: readonly string[];
-  /** Of the client, counted against it (see `RegistrationsService`); absent for an operator, who is not limited. */
+  /** The client's network, which the registration counts against; absent for an operator, who is not limited. */
   readonly network?: string;
 }
 

@@ -10,7 +10,7 @@ const ROLE_NAMES = /\bratchet_(migrator|service|operator)\b/g;
 
 export interface DatabaseRole {
   readonly name: string;
-  /** Of the database, for this role. */
+  /** The database's URL for this role. */
   readonly url: string;
   /** Runs as this role. */
   sql<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]>;

@@ -7,15 +7,16 @@ const RETRY_PAUSE_MS = 20;
 const MAX_ATTEMPTS = 2_000;
 
 export interface Attempt {
-  /** Of the instance to ask this time. */
+  /** The instance to ask this time. */
   readonly url: string;
   /** After which the client gives the attempt up and hangs up. */
   readonly timeoutMs: number;
 }
 
 /**
- * Keeps a session alive by the algorithm in docs/api.md, to the letter: one refresh at a time, a fresh key stored before it is
- * sent, the same token with the same key after whatever is not an answer, and sign-in forced by a 401 or 403 only.
+ * Keeps a session alive by the algorithm in docs/api.md, to the letter: one refresh at a time, a fresh key stored
+ * before it is sent, the same token with the same key after whatever is not an answer, and sign-in forced by a 401 or
+ * 403 only.
  */
 export class HonestClient {
   /** Every refresh token that has been exchanged for the next one, in order. */

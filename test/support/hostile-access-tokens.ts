@@ -392,7 +392,7 @@ function slack(forge: TokenForge): string {
   return withOtherSlackBits(forge.segments.signature);
 }
 
-/** Of bytes that the two alphabets spell differently. */
+/** Has a signature of bytes that the two alphabets spell differently. */
 function inPlainBase64(forge: TokenForge): string {
   return forge.withSegments({ signature: Buffer.alloc(64, 'fbff', 'hex').toString('base64').replace(/=+$/, '') });
 }

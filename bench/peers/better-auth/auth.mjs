@@ -12,8 +12,9 @@ const ARGON2ID = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
  *
  * - the JWT plugin does not sign a token for every get-session as well (`disableSettingJwtHeader`);
  * - session and user come in one query (`experimental.joins`), as its guide to performance advises;
- * - `COOKIE_CACHE=on` keeps the session in a signed cookie, as the same guide advises: a session that has been ended stays
- *   good until that expires. An hour instead of the usual five minutes, because the generator stores no new cookies.
+ * - `COOKIE_CACHE=on` keeps the session in a signed cookie, as the same guide advises: a session that has been ended
+ *   stays good until that expires. An hour instead of the usual five minutes, because the generator stores no new
+ *   cookies.
  */
 export function createAuth() {
   const { DATABASE_URL, POOL_SIZE, COOKIE_CACHE } = process.env;

@@ -1,5 +1,5 @@
-// Makes accounts through the library, and signs `SESSIONS` of them in; the rest of the rows is copied from the first one, so
-// that the tables are as full as the others'. Writes what the load generator needs to the file named by OUT.
+// Makes accounts through the library, and signs `SESSIONS` of them in; the rest of the rows is copied from the first
+// one, so that the tables are as full as the others'. Writes what the load generator needs to the file named by OUT.
 import { writeFileSync } from 'node:fs';
 import { getMigrations } from 'better-auth/db/migration';
 import { createAuth } from './auth.mjs';

@@ -25,8 +25,8 @@ export async function createTable() {
 
 /**
  * oidc-provider ships no adapter for Postgres. This one is the shape that its documentation asks for and that the usual
- * community ones have, one row per artefact with the payload as JSON, and as quick as that shape allows: a primary key for
- * every look-up, prepared statements, one round trip per call.
+ * community ones have, one row per artefact with the payload as JSON, and as quick as that shape allows: a primary key
+ * for every look-up, prepared statements, one round trip per call.
  */
 export class PostgresAdapter {
   #type;

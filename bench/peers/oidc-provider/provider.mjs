@@ -13,9 +13,9 @@ const signingKey = {
 };
 
 /**
- * A public client whose refresh tokens rotate, and a resource whose access tokens are JWTs signed with ES256: what Ratchet
- * does too. They are not stored; opaque ones would be one more row for each refresh. Without `openid` in the scope no ID
- * token is made. The client is configured and not stored, so it costs no query.
+ * A public client whose refresh tokens rotate, and a resource whose access tokens are JWTs signed with ES256: what
+ * Ratchet does too. They are not stored; opaque ones would be one more row for each refresh. Without `openid` in the
+ * scope no ID token is made. The client is configured and not stored, so it costs no query.
  */
 export const provider = new Provider('http://127.0.0.1', {
   adapter: PostgresAdapter,

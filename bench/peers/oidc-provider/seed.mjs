@@ -1,5 +1,5 @@
-// Grants and refresh tokens made by the library's own models, `ROWS` of each, as an authorisation would leave them behind.
-// Writes the tokens to the file named by OUT.
+// Grants and refresh tokens made by the library's own models, `ROWS` of each, as an authorisation would leave them
+// behind. Writes the tokens to the file named by OUT.
 import { writeFileSync } from 'node:fs';
 import { createTable, pool } from './postgres-adapter.mjs';
 import { CLIENT_ID, provider, RESOURCE } from './provider.mjs';

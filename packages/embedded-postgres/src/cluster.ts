@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { EmbeddedPostgresError, readIfExists } from './errors.js';
 import { runProgram, type ServerUser } from './programs.js';
 
-/** Of the superuser, and of the role that owns the database. */
+/** The passwords of the superuser and of the role that owns the database. */
 export interface Passwords {
   readonly postgres: string;
   readonly ratchet: string;
@@ -14,7 +14,7 @@ const UNFINISHED_SUFFIX = '.unfinished-';
 
 /** The files of one embedded PostgreSQL, all in one folder. */
 export class Cluster {
-  /** What PostgreSQL calls its data directory. */
+  /** PostgreSQL's own data directory. */
   readonly pgdata: string;
   readonly logFile: string;
   /** Holds the port of the last start. */
@@ -38,8 +38,8 @@ export class Cluster {
   }
 
   /**
-   * How PostgreSQL is told its data directory, which is also its working directory. Another account may not be able to
-   * walk there (a checkout below a 0700 folder), but it can stay where root has started it.
+   * The arguments that name PostgreSQL's data directory, which is also its working directory. Another account may be
+   * unable to enter it by path (a checkout below a 0700 folder), but it can stay where root has started it.
    */
   get pgdataArgument(): string {
     return this.user === undefined ? this.pgdata : '/proc/self/cwd';
@@ -50,8 +50,8 @@ export class Cluster {
   }
 
   /**
-   * Makes the cluster with its roles, database and passwords appear together and complete, or not at all: it is made
-   * aside and renamed into place. One of several concurrent first starts wins, and the others use its cluster.
+   * Creates the cluster with its roles, database and passwords as a whole or not at all: in a folder beside its place,
+   * which is then renamed. One of several concurrent first starts wins, and the others use its cluster.
    */
   async create(): Promise<void> {
     const aside = await mkdtemp(`${this.folder}${UNFINISHED_SUFFIX}`);
@@ -116,7 +116,9 @@ export class Cluster {
     await rm(join(this.folder, 'password'), { force: true });
   }
 
-  /** Removes what killed first starts have left. Call as the owner of a running server: no first start needs them then. */
+  /**
+   * Removes what killed first starts have left. Call as the owner of a running server: no first start needs them then.
+   */
   async removeUnfinished(): Promise<void> {
     for (const name of await readdir(dirname(this.folder))) {
       if (name.startsWith(`${basename(this.folder)}${UNFINISHED_SUFFIX}`)) {

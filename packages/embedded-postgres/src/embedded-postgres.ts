@@ -25,7 +25,7 @@ export interface EmbeddedPostgres {
   readonly url: string;
   /** The database `postgres` as the superuser. */
   readonly superuserUrl: string;
-  /** Absolute. */
+  /** Absolute path. */
   readonly dataDirectory: string;
   /** Resolves when the server has shut down and no process of it is left. May be called twice. */
   stop(): Promise<void>;
@@ -50,14 +50,14 @@ const SETTINGS = {
 
 const PORT_TAKEN = /could not create any TCP\/IP/;
 
-/** What a server says that lost a race with another start, or with the last processes of a killed server. */
+/** Matches the log of a server that lost a race with another start, or with the last processes of a killed server. */
 const RACE_LOST = /"postmaster\.pid" already exists|pre-existing shared memory block/;
 
 /**
- * Starts the PostgreSQL of a data directory and owns it until `stop`. Resolves when it takes connections. The server ends
- * with this process, however that ends.
+ * Starts the PostgreSQL of a data directory and owns it until `stop`. Resolves when it takes connections. The server
+ * ends with this process, even if that is killed.
  *
- * @throws EmbeddedPostgresError when it cannot be started; nothing is left running then
+ * @throws EmbeddedPostgresError when it cannot be started; no process is left running then
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const dataDirectory = resolve(options.dataDirectory);
@@ -82,7 +82,7 @@ async function start(dataDirectory: string, options: EmbeddedPostgresOptions): P
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopped ??= own?.stop() ?? Promise.resolve());
 
-  /** Looks afresh, because another start may be at the same point. */
+  /** Looks for the server again each time, because another start may run at the same time. */
   const nextRound = async (): Promise<Postmaster | undefined> => {
     const found = await findPostmaster(cluster);
     if (found === undefined) {

@@ -44,7 +44,7 @@ export async function findPostmaster({ pgdata }: Cluster): Promise<Postmaster | 
   return undefined;
 }
 
-/** Goes by the working directory: process numbers repeat, above all in containers. */
+/** Recognises the process by its working directory, because process numbers repeat, above all in containers. */
 async function isPostmasterOf(pgdata: string, pid: number): Promise<boolean> {
   try {
     if (process.platform === 'linux') {
@@ -64,7 +64,7 @@ async function isPostmasterOf(pgdata: string, pid: number): Promise<boolean> {
  */
 const SERVE_UNTIL_OWNER_ENDS = '(read -r line <&3; kill -INT $$ 2>/dev/null) & exec "$@" 3<&-';
 
-/** A server that this process has started. It ends with this process, however that ends. */
+/** A server that this process has started. It ends with this process, even if that is killed. */
 export class OwnPostmaster {
   /** The owner's end of descriptor 3; the subshell closes the other end when it ends. */
   private readonly pipe: Duplex;

@@ -8,15 +8,15 @@ import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { EmbeddedPostgresError } from './errors.js';
 
-/** The account PostgreSQL runs as; `undefined` for that of this process. */
+/** The account PostgreSQL runs as; `undefined` for the account of this process. */
 export type ServerUser = { readonly uid: number; readonly gid: number } | undefined;
 
 /** "nobody" on every Linux distribution the programs run on; initdb requires a uid that has a name. */
 const NOBODY = { uid: 65_534, gid: 65_534 };
 
 /**
- * PostgreSQL refuses to run as root. It then runs as the owner of the cluster, which may have been created without root,
- * and as nobody for a new cluster.
+ * PostgreSQL refuses to run as root. It then runs as the owner of the cluster, which may have been created without
+ * root, and as the account `nobody` for a new cluster.
  *
  * @throws EmbeddedPostgresError as root on a system other than Linux
  */
@@ -109,8 +109,8 @@ async function provideCopy(packageFolder: string, copy: string): Promise<void> {
 }
 
 /**
- * Any user can write to the temporary folder. Programs from a folder of the expected name that another user made, or can
- * write to, would run with the server's rights.
+ * Any user can write to the temporary folder. Programs from a folder of the expected name that another user made, or
+ * can write to, would run with the server's rights.
  */
 async function isOwnFolder(path: string): Promise<boolean> {
   const found = await lstat(path).catch(() => undefined);

@@ -20,9 +20,9 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const TRANSACTION_ID_TYPE = 'xid8' as ColumnType;
 
 /**
- * `service`: an acknowledged rotation or revocation is on disk, whatever the server's default, and no statement outlives
- * its client. `pooled`: a transaction pooler refuses start-up parameters and does not keep a session's settings.
- * `migrations`: a statement may take as long as the table is large.
+ * `service`: an acknowledged rotation or revocation is on disk, whatever the server's default, and no statement
+ * outlives its client. `pooled`: a transaction pooler refuses start-up parameters and does not keep a session's
+ * settings. `migrations`: a statement may take as long as the table is large.
  */
 export type ConnectionUse = 'service' | 'pooled' | 'migrations';
 
@@ -32,7 +32,7 @@ export interface DataSourceSettings {
   readonly use: ConnectionUse;
 }
 
-/** One description of the schema and of how to connect, for the service, the migrations and the drift check. */
+/** Describes the schema and how to connect, for the service, the migrations and the drift check alike. */
 export function createDataSource({ url, poolSize, use }: DataSourceSettings): DataSource {
   const dataSource = new DataSource({
     type: 'postgres',

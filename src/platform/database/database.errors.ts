@@ -4,7 +4,8 @@ import { messageOf } from '../common/message-of.js';
 
 /**
  * The connection died, or stopped answering, after a statement had been sent: the statement may have committed.
- * `DatabaseService.settle` turns it into an answer; where nothing was to be changed it means the same as "unavailable".
+ * `DatabaseService.settle` turns it into an answer; for a statement that changes nothing it means the same as
+ * "unavailable".
  */
 export class ConnectionLostError extends Error {
   constructor(cause: unknown) {
@@ -31,7 +32,9 @@ const RETRYABLE_SQLSTATES = /^(53|40001|40P01|57014|55P03|25006)/;
 /** The backend itself went away: administrator shutdown, crash, or connection exception. */
 const CONNECTION_SQLSTATES = /^(08|57P)/;
 
-/** What a failed statement means, said as one of our errors; anything else is a defect and is returned as it is. */
+/**
+ * Returns what a failed statement means as one of our errors. Any other error is a defect and is returned unchanged.
+ */
 export function translateStatementError(error: unknown): unknown {
   if (!(error instanceof DatabaseError)) {
     // node-postgres reports a broken or silent connection as a plain Error.
@@ -73,8 +76,8 @@ export function isUniqueViolation(error: unknown, constraint: string): boolean {
 }
 
 /**
- * Whether the role may not do what a statement asks: insufficient privilege, or, where it may use no schema at all, no
- * schema to create in.
+ * Whether the role lacks a privilege that a statement needs. A role that may use no schema at all gets another error:
+ * no schema to create in.
  */
 export function isPermissionDenied(error: unknown): boolean {
   const driverError = driverErrorOf(error);

@@ -40,7 +40,7 @@ export class DatabaseModule {
   }
 }
 
-/** TypeORM's own pool, so that one set of connections serves all. */
+/** Returns TypeORM's own pool, so that TypeORM and `DatabaseService` share one set of connections. */
 function poolOf(dataSource: DataSource): Pool {
   if ('master' in dataSource.driver && dataSource.driver.master instanceof Pool) {
     return dataSource.driver.master;

@@ -30,13 +30,13 @@ export interface DatabaseOptions {
 }
 
 /**
- * How long an outcome may stay unknown before the caller is told so: longer than a server takes to restart after a
+ * How long an outcome may stay unknown before the caller gets an error: longer than a server takes to restart after a
  * crash, shorter than the time after which clients give up.
  */
 const SETTLE_DEADLINE_MS = 8_000;
 
 /**
- * The one way to Postgres. Every failure that a caller can do something about leaves here as a
+ * Runs every statement of the service. A failure that a caller can do something about leaves here as a
  * `TemporarilyUnavailableError` (nothing was done) or a `ConnectionLostError` (it may have been).
  */
 @Injectable()
@@ -48,12 +48,12 @@ export class DatabaseService implements OnApplicationShutdown {
     private readonly options: DatabaseOptions,
   ) {}
 
-  /** One autocommit statement in one round trip. */
+  /** Runs one autocommit statement in one round trip. */
   async query<Row extends object>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
     return this.onConnection((client) => runStatement<Row>(client, { text }, values));
   }
 
-  /** As `query`, for the statements of the hot paths. */
+  /** Does the same as `query` with a prepared statement, for the hot paths. */
   async queryPrepared<Row extends object>(statement: PreparedStatement, values: readonly unknown[]): Promise<Row[]> {
     return this.onConnection((client) => runStatement<Row>(client, this.preparable(statement), values));
   }
@@ -69,8 +69,8 @@ export class DatabaseService implements OnApplicationShutdown {
   }
 
   /**
-   * READ COMMITTED: commits when `work` resolves, rolls back when it throws. Expected outcomes are return values, so
-   * that an error answer never rolls back a revocation.
+   * Runs `work` in a READ COMMITTED transaction: commits when it resolves, rolls back when it throws. Expected outcomes
+   * are return values, so that an error answer never rolls back a revocation.
    */
   async transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
     return this.onConnection(async (client) => {
@@ -108,10 +108,10 @@ export class DatabaseService implements OnApplicationShutdown {
 
   /**
    * Runs `attempt` again for as long as its outcome is unknown because a connection died around its commit, so that the
-   * client is told what happened rather than asked to guess.
+   * client learns what happened and need not guess.
    *
-   * @param attempt must be idempotent: run twice it changes what running it once changes. It is told whether this run is
-   *   a retry.
+   * @param attempt must be idempotent: run twice it changes what running it once changes. Its argument says whether
+   *   this run is a retry.
    * @throws OutcomeUnknownError when the database does not come back in time
    */
   async settle<T>(attempt: (isRetry: boolean) => Promise<T>): Promise<T> {

@@ -1,4 +1,4 @@
-/** Where the database is, once it is known to be there. A class so that Nest can inject it by type. */
+/** The URLs of a database that has answered. A class so that Nest can inject it by type. */
 export abstract class DatabaseAddress {
   abstract readonly url: string;
   /** The same database without a transaction pooler in between; equal to `url` where there is no pooler. */
@@ -6,12 +6,12 @@ export abstract class DatabaseAddress {
 }
 
 /**
- * Whether what a connection has been told holds for its later transactions: prepared statements, settings, LISTEN. Behind
- * a transaction pooler it does not. A class so that Nest can inject it by type.
+ * Whether a connection keeps prepared statements, settings and LISTEN for its later transactions. Behind a transaction
+ * pooler it does not. A class so that Nest can inject it by type.
  */
 export abstract class SessionSupport {
-  /** Of `DatabaseAddress.url`. */
+  /** Whether it does on connections to `DatabaseAddress.url`. */
   abstract readonly isKept: boolean;
-  /** Of `DatabaseAddress.directUrl`. */
+  /** Whether it does on connections to `DatabaseAddress.directUrl`. */
   abstract readonly isKeptDirectly: boolean;
 }

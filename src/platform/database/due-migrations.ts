@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { createDataSource } from './data-source.js';
 
-/** Of the migrations that this build knows, those that have not been applied, in the order in which they run. */
+/** Returns the migrations of this build that have not been applied, in the order in which they run. */
 export function dueMigrations(
   { migrations }: Pick<DataSource, 'migrations'>,
   appliedNames: Iterable<string>,

@@ -4,7 +4,8 @@ import { DatabaseUnusableError } from './database.errors.js';
 const OTHER_WAYS = 'Set DATA_DIR to use another data directory, or DATABASE_URL to use a PostgreSQL 15 or later.';
 
 /**
- * Starts the embedded PostgreSQL of `DATA_DIR`. Its package is loaded at the call, because the image does not contain it.
+ * Starts the embedded PostgreSQL of `DATA_DIR`. Its package is loaded at the call, because the image does not contain
+ * it.
  *
  * @param whenInUse `join`: uses the server of a running service
  * @throws DatabaseUnusableError

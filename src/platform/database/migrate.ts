@@ -32,8 +32,8 @@ async function withMigrationsLocked<T>(directUrl: string, work: (dataSource: Dat
   lockHolder.on('error', () => undefined);
   try {
     await lockHolder.connect();
-    // A lock of the transaction and not of the session: behind a transaction pooler that one would stay with the pooler's
-    // connection, and block others for ever. A role or server may limit how long a transaction idles.
+    // The lock belongs to the transaction: behind a transaction pooler, a lock of the session would stay with the
+    // pooler's connection and block others forever. A role or server may limit how long a transaction idles.
     await lockHolder.query('begin');
     await lockHolder.query('set local idle_in_transaction_session_timeout = 0');
     await lockHolder.query('select pg_advisory_xact_lock($1)', [LOCKS.migrations]);

@@ -21,8 +21,8 @@ export interface OpenDatabase {
 }
 
 /**
- * Finds the configured database, or starts the embedded one, and brings its schema up to date. Where the schema is up to
- * date already, a role that may not change it suffices.
+ * Finds the configured database, or starts the embedded one, and brings its schema up to date. Where the schema is up
+ * to date already, a role without the right to change it suffices.
  *
  * @param whenEmbeddedInUse `join`: uses the embedded server of a running service
  * @throws DatabaseUnusableError; nothing is left running then
@@ -51,8 +51,8 @@ export async function openDatabase(
 }
 
 /**
- * Tries the due migrations with any role. One that may not migrate waits for the lock too, and so for a migration that is
- * in progress, and then finds nothing left to do.
+ * Tries the due migrations with any role. A role that may not migrate also waits for the lock, so a migration in
+ * progress ends first, and then nothing is left to do.
  */
 async function bringSchemaUpToDate(directUrl: string): Promise<void> {
   let due: readonly string[] = [];
@@ -149,7 +149,7 @@ async function askServer(url: string): Promise<ServerFacts> {
   });
 }
 
-/** The driver's message names the server and the role at most; a connection refused has none, but a code. */
+/** The driver's message names the server and the role at most. A refused connection has a code and no message. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) {
     return 'unknown reason';

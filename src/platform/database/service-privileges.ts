@@ -43,9 +43,9 @@ export const SERVICE_PRIVILEGES: readonly TablePrivilege[] = [
 ];
 
 /**
- * Lists in words the privileges that the role of this URL lacks; a privilege counts however the role came by it. Checked
- * at the start, because otherwise the first request that needs one would end in an internal error. Skips tables and
- * columns that do not exist: whether the schema is up to date is checked elsewhere.
+ * Lists in words the privileges that the role of this URL lacks; a privilege counts however the role came by it.
+ * Checked at the start, because otherwise the first request that needs one would end in an internal error. Skips tables
+ * and columns that do not exist: whether the schema is up to date is checked elsewhere.
  */
 export async function listMissingPrivileges(
   url: string,

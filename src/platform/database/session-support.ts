@@ -4,15 +4,15 @@ import { DatabaseUnusableError } from './database.errors.js';
 import type { DatabaseAddress, SessionSupport } from './database.types.js';
 import { withClient } from './with-client.js';
 
-/** Protocol violation, and feature not supported: a pooler refuses with these a start-up parameter that it cannot keep. */
+/** Protocol violation, and feature not supported: a pooler's answers to a start-up parameter that it cannot keep. */
 const REFUSED_PARAMETER_SQLSTATES: readonly (string | undefined)[] = ['08P01', '0A000'];
 
 /**
- * Finds out whether connections are sessions: a transaction pooler refuses start-up options, or swallows them where it
- * has been told to. A second, direct address says that the first one is a pooler's.
+ * Finds out whether connections are sessions: a transaction pooler refuses start-up options, or ignores them where it
+ * is configured to. A second, direct address says that the first one is a pooler's.
  *
  * @throws DatabaseUnusableError when commits through the pooler would be acknowledged before they are on disk: the
- *   service cannot change that for itself there
+ *   service cannot change that through the pooler
  */
 export async function findSessionSupport({ url, directUrl }: DatabaseAddress): Promise<SessionSupport> {
   const isKeptDirectly = await keepsSessions(directUrl);

@@ -194,7 +194,10 @@ class Run {
   }
 }
 
-/** Of a family that lives: its access token, the list it stands in, a retry, the good token, and a used one. */
+/**
+ * What to ask about a family that lives: its access token, the list it stands in, a retry, the good token, and a used
+ * one.
+ */
 const lastQuestions: readonly ((world: World, family: number) => Action | undefined)[] = [
   (world, family) => (familyOf(world, family).isCleanedUp ? undefined : { kind: 'read user', accessTokenOf: family }),
   (world, family) =>

@@ -38,10 +38,12 @@ const MAX_USERS = 3;
 const MAX_TURNS = 40;
 
 const instances = fc.constantFrom<Instance>(0, 1);
-/** Of one user mostly, so that its sessions come up against their limit. */
+/** Picks mostly one user, so that its sessions come up against their limit. */
 const users = fc.constantFrom(0, 0, 0, ...Array.from({ length: MAX_USERS }, (_, index) => index));
 
-/** A family among those that live, mostly; most would be dead before long, and there is more to learn from the others. */
+/**
+ * A family among those that live, mostly; most would be dead before long, and there is more to learn from the others.
+ */
 const families = fc
   .record({ index: fc.nat({ max: 7 }), group: fc.constantFrom('live', 'live', 'live', 'live', 'all') })
   .map(({ index, group }) => (world: World): number | undefined => {
@@ -51,7 +53,10 @@ const families = fc
     return candidates[index % candidates.length];
   });
 
-/** Of an access token that may still be tried: the JWT's own time cannot be moved, so it ends with its family's row. */
+/**
+ * The family of an access token that may still be tried: the JWT's own time cannot be moved, so it ends with its
+ * family's row.
+ */
 const holders = families.map((family) => (world: World): number | undefined => {
   const index = family(world);
   return index === undefined || familyOf(world, index).isCleanedUp ? undefined : index;
@@ -331,7 +336,7 @@ function onFamily(actions: fc.Arbitrary<ActionOnFamily>): fc.Arbitrary<Actor> {
   });
 }
 
-/** Of several turns on one family: they leave it alive, or there is nothing more to try on it. */
+/** Drafts one of several turns on one family: they leave it alive, or there is nothing more to try on it. */
 function onSameFamily(family: (world: World) => number | undefined, instance: Instance, act: ActionOnFamily): Draft {
   return (world) => {
     const index = family(world);

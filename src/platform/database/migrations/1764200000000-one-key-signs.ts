@@ -2,8 +2,8 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 export class OneKeySigns1764200000000 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
-    // There may be one active key of each algorithm: the one that was made last goes on, what the other has signed stays
-    // good.
+    // There may be one active key of each algorithm: the one that was made last goes on, what the other has signed
+    // stays good.
     await queryRunner.query(`
       update signing_keys set status = 'retiring', retiring_at = now()
       where status = 'active' and kid <> (
