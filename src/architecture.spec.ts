@@ -356,7 +356,7 @@ describe('the architecture', () => {
       ],
     ],
     [
-      'lets nobody import what starts the service',
+      'lets only the start itself import what starts the service',
       nobodyImportsTheStart,
       {
         'cli/a.ts': "import '../main.js';\nimport { AppModule } from '../app.module.js';",

@@ -77,7 +77,7 @@ describe('access tokens', () => {
       });
     });
 
-    it('have an identity of their own each, also within one session', async () => {
+    it('have a jti of their own each, also within one session', async () => {
       const { pair } = await service.client.signUpAndIn();
       const next = await service.client.rotate(pair.refresh_token);
       expect(sessionIdOf(next)).toBe(sessionIdOf(pair));
@@ -143,7 +143,7 @@ describe('access tokens', () => {
       expect(await verifiesWithPublishedKey(service, tampered)).toBe(false);
     });
 
-    it('are not sent again to who has them', async () => {
+    it('are not sent again to a client that has them', async () => {
       const { etag = '' } = (await service.client.get('/.well-known/jwks.json')).headers as Record<string, string>;
       for (const known of [etag, `W/${etag}`, `"other", ${etag}`, '*']) {
         const response = await request(service.url).get('/.well-known/jwks.json').set('if-none-match', known);

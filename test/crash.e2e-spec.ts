@@ -157,7 +157,7 @@ describe('the process of the service', () => {
     expect(await postgresProcessesOf(dataDir)).toEqual([]);
   });
 
-  it('a second start on the same data directory says who is there, and harms nobody', async () => {
+  it('a second start on the same data directory names the running service and does not disturb it', async () => {
     const dataDir = newDataDir('shared');
     const first = start({ DATA_DIR: dataDir });
     const client = await first.listening();
@@ -171,7 +171,7 @@ describe('the process of the service', () => {
     await client.rotate(pair.refresh_token);
   });
 
-  it('a port that is taken is said in one line, and the PostgreSQL started for nothing is stopped', async () => {
+  it('a start on a taken port fails with one line and stops the PostgreSQL that it started', async () => {
     const dataDir = newDataDir('no-port');
     const holder = createServer();
     await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
@@ -201,7 +201,7 @@ describe('the process of the service', () => {
     expect(JSON.stringify(service.lines) + service.errorOutput).not.toContain('pw-of-nobody');
   });
 
-  it('a signing key of another AUTH_SECRET is said in words, without a stack', async () => {
+  it('a signing key of another AUTH_SECRET fails the start with a sentence and without a stack', async () => {
     const database = await createTestDatabase();
     const first = start({ DATABASE_URL: database.url, AUTH_SECRET });
     await first.listening();

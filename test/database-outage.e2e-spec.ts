@@ -92,7 +92,7 @@ describe('a running service whose database goes away', () => {
     );
   });
 
-  it('the process lives, its public keys are there, and what needs no database is answered', async () => {
+  it('the process lives, serves its public keys, and answers what needs no database', async () => {
     await loseDatabase();
     const live = await client.get('/health/live');
     expect([live.status, live.body]).toEqual([200, { status: 'ok' }]);
@@ -126,7 +126,7 @@ describe('a running service whose database goes away', () => {
     expectProblem(await askGuard(client, 'rubbish'), 'access_token_invalid');
   });
 
-  it('after it has come back everything works without a restart', async () => {
+  it('everything works without a restart after the database has come back', async () => {
     const { pair, ...account } = await client.signUpAndIn();
     await loseDatabase();
     await eventually(async () => (await askGuard(client, pair.access_token)).status === 503, { withinMs: 10_000 });
@@ -140,7 +140,7 @@ describe('a running service whose database goes away', () => {
     expect((await client.me(other.access_token)).status).toBe(200);
   });
 
-  it('backends that are terminated under it cost no refresh, and everybody else at most a 503', async () => {
+  it('terminated connections cost no refresh, and any other request at most a 503', async () => {
     const { pair } = await client.signUpAndIn();
     let refreshToken = pair.refresh_token;
     for (let round = 0; round < 5; round += 1) {

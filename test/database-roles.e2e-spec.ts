@@ -179,7 +179,7 @@ describe('a database with a role for each purpose', () => {
     expect(granted.map(({ privilege }) => privilege).sort()).toEqual(needed.sort());
   });
 
-  it('gives everybody else nothing: no connection, no temporary table, no table of their own', async () => {
+  it('gives every other role nothing: no connection, no temporary table, no table of its own', async () => {
     const [rights] = await database.sql(
       `select has_database_privilege('public', current_database(), 'connect') as connect,
          has_database_privilege('public', current_database(), 'temporary') as temporary,
@@ -293,7 +293,7 @@ describe('a database with a role for each purpose', () => {
       await expect(database.service.sql(statement)).rejects.toMatchObject(PERMISSION_DENIED);
     });
 
-    it('the end of an account, and no session ends in trying', async () => {
+    it('the deletion of an account, and the attempt ends no session', async () => {
       const { pair, id } = await client.signUpAndIn();
       const accounts = near.app.get(AccountsService);
       await expect(accounts.delete(id)).rejects.toMatchObject(PERMISSION_DENIED);
@@ -313,7 +313,7 @@ describe('a database with a role for each purpose', () => {
       }
     });
 
-    it('to hand on what it has', async () => {
+    it('the right to grant its privileges to others', async () => {
       await database.service.sql('grant select on users to public').catch(() => undefined);
       expect(await database.sql(`select has_table_privilege('public', 'users', 'select') as can`)).toEqual([
         { can: false },
@@ -440,7 +440,7 @@ describe('roles and migrations', () => {
     await expectStart();
   });
 
-  it('the service waits for a migrator that is at work, and starts when it is done', async () => {
+  it('the service waits for a migration in progress and starts when it is done', async () => {
     const [latest] = await database.sql<{ name: string; timestamp: string }>(
       `delete from schema_migrations where id = (select max(id) from schema_migrations) returning name, timestamp`,
     );
@@ -471,7 +471,7 @@ describe('roles and migrations', () => {
     await (await opening).close();
   });
 
-  it('the service can tell at its start which single privilege it lacks', async () => {
+  it('the service names at its start the single privilege that it lacks', async () => {
     for (const { table, privilege, columns } of SERVICE_PRIVILEGES) {
       const column = columns?.at(-1);
       const lost = `${privilege}${column === undefined ? '' : ` (${column})`} on ${table}`;

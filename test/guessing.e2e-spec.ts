@@ -169,7 +169,7 @@ describe.each([['PostgreSQL'], ...(isRedisInstalled ? [['Redis']] : [])])('guess
     expect((await loginFrom(service, newAddress(), own.email, own.password)).status).toBe(200);
   });
 
-  it('of IPv6 the addresses of one /64 are one network', async () => {
+  it('the IPv6 addresses of one /64 are one network', async () => {
     const wrong = (address: string): Promise<Response> => loginFrom(service, address, newEmail(), newPassword());
     const addresses = Array.from({ length: 100 }, (_, index) => `2001:db8:0:1::${(index + 1).toString(16)}`);
     await Promise.all(addresses.map(wrong));
@@ -177,7 +177,7 @@ describe.each([['PostgreSQL'], ...(isRedisInstalled ? [['Redis']] : [])])('guess
     expectProblem(await wrong('2001:db8:0:2::1'), 'invalid_credentials');
   });
 
-  it('one network makes 20 accounts, and learns of 20 that an e-mail is taken; typing errors are free', async () => {
+  it('one network makes 20 accounts and learns 20 times that an e-mail is taken; typing errors do not count', async () => {
     const address = newAddress();
     const register = (body: object): Promise<Response> =>
       instances[2]!.client.post('/auth/register', body, { 'x-forwarded-for': address });

@@ -366,7 +366,7 @@ describe('hostile input', () => {
     });
   });
 
-  it('none of it was an error of ours, and the good token is still good', async () => {
+  it('no hostile input caused a 5xx, and the good token still works', async () => {
     expect((await service.client.me(account.pair.access_token)).status).toBe(200);
     expect(service.logs.filter(({ level }) => level === 'error' || level === 'fatal')).toEqual([]);
   });

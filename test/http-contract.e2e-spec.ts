@@ -181,7 +181,7 @@ describe('the HTTP contract', () => {
       });
     });
 
-    it('answers no bad body with any of it', async () => {
+    it('repeats nothing of a bad body in its answer', async () => {
       const marker = 'pw-secret-quoted1234567890';
       for (const body of [`{"email":"${marker}"`, `{"email":["${marker}"]}`, `{"a":"${marker}"}`, `"${marker}"`]) {
         const answer = await sendRaw(service.url, { method, path, headers: headers(), body });
@@ -232,7 +232,7 @@ describe('the HTTP contract', () => {
       });
     });
 
-    it('asks for no less under another spelling of its path', async () => {
+    it('demands the same under another spelling of its path', async () => {
       await unchanged(async () => {
         for (const spelling of [`/${path}`, `${path}/`, path.toUpperCase(), `${path}%2f`, `${path}%00`, `/.${path}`]) {
           const answer = await sendRaw(service.url, { method, path: spelling });
@@ -267,7 +267,7 @@ describe('the HTTP contract', () => {
     }
 
     if (!takesBody) {
-      it('does not mind what comes along as a body, or refuses it', async () => {
+      it('ignores a body or refuses it', async () => {
         await unchanged(async () => {
           for (const [, body] of BAD_BODIES) {
             const answer = await sendRaw(service.url, { method, path, headers: [JSON_TYPE], body });
@@ -278,7 +278,7 @@ describe('the HTTP contract', () => {
     }
   });
 
-  it('answers 404 for paths that are nobody’s, whatever the method and the body', async () => {
+  it('answers 404 for a path without a route, whatever the method and the body', async () => {
     await unchanged(async () => {
       for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
         for (const path of [
@@ -493,7 +493,7 @@ describe('CORS', () => {
     });
   }
 
-  it('lets a listed origin send a key and read when to come back, without cookies', async () => {
+  it('lets a listed origin send an Idempotency-Key and read Retry-After, without cookies', async () => {
     const answer = await preflight(service, ORIGIN);
     expect(answer.status).toBe(204);
     expect(answer.headers).toMatchObject({ 'access-control-allow-origin': ORIGIN });
@@ -526,7 +526,7 @@ describe('CORS', () => {
     }
   });
 
-  it('says nothing to anybody unless configured', async () => {
+  it('sends no headers unless configured', async () => {
     const answer = await preflight(closed, ORIGIN);
     expectProblem(answer, 'method_not_allowed');
     expect(Object.keys(answer.headers).filter((name) => name.startsWith('access-control-'))).toEqual([]);

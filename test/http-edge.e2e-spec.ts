@@ -419,7 +419,7 @@ describe('the HTTP edge', () => {
       },
     );
 
-    it('says nothing of TLS where that is switched off', async () => {
+    it('sends no HSTS where that is switched off', async () => {
       const port = await start({ hstsMaxAgeSeconds: 0 });
       const { headers } = await fetch(`http://127.0.0.1:${port}/things/1`);
       expect(headers.get('strict-transport-security')).toBeNull();
@@ -445,7 +445,7 @@ describe('the HTTP edge', () => {
   });
 
   describe('failures', () => {
-    it('tells a client nothing about a defect but a request id, and the log everything but the secrets', async () => {
+    it('tells a client only the request id of a defect, and the log everything except the secrets', async () => {
       const response = await fetch(`http://127.0.0.1:${await start()}/failure`, {
         headers: { 'x-request-id': 'here' },
       });
@@ -590,7 +590,7 @@ describe('the HTTP edge', () => {
       ]);
     });
 
-    it('keeps the framework to itself unless asked', async () => {
+    it('omits the messages of the framework unless asked for them', async () => {
       await start();
       const chatter = lines.filter(({ context }) => context === 'RouterExplorer' || context === 'InstanceLoader');
       expect(new Set(chatter.map(({ level }) => level))).toEqual(new Set(['debug']));

@@ -228,7 +228,7 @@ describe('the signing keys of a running service', () => {
     await proxy.close();
   });
 
-  it('that an instance cannot decrypt count for nothing there, and keep a start from succeeding', async () => {
+  it('are not used by an instance that cannot decrypt them, and make its next start fail', async () => {
     const old = await boot();
     const { pair, ...account } = await old.client.signUpAndIn();
     const readable = await kidOf(database, 'active');
@@ -275,7 +275,7 @@ describe('the signing keys of a running service', () => {
     expect(kidIn((await old.client.rotate(pair.refresh_token)).access_token)).toBe(unreadable);
   });
 
-  it('that were written into the table without AUTH_SECRET are neither trusted nor published', async () => {
+  it('are neither trusted nor published if they were written into the table without AUTH_SECRET', async () => {
     const service = await boot();
     const { pair } = await service.client.signUpAndIn();
     const real = await kidOf(database, 'active');

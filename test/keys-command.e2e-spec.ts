@@ -105,7 +105,7 @@ describe('the keys command', () => {
     ]);
   });
 
-  it('looks without touching: what is due is left to the service', async () => {
+  it('lists and plans without changing anything: a due transition is left to the service', async () => {
     await boot();
     await ageKeys(database, 100 * DAY_SECONDS);
     const before = await database.sql('select * from signing_keys');

@@ -38,7 +38,7 @@ describe('the metrics of an instance', () => {
     expect((await request(metricsUrl).post('/metrics')).status).toBe(405);
   });
 
-  it('count what gateways were told, by code', async () => {
+  it('count the answers to gateways by code', async () => {
     const { pair } = await service.client.signUpAndIn();
     await askVerify(service, pair.access_token);
     await askVerify(service, pair.access_token);
@@ -53,7 +53,7 @@ describe('the metrics of an instance', () => {
     expect(await valuesOf('ratchet_revoked_sessions')).toEqual({ '': 1 });
   });
 
-  it('count refreshes by what came of them, replays too', async () => {
+  it('count refreshes by outcome, replays too', async () => {
     const { pair } = await service.client.signUpAndIn();
     const key = newIdempotencyKey();
     await service.client.rotate(pair.refresh_token, key);
@@ -80,7 +80,7 @@ describe('the metrics of an instance', () => {
     });
   });
 
-  it('tell how old the news of revocations are', async () => {
+  it('say how old the news of revocations is', async () => {
     expect(await feedAgeSeconds()).toBeLessThan(1);
     line.freeze();
     await eventually(async () => (await feedAgeSeconds()) > 1.2, { withinMs: 5_000 });

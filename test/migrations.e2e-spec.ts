@@ -169,7 +169,7 @@ describe('the database itself', () => {
     await expect(insertUser({ roles: null })).rejects.toMatchObject({ code: '23502', column: 'roles' });
   });
 
-  it('knows active and disabled users, and nothing else', async () => {
+  it('accepts active and disabled users, and no other status', async () => {
     await insertUser({ status: 'disabled' });
     await expect(insertUser({ status: 'locked' })).rejects.toMatchObject({ constraint: 'users_status_check' });
   });

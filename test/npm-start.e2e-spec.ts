@@ -128,7 +128,7 @@ describe('npm start in a new checkout', () => {
     }
   });
 
-  it('ends whole, with its database, at Ctrl-C', async () => {
+  it('stops together with its database at Ctrl-C', async () => {
     const command = npmStart({ DATA_DIR: '.data', PORT: '0' });
     const { url } = await listening(command);
     command.signalGroup('SIGINT');
@@ -136,7 +136,7 @@ describe('npm start in a new checkout', () => {
     await expectNothingLeft(url, '.data');
   });
 
-  it.each(['npm', 'its child'])('ends whole, with its database, when %s is told to by SIGTERM', async (receiver) => {
+  it.each(['npm', 'its child'])('stops together with its database when %s gets SIGTERM', async (receiver) => {
     const command = npmStart({ DATA_DIR: '.data', PORT: '0' });
     const { url } = await listening(command);
     process.kill(receiver === 'npm' ? command.pid : await findChild(command.pid), 'SIGTERM');

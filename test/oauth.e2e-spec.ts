@@ -397,7 +397,7 @@ describe('POST /oauth/token', () => {
     expect((await exchange(refreshForm(refresh_token))).status).toBe(200);
   });
 
-  it('says invalid_grant for whatever a refresh token is refused for', async () => {
+  it('answers invalid_grant whatever the reason to refuse a refresh token', async () => {
     const invalidGrant = (description: string): Answer => refusal('invalid_grant', description);
 
     const revoked = await service.client.signIn(account);
@@ -452,7 +452,7 @@ describe('POST /oauth/token', () => {
       },
     );
 
-    it('judges a used token as reuse all the same', async () => {
+    it('still judges a used token as reuse', async () => {
       await setRoles(['admin']);
       const pair = await service.client.signIn(account);
       const next = await service.client.rotate(pair.refresh_token);
@@ -491,7 +491,7 @@ describe('POST /oauth/token', () => {
     expect((await exchange(refreshForm(refresh_token))).status).toBe(200);
   });
 
-  it('answers nothing with any of what came', async () => {
+  it('repeats nothing of a request in its answer', async () => {
     const secret = newPassword();
     const bodies = [
       `client_id=${secret}`,
@@ -586,7 +586,7 @@ describe('POST /oauth/revoke', () => {
     body: '',
   };
 
-  it('is done with a token that is none, and asks the database nothing about it', async () => {
+  it('succeeds for a text that is no token, without a query', async () => {
     const { pair } = await service.client.signUpAndIn();
     const statements = recordStatements(proxy);
     const tokens = [
@@ -605,7 +605,7 @@ describe('POST /oauth/revoke', () => {
     expect((await service.client.get('/auth/verify', pair.access_token)).status).toBe(200);
   });
 
-  it('is done with a session that has ended, expired or been deleted', async () => {
+  it('succeeds for a session that has ended, expired or been deleted', async () => {
     const { pair } = await service.client.signUpAndIn();
     await service.client.logout({ accessToken: pair.access_token });
     expect(await revoke({ token: pair.access_token })).toEqual(DONE);

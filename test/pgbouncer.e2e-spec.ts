@@ -101,7 +101,7 @@ describeWithPgBouncer.each(SETUPS)('three instances with $setup', ({ ignoredStar
     await Promise.all([acting, ...others].map((service) => expectDeniedInTime(service, [pair.access_token])));
   });
 
-  it('nobody listens on its connections', () => {
+  it('no instance listens on a connection of the pooler', () => {
     // It says so of a notification that reaches a connection which nobody is using.
     expect(bouncer.log).not.toMatch(/got packet 'A'/);
   });

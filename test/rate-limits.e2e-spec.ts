@@ -107,7 +107,7 @@ describe('refresh and logout', () => {
   const proxy = useProxy(database);
   const service = useInstance(proxy, { RATE_LIMITS: 'on', TRUSTED_PROXIES: '127.0.0.1' });
 
-  it('turn away who shows 300 refused tokens in a minute, and nobody else, without a single query', async () => {
+  it('turn away a network that shows 300 refused tokens in a minute, and no other, without a single query', async () => {
     const { pair } = await service.client.signUpAndIn();
     const post = (path: string, token: string, address: string): Promise<Response> =>
       service.client.post(path, { refresh_token: token }, { 'x-forwarded-for': address });

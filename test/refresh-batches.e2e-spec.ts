@@ -74,7 +74,7 @@ describe('refreshes that share a statement', () => {
     return Promise.all(answers);
   }
 
-  it('are one statement and one commit for all, whatever becomes of each', async () => {
+  it('are one statement and one commit for all, whatever the outcome of each', async () => {
     const tokens = await newTokens(MEMBERS);
     const [reused = '', ended = '', expired = ''] = await newTokens(3);
     await client.rotate(reused);
@@ -146,7 +146,7 @@ describe('refreshes that share a statement', () => {
     });
   });
 
-  it('are all undone and told so when the statement fails, and all succeed when repeated', async () => {
+  it('are all undone and refused when the statement fails, and all succeed when repeated', async () => {
     const tokens = await newTokens(MEMBERS);
     await database.sql(
       `create function fail_one() returns trigger language plpgsql as $$
@@ -191,7 +191,7 @@ describe('refreshes that share a statement', () => {
     },
   );
 
-  it('leave out whose client has gone', async () => {
+  it('leave out a refresh whose client has gone', async () => {
     const [token = '', other = ''] = await newTokens(2);
     const [leader = ''] = await newTokens(1);
     proxy.freeze();
@@ -209,7 +209,7 @@ describe('refreshes that share a statement', () => {
     expect(await rowOf(token)).toEqual({ generation: 1, revoke_reason: null });
   });
 
-  it('leave out who has waited for more than five seconds', async () => {
+  it('leave out a refresh that has waited for more than five seconds', async () => {
     const tokens = await newTokens(3);
     const [leader = ''] = await newTokens(1);
     proxy.freeze();
@@ -231,7 +231,7 @@ describe('refreshes that share a statement', () => {
     expect((await Promise.all(tokens.map(rowOf))).every(({ generation }) => generation === 1)).toBe(true);
   });
 
-  it('of two instances that overlap agree on every successor, and nobody sees a deadlock', async () => {
+  it('of two instances that overlap agree on every successor, without a deadlock', async () => {
     const other = await startService(database, { MAX_SESSIONS_PER_USER: '1000' });
     try {
       let tokens = await newTokens(60);

@@ -140,7 +140,7 @@ describe('racing refreshes', () => {
       });
     });
 
-    it('invariant 3: every earlier token does, the first and the last one', async () => {
+    it('invariant 3: every earlier token kills the family, the first and the last one', async () => {
       for (const generation of [1, 2, 5, 6]) {
         const family = await newFamily();
         for (let current = 1; current <= 6; current += 1) {

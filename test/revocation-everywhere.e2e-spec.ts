@@ -117,7 +117,7 @@ describe('a gateway that goes on asking while the database is away', () => {
       },
     },
   ])(
-    'is answered while the news are fresh enough, then 503, and then again without a rush on the database: $loss',
+    'is answered while the news is fresh enough, then 503, and then again without a rush on the database: $loss',
     async ({ lose }) => {
       const { pair } = await near.client.signUpAndIn();
       const { pair: endedMeanwhile } = await near.client.signUpAndIn();

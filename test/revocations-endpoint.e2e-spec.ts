@@ -68,7 +68,7 @@ describe('GET /auth/revocations', () => {
     }
   });
 
-  it('answers who waits as soon as a session ends, on the instance that ended it and on another', async () => {
+  it('answers a waiting reader as soon as a session ends, on the instance that ended it and on another', async () => {
     const { pair } = await far.client.signUpAndIn();
     const waiting = [];
     for (const service of [near, far]) {
@@ -179,7 +179,7 @@ describe('GET /auth/revocations', () => {
     expect((await readAfter(far, change(whole.cursor))).revoked).toEqual(whole.revoked);
   });
 
-  it('says 503 when the news are too old, and never that nothing has ended', async () => {
+  it('says 503 when the news is too old, and never that nothing has ended', async () => {
     const { cursor } = await readAll(near);
     line.freeze();
     await eventually(async () => (await near.client.get(PATH)).status === 503, { withinMs: 5_000 });
@@ -209,7 +209,7 @@ describe('GET /auth/revocations', () => {
     expect((await answer).revoked).toEqual([sessionIdOf(pair)]);
   });
 
-  it('keeps nothing of those who hang up', async () => {
+  it('keeps nothing of a reader that hangs up', async () => {
     const { cursor } = await readAll(far);
     const hangUp = new AbortController();
     const asked = Array.from({ length: 20 }, () =>
@@ -221,7 +221,7 @@ describe('GET /auth/revocations', () => {
     await eventually(() => far.app.get(RevocationReaderService).waitingCount === 0, { withinMs: 1_000 });
   });
 
-  it('lets a thousand wait, answers the next one at once, and all of them at the first news', async () => {
+  it('lets a thousand readers wait, answers the next one at once, and all of them at the first news', async () => {
     const { pair } = await far.client.signUpAndIn();
     const { cursor } = await readAll(far);
     const agent = new Agent({ keepAlive: false });
@@ -237,7 +237,7 @@ describe('GET /auth/revocations', () => {
 });
 
 describe('GET /auth/revocations of an instance that stops', () => {
-  it('answers those who wait first, so that they hold nothing up', async () => {
+  it('answers waiting readers first, so that they do not delay the stop', async () => {
     const database = await createTestDatabase();
     const service = await startService(database);
     const { cursor } = await readAll(service);
@@ -272,7 +272,7 @@ describe('GET /auth/revocations over a server that does not tell its history', (
     await database.close();
   });
 
-  it('follows all the same, exactly on one instance, and with the whole window on a change', async () => {
+  it('still follows, exactly on one instance, and with the whole window on a change', async () => {
     const [one, other] = services;
     const [first, second] = await Promise.all([one!.client.signUpAndIn(), one!.client.signUpAndIn()]);
     await one!.client.logout({ refreshToken: first.pair.refresh_token });

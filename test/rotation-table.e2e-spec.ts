@@ -268,7 +268,7 @@ describe('the rotation table', () => {
       await expectRefusal(family, [family.token(2)], 'account_disabled');
     });
 
-    it('refuses the good token of a user who is no more', async () => {
+    it('refuses the good token of a deleted user', async () => {
       const { id, pair } = await withDefaults.client.signUpAndIn();
       const family = new TestFamily(database, pair.refresh_token);
       await database.sql('delete from users where id = $1', [id]);
@@ -406,7 +406,7 @@ describe('the rotation table', () => {
       await expectReuse(await withDefaults.client.refresh(family.token(2), key), family);
     });
 
-    it('is told of in the log when it comes from another address', async () => {
+    it('is logged when it comes from another address', async () => {
       const key = newIdempotencyKey();
       const family = await newRotatedFamily(key);
       await database.sql(`update refresh_token_families set ip_address = '192.0.2.7' where id = $1`, [family.id]);
@@ -431,7 +431,7 @@ describe('the rotation table', () => {
       await expectReuse(await withDefaults.client.refresh(family.token(1)), family);
     });
 
-    it('ends when it ends: it is anchored at the rotation, and replays do not prolong it', async () => {
+    it('ends on time: it is anchored at the rotation, and replays do not prolong it', async () => {
       const family = await newRotatedFamily();
       for (let age = 0; age < GRACE_SECONDS - 5; age += 5) {
         await family.age(5);
@@ -441,7 +441,7 @@ describe('the rotation table', () => {
       await expectReuse(await withGrace.client.refresh(family.token(1)), family);
     });
 
-    it('is not there for a rotation that carried a key: its client can retry with that', async () => {
+    it('does not apply to a rotation that carried a key: its client can retry with that', async () => {
       const key = newIdempotencyKey();
       const withoutKey = await newRotatedFamily(key);
       await expectReuse(await withGrace.client.refresh(withoutKey.token(1)), withoutKey);
@@ -561,7 +561,7 @@ describe('the rotation table', () => {
       await expectReplay(family, [family.token(2), secondKey], successor, beforeNewSecret);
     });
 
-    it('hides no reuse: the old spelling of a used token is an earlier generation all the same', async () => {
+    it('hides no reuse: the old spelling of a used token is still an earlier generation', async () => {
       const family = await newFamily();
       await afterNewSecret.client.rotate(family.token(1));
       await expectReuse(await afterNewSecret.client.refresh(family.token(1)), family);

@@ -500,7 +500,7 @@ describe('tombstones', () => {
     expect(await cleaner.clean()).toBe(1);
   });
 
-  it('are left to the instance that is at it', async () => {
+  it('are left to the instance that is deleting them', async () => {
     const ids = await plantFamilies(3, TOMBSTONE_SECONDS + 1);
     const otherInstance = await holdLock(database, 'select pg_advisory_xact_lock(7246824002)', []);
     expect(await cleaner.clean()).toBe(0);

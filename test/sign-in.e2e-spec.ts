@@ -260,7 +260,7 @@ describe('signing up and in', () => {
       }
     });
 
-    it('tells that an account is disabled only to who knows its password', async () => {
+    it('tells only a client that knows the password that the account is disabled', async () => {
       const account = await service.client.signUp();
       const wrong = comparable(await service.client.login({ email: newEmail(), password: newPassword() }));
       await service.app.get(AccountsService).disable(account.id);

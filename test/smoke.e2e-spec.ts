@@ -62,7 +62,7 @@ describe('npm run smoke', () => {
     }
   });
 
-  it('says that nobody answers where nobody does', async () => {
+  it('says that nothing answers where no service runs', async () => {
     const { exitCode, stdout } = await smoke('http://127.0.0.1:9', '/orders');
     expect(stdout).toMatch(/ 1\. Sign up \.+ FAILED\n\n\S.*\n$/);
     expect(exitCode).toBe(1);

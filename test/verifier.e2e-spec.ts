@@ -105,7 +105,7 @@ describe('a verifier in a backend', () => {
     verifier = await verifierFor(service.url);
   });
 
-  it('tells who a good token speaks for', async () => {
+  it('returns the identity of a good token', async () => {
     const { sub, sid, jti, iat, exp } = claims;
     expect(await verifier.verify(pair.access_token)).toEqual({
       userId: sub as string,

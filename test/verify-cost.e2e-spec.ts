@@ -38,7 +38,7 @@ describe('what a verified request costs', () => {
     expect(statements).toEqual([]);
   });
 
-  it('nothing that a logout would have to wait for: a token that is known by heart is refused at once', async () => {
+  it('nothing that a logout would have to wait for: a cached token is refused at once', async () => {
     const { pair } = await service.client.signUpAndIn();
     expect((await service.client.me(pair.access_token)).status).toBe(200);
     expect((await service.client.me(pair.access_token)).status).toBe(200);

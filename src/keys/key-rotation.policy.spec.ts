@@ -61,7 +61,7 @@ describe('the next step in the life of the signing keys', () => {
       step: { kind: 'publish', algorithm: 'ES256' },
     },
     {
-      case: 'is nothing for ever where no rotation is wanted',
+      case: 'is nothing where rotation is off',
       keys: [key('active', 1_000 * DAY_SECONDS)],
       but: { rotationSeconds: undefined },
       step: { kind: 'wait', until: undefined },

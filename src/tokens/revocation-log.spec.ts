@@ -23,7 +23,7 @@ function polled(log: RevocationLog, xid: number, revocations: readonly (readonly
 }
 
 describe('a revocation log', () => {
-  it('knows what it was told by the database or by its own instance, and nothing else', () => {
+  it('knows the sessions that the database or its own instance reported, and no others', () => {
     const log = new RevocationLog('instance', WINDOW_MS);
     polled(log, 10, [['a', 9]]);
     log.add(['b'], 0);
@@ -54,7 +54,7 @@ describe('a revocation log', () => {
     expect(log.after(log.end)).toEqual([]);
   });
 
-  it('gives a reader whose entries it has forgotten since what is left', () => {
+  it('gives a reader whose entries it has forgotten the rest', () => {
     const log = new RevocationLog('instance', WINDOW_MS);
     polled(log, 10, [['a', 9]], 0);
     const position = log.end;
@@ -74,7 +74,7 @@ describe('a revocation log', () => {
     expect(log.after({ ...log.end, ...difference })).toEqual(['a']);
   });
 
-  it('leaves a reader who goes from instance to instance nothing out that the last one asked knew', () => {
+  it('omits nothing that it knows for a reader that comes from another instance', () => {
     const step = fc.oneof(
       fc.record({ kind: fc.constant('begin' as const) }),
       fc.record({ kind: fc.constant('commit' as const), pick: fc.nat(5) }),

@@ -4,7 +4,7 @@ import { Signal } from './signal.js';
 const LONG_MS = 60_000;
 
 describe('a signal', () => {
-  it('wakes all who wait, and lets go of them', async () => {
+  it('wakes every wait and keeps none', async () => {
     const signal = new Signal();
     const waits = [signal.within(LONG_MS), signal.within(LONG_MS)];
     expect(signal.waitingCount).toBe(2);
@@ -13,7 +13,7 @@ describe('a signal', () => {
     expect(signal.waitingCount).toBe(0);
   });
 
-  it('is not for those who come later', async () => {
+  it('does not end a later wait', async () => {
     const signal = new Signal();
     signal.tell();
     const wait = signal.within(LONG_MS);
@@ -22,13 +22,13 @@ describe('a signal', () => {
     await wait;
   });
 
-  it('lets go of who has waited long enough', async () => {
+  it('keeps no wait whose time is over', async () => {
     const signal = new Signal();
     await signal.within(1);
     expect(signal.waitingCount).toBe(0);
   });
 
-  it('lets go of who has gone, before or while waiting', async () => {
+  it('keeps no wait whose client has gone, before or while it waits', async () => {
     const signal = new Signal();
     const client = new AbortController();
     const wait = signal.within(LONG_MS, client.signal);

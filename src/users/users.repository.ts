@@ -98,9 +98,8 @@ export class UsersRepository {
   /**
    * Inserts a user; a retry with the same id makes no second row. The arbiter is the primary key alone: a retry finds
    * its own row (after waiting for a first attempt that is still committing) and overwrites the hash with itself to
-   * return the row, whereas the e-mail of
-   * another row still violates `users_email_key`. A user without roles is inserted without naming the column, because
-   * the database role that serves may not write it.
+   * return the row, whereas the e-mail of another row still violates `users_email_key`. A user without roles is
+   * inserted without naming the column, because the database role that serves may not write it.
    *
    * @throws EmailTakenError
    */

@@ -364,7 +364,7 @@ describe('UsersService.setRoles', () => {
 });
 
 describe('UsersService.findById', () => {
-  it('answers "nobody" for what is no UUID, without asking the database', async () => {
+  it('finds no user for a text that is no UUID, without asking the database', async () => {
     expect(await users.findById("' or true --")).toBeUndefined();
     expect(repository.lookUps).toEqual([]);
   });

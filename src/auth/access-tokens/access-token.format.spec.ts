@@ -104,7 +104,7 @@ describe('readIdentity', () => {
     expect(readIdentity({ ...CLAIMS, exp: 999 }, NOW)).toBeUndefined();
   });
 
-  it('allows no end of more than an hour from now, but for a minute in which clocks may differ', () => {
+  it('allows no end of more than an hour from now, plus a minute in which clocks may differ', () => {
     expect(readIdentity({ ...CLAIMS, iat: 4_700, exp: 4_760 }, NOW)).toBeDefined();
     expect(readIdentity({ ...CLAIMS, iat: 4_700, exp: 4_761 }, NOW)).toBeUndefined();
   });

@@ -43,7 +43,7 @@ beforeEach(async () => {
 });
 
 describe('VerifiedTokensService', () => {
-  it('knows a token that was verified, and whom it speaks for', () => {
+  it('knows a token that was verified, and its identity', () => {
     const [ada, bob] = [identityOf('ada'), identityOf('bob')];
     tokens.remember(tokenOf({ sub: 'ada' }), ada);
     tokens.remember(tokenOf({ sub: 'bob' }), bob);
@@ -75,7 +75,7 @@ describe('VerifiedTokensService', () => {
     expect(tokens.find(token)).toBeUndefined();
   });
 
-  it('forgets a token when its key is gone, or another has taken its name', () => {
+  it('forgets a token when its key is gone, or another key has its id', () => {
     const token = tokenOf({ sub: 'ada' });
     tokens.remember(token, identityOf('ada'));
     keys.set('kid', keyNamed('kid'));
@@ -87,7 +87,7 @@ describe('VerifiedTokensService', () => {
     expect(tokens.find(token)).toBeUndefined();
   });
 
-  it('lets nobody who was told an identity change what the next is told', () => {
+  it('lets no reader of an identity change what the next is told', () => {
     const token = tokenOf({ sub: 'ada' });
     tokens.remember(token, identityOf('ada'));
     expect(Object.isFrozen(tokens.find(token))).toBe(true);

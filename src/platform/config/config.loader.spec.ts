@@ -284,7 +284,7 @@ describe('problems', () => {
 });
 
 describe('production', () => {
-  it('asks for everything whose default is only safe at home', () => {
+  it('requires every setting whose default is safe in development only', () => {
     expect(problemsOf({ NODE_ENV: 'production' })).toEqual([
       'DATABASE_URL must be set in production',
       `AUTH_SECRET must be set in production; ${howToMakeASecret}`,
@@ -293,7 +293,7 @@ describe('production', () => {
     ]);
   });
 
-  it('is content when these are set, and writes no file', () => {
+  it('starts when these are set, and writes no file', () => {
     expect(problemsOf(production)).toEqual([]);
     expect(readdirSync(directory)).toEqual([]);
   });

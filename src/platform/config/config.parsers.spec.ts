@@ -185,7 +185,7 @@ describe('trusted proxies', () => {
     expect(proxyList.parse(text)).toBeUndefined();
   });
 
-  it.each(['0.0.0.0/0', '::/0'])('never are everybody: %s is refused', (text) => {
+  it.each(['0.0.0.0/0', '::/0'])('are never all addresses: %s is refused', (text) => {
     expect(proxyList.parse(text)).toBeUndefined();
   });
 });

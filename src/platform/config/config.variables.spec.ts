@@ -28,7 +28,7 @@ describe('the table of variables', () => {
     },
   );
 
-  it('gives no secret a default, because a default secret is everybody’s', () => {
+  it('gives no secret a default, because everyone knows a default', () => {
     const secrets = configVariableList.filter(({ isSecret }) => isSecret === true);
     expect(secrets.map(({ name }) => name)).toEqual([
       'DATABASE_URL',

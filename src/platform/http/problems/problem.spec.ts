@@ -96,7 +96,7 @@ describe('toDomainError', () => {
     expect(codeOf(Object.assign(new Error(), { statusCode: status }))).toBe(code);
   });
 
-  it('takes a database that is away for a 503, and a client that hung up for its own fault', () => {
+  it('turns an unavailable database into a 503, and an aborted request into a fault of the client', () => {
     const refused = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' });
     expect(toDomainError(refused)).toBeInstanceOf(TemporarilyUnavailableError);
     expect(codeOf(Object.assign(new Error('aborted'), { code: 'ECONNRESET', statusCode: 400 }))).toBe(
