@@ -48,7 +48,8 @@ export default tseslint.config(
     files: ['test/**/*.ts', '**/*.spec.ts'],
     rules: {
       '@typescript-eslint/no-non-null-assertion': 'off',
-      // Vitest declares `expect.any()` and its kin as `any`. Reading, calling, passing or returning an `any` stays an error.
+      // Vitest declares `expect.any()` and its kin as `any`. Reading, calling, passing or returning an `any` stays an
+      // error.
       '@typescript-eslint/no-unsafe-assignment': 'off',
     },
   },

@@ -1,5 +1,6 @@
-// Measures whether the time of a refused login reveals that the account exists. Starts the built service over an embedded PostgreSQL
-// of its own on loopback and sends wrong passwords for known and unknown e-mails, one at a time, in random order.
+// Measures whether the time of a refused login reveals that the account exists. Starts the built service over an
+// embedded PostgreSQL of its own on loopback and sends wrong passwords for known and unknown e-mails, one at a time, in
+// random order.
 // Ends with 1 when the medians are more than 5 % apart.
 // Usage: npm run measure -- login-timing [attempts of each kind, at least 300; default 1000]
 import { spawn } from 'node:child_process';

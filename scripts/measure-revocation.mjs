@@ -1,6 +1,6 @@
 // Measures how long two instances accept an access token after its session has ended on a third. Starts an embedded
-// PostgreSQL, three instances and, where it is installed, a PgBouncer in transaction mode, all on loopback; ends sessions
-// in every way on the first instance and asks /auth/verify of all three.
+// PostgreSQL, three instances and, where it is installed, a PgBouncer in transaction mode, all on loopback; ends
+// sessions in every way on the first instance and asks /auth/verify of all three.
 // Ends with 1 when the first did not deny at once, or another took longer than a second.
 // Usage: npm run measure -- revocation [trials of each way; default 200]
 import { spawn, spawnSync } from 'node:child_process';

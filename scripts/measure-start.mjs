@@ -1,6 +1,7 @@
 // Measures what a start costs: from the spawn to the first 200 of GET /health/ready, the memory at rest after it, and
 // `users --help`, beside a bare `node -e 0`. Several built checkouts are measured in turn, so that all of them see the
-// same machine. The database has to be migrated by all of them already, or is migrated by a first start that is not counted.
+// same machine. The database has to be migrated by all of them already, or is migrated by a first start that is not
+// counted.
 // Usage: DATABASE_URL=… node scripts/measure-start.mjs [--rounds 9] [--rest-seconds 5] [checkout]...
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -1,5 +1,6 @@
-// Measures how long a verifier in a backend accepts a token after an acknowledged logout on another instance, and what one
-// verification costs: two instances of the service over one PostgreSQL, a logout on the first, a verifier on the second.
+// Measures how long a verifier in a backend accepts a token after an acknowledged logout on another instance, and what
+// one verification costs: two instances of the service over one PostgreSQL, a logout on the first, a verifier on the
+// second.
 // Usage: npm run measure -- verifier [trials]
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';

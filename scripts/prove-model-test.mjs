@@ -1,5 +1,5 @@
-// Shows that the model test finds faults: puts each of the faults below into a copy of the checkout and expects the test,
-// which passes without them, to fail.
+// Shows that the model test finds faults: puts each of the faults below into a copy of the checkout and expects the
+// test, which passes without them, to fail.
 // Usage: node scripts/prove-model-test.mjs ['name of a fault' | none]...   MODEL_RUNS, MODEL_SEED: as for the test
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -73,8 +73,8 @@ const linksLead: Rule = (tree) =>
   );
 
 /**
- * `src/users/password-policy.ts`, `users/password-policy` and `password-policy.ts` all name one file. A bare name may also
- * be that of a file which a program writes.
+ * `src/users/password-policy.ts`, `users/password-policy` and `password-policy.ts` all name one file. A bare name may
+ * also be that of a file which a program writes.
  */
 const citedFilesExist: Rule = (tree) => {
   const paths = [...tree.keys()];
@@ -157,8 +157,8 @@ function citedTitlesIn(markdown: string): { readonly file: string; readonly phra
 }
 
 /**
- * Names in capitals with an underscore, in code. Each is a variable of ours, set in the same document, or in the text of
- * some other file.
+ * Names in capitals with an underscore, in code. Each is a variable of ours, set in the same document, or in the text
+ * of some other file.
  */
 const variablesExist: Rule = (tree) => {
   const ours = configVariableList.flatMap((variable) => [variable.name, fileVariableName(variable)]);

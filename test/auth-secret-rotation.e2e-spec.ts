@@ -78,7 +78,9 @@ describe('changing AUTH_SECRET in two deploys', () => {
     return answered;
   }
 
-  /** Whatever one of them mints, the other takes, in both directions, in a new session and in one from the beginning. */
+  /**
+   * Whatever one of them mints, the other takes, in both directions, in a new session and in one from the beginning.
+   */
   async function expectSideBySide(one: TestService, other: TestService, account: Account, token: string) {
     let current = token;
     for (const [minting, taking] of [

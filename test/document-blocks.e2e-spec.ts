@@ -63,7 +63,9 @@ describe('the shell blocks of the documents', () => {
     });
   }
 
-  /** Runs each line as a command of its own, configured like the service, without npm's own start and the build check. */
+  /**
+   * Runs each line as a command of its own, configured like the service, without npm's own start and the build check.
+   */
   async function runLines(section: string): Promise<(CommandResult & { readonly line: string })[]> {
     const { scripts } = JSON.parse(await readFile(join(CHECKOUT, 'package.json'), 'utf8')) as {
       readonly scripts: Readonly<Record<string, string>>;

@@ -27,7 +27,7 @@ type Signer = (input: string) => Buffer;
 const verifiers: Verifier[] = [];
 let events: VerifierEvent[] = [];
 
-/** Follows revocations and rejects when they are stale, but for what the test says. */
+/** Follows revocations and rejects when they are stale, unless the test says otherwise. */
 async function verifierFor(baseUrl: string, options: Partial<VerifierOptions> = {}): Promise<Verifier> {
   const verifier = createVerifier({
     issuer: ISSUER,

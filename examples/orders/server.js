@@ -1,5 +1,5 @@
-// GET /orders on two ports. PORT is public and verifies the access token here. INTERNAL_PORT trusts the identity headers
-// of the gateway, so only the gateway may reach it.
+// GET /orders on two ports. PORT is public and verifies the access token here. INTERNAL_PORT trusts the identity
+// headers of the gateway, so only the gateway may reach it.
 import { createServer } from 'node:http';
 import { createVerifier, toProblem, VerificationError } from '@ratchet/verifier';
 

@@ -7,8 +7,8 @@ const NETWORK_GROUPS = 4;
 const ADDRESS_GROUPS = 8;
 
 /**
- * Returns the key that attempts of one client are counted by: an IPv4 address, also when it is written as an IPv6 one, or
- * the /64 network of an IPv6 address. Everything that is not an address (a proxy may write anything) shares one key.
+ * Returns the key that attempts of one client are counted by: an IPv4 address, also when it is written as an IPv6 one,
+ * or the /64 network of an IPv6 address. Everything that is not an address (a proxy may write anything) shares one key.
  */
 export function networkOf(ipAddress: string | undefined): string {
   if (ipAddress === undefined || isIP(ipAddress) === 0) {

@@ -3,7 +3,9 @@ import { ApiHeader } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { ValidationFailedError } from '../platform/common/domain.errors.js';
 
-/** 22 characters of base64url are 128 bits. Visible ASCII only; Node joins repeated headers with ", ", which is refused. */
+/**
+ * 22 characters of base64url are 128 bits. Visible ASCII only; Node joins repeated headers with ", ", which is refused.
+ */
 const SHAPE = /^[\x21-\x7e]{22,128}$/;
 
 /** Documents the header. */

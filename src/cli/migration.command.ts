@@ -7,9 +7,9 @@ In the container image: node dist/cli/migration.js <command>.
 Settings are the service's own, from the environment and, in development, .env.`;
 
 /**
- * The developer's commands for the schema. TypeORM's own command line is not used: it needs a data source when its file is
- * imported, and ours is known only after the configuration has been read and the embedded server found or started. It
- * does not take the lock that keeps migrations apart either.
+ * The developer's commands for the schema. TypeORM's own command line is not used: it needs a data source when its file
+ * is imported, and ours is known only after the configuration has been read and the embedded server found or started.
+ * It does not take the lock that keeps migrations apart either.
  */
 export function migrationCommand(interrupted: AbortSignal): Command {
   const program = new Command('migration')

@@ -9,8 +9,9 @@ const GENERATED_MIN_BYTES = 24;
 const INPUT_LIMIT_BYTES = 16_384;
 
 /**
- * Reads a new password: typed twice without echo on a terminal, otherwise the first line of standard input. Arguments and
- * environment are not accepted, because other users of the machine can read them and shells keep them in the history.
+ * Reads a new password: typed twice without echo on a terminal, otherwise the first line of standard input. Arguments
+ * and environment are not accepted, because other users of the machine can read them and shells keep them in the
+ * history.
  *
  * @throws CommandFailedError when there is none, the two differ, or it is not UTF-8
  */

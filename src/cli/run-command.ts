@@ -10,8 +10,8 @@ export const EXIT_CODES_HELP = `
 Exit codes: 0 done, ${EXIT_FAILED} not done (the reason is on standard error), ${EXIT_MISUSED} called wrongly.`;
 
 /**
- * Runs a command line and sets the exit code. Only the answer is on standard output; a failure is one sentence on standard
- * error.
+ * Runs a command line and sets the exit code. Only the answer is on standard output; a failure is one sentence on
+ * standard error.
  *
  * @param build receives a signal that aborts on SIGINT and SIGTERM. Waiting then stops, and what has been started is
  *   finished and closed, so that no embedded database is left running.

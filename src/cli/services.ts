@@ -21,10 +21,10 @@ export interface Services {
 const STDERR_FD = 2;
 
 /**
- * Calls `work` with the services of the product, without HTTP, over the configured database, so that changes by an operator
- * follow the same rules, locks and revocations as changes by a user. An embedded database is that of a service that runs
- * in this data directory, or is started for the command. The schema is brought up to date first, as at the start of a
- * service. Everything is closed when the promise settles.
+ * Calls `work` with the services of the product, without HTTP, over the configured database, so that changes by an
+ * operator follow the same rules, locks and revocations as changes by a user. An embedded database is that of a service
+ * that runs in this data directory, or is started for the command. The schema is brought up to date first, as at the
+ * start of a service. Everything is closed when the promise settles.
  */
 export async function withServices<T>(interrupted: AbortSignal, work: (services: Services) => Promise<T>): Promise<T> {
   const config = loadConfig();

@@ -1,8 +1,9 @@
 import type { Identity } from '../auth/auth.types.js';
 
 /**
- * Returns the identity as headers for the backend. All of them are always set, because a gateway may pass on the client's
- * own header where one is missing. Ids are UUIDs and roles have a narrow alphabet, so no value can break a header.
+ * Returns the identity as headers for the backend. All of them are always set, because a gateway may pass on the
+ * client's own header where one is missing. Ids are UUIDs and roles have a narrow alphabet, so no value can break a
+ * header.
  */
 export function identityHeaders(identity: Identity): Readonly<Record<string, string>> {
   return {

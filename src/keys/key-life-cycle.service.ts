@@ -51,7 +51,10 @@ export class KeyLifeCycleService {
     this.settings = keySettingsOf(config);
   }
 
-  /** Creates the first key. Instances that start together on an empty database end up with one, because the lock admits one. */
+  /**
+   * Creates the first key. Instances that start together on an empty database end up with one, because the lock admits
+   * one.
+   */
   async ensureActiveKey(): Promise<void> {
     const changes = await this.repository.withKeysLocked(async (transaction) => {
       const { keys } = await this.repository.readKeys(transaction);
@@ -115,8 +118,8 @@ export class KeyLifeCycleService {
   }
 
   /**
-   * Activates a waiting key as soon as every instance must have loaded it, even if gateways may not have. Changes nothing
-   * when it is too early even for that, or when the key no longer waits.
+   * Activates a waiting key as soon as every instance must have loaded it, even if gateways may not have. Changes
+   * nothing when it is too early even for that, or when the key no longer waits.
    */
   activateEarly(kid: string): Promise<EarlyActivation> {
     return this.change<EarlyActivation>(async ({ keys, readAt }, perform) => {

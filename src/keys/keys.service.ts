@@ -41,7 +41,10 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
     this.settings = keySettingsOf(config);
   }
 
-  /** @throws UntrustedSigningKeyError when a stored key cannot be decrypted or has been altered: the service does not start with it */
+  /**
+   * @throws UntrustedSigningKeyError when a stored key cannot be decrypted or has been altered: the service does not
+   *   start with it
+   */
   async onModuleInit(): Promise<void> {
     await this.loadWhole();
     if (this.signer === undefined) {
@@ -56,8 +59,8 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
   }
 
   /**
-   * Returns the active key, whatever its algorithm. An instance that cannot decrypt it falls back to the key before it for
-   * a while.
+   * Returns the active key, whatever its algorithm. An instance that cannot decrypt it falls back to the key before it
+   * for a while.
    *
    * @throws TemporarilyUnavailableError when this instance has no key to sign with
    */
@@ -83,8 +86,8 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
   }
 
   /**
-   * Loads the keys from the database. A new one that cannot be trusted is logged, and neither verifies nor is published;
-   * one that this instance already knows stays as it is.
+   * Loads the keys from the database. A new one that cannot be trusted is logged, and neither verifies nor is
+   * published; one that this instance already knows stays as it is.
    */
   async reload(): Promise<void> {
     for (const error of await this.load()) {

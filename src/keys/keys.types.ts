@@ -86,7 +86,9 @@ export interface KeyOverview extends KeyRecord {
   readonly secret: 'current' | 'accepted';
 }
 
-/** `too_early`: a key already waits, and caches may not have it yet. `full`: no more keys may be published until then. */
+/**
+ * `too_early`: a key already waits, and caches may not have it yet. `full`: no more keys may be published until then.
+ */
 export type Rotation =
   | { readonly kind: 'published' | 'too_early'; readonly key: NamedKey; readonly signsFrom: Date }
   | { readonly kind: 'activated'; readonly key: NamedKey }

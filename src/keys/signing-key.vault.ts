@@ -21,8 +21,8 @@ export class SigningKeyVault {
   }
 
   /**
-   * Returns only keys that the service made: `kid` is the thumbprint of the public half, and the cipher authenticates it.
-   * So an attacker who can write to the database, but has no `AUTH_SECRET`, cannot plant a key.
+   * Returns only keys that the service made: `kid` is the thumbprint of the public half, and the cipher authenticates
+   * it. So an attacker who can write to the database, but has no `AUTH_SECRET`, cannot plant a key.
    *
    * @throws SigningKeyAlteredError, SigningKeyUnreadableError when no secret that is configured decrypts it
    */

@@ -1,6 +1,8 @@
 import { DomainError } from '../platform/common/domain.errors.js';
 
-/** Too many wrong passwords, new accounts or refused tokens recently. Nothing was checked; a later attempt may succeed. */
+/**
+ * Too many wrong passwords, new accounts or refused tokens recently. Nothing was checked; a later attempt may succeed.
+ */
 export class TooManyAttemptsError extends DomainError {
   readonly code = 'too_many_attempts';
 

@@ -18,8 +18,8 @@ export interface PasswordAttempt {
 }
 
 /**
- * Slows down the guessing of passwords, per account and per client network, over all instances together. Every path that
- * checks a password goes through it.
+ * Slows down the guessing of passwords, per account and per client network, over all instances together. Every path
+ * that checks a password goes through it.
  *
  * An attempt is counted **before** its password is checked, and taken back when it was right: 200 parallel guesses at a
  * limit of 10 get 10 answers. From the tenth wrong one in a row, an account admits one attempt per delay (see
@@ -60,7 +60,8 @@ export class PasswordAttemptsService {
   /**
    * Counts an attempt, checks its password, and takes the attempt back if the password was right.
    *
-   * @param check whether the password is right; when it throws (a full queue, a lost database), the attempt is not counted
+   * @param check whether the password is right; when it throws (a full queue, a lost database), the attempt is not
+   *   counted
    * @returns what `check` returns
    * @throws TooManyAttemptsError before the password was checked
    * @throws TemporarilyUnavailableError when the counters cannot be reached
@@ -103,7 +104,8 @@ export class PasswordAttemptsService {
     if ((await this.inARow.take(account)).kind === 'taken') {
       return 'free';
     }
-    // The gate closes for the shortest delay in the statement that decides; only the attempt it allowed may lengthen it.
+    // The gate closes for the shortest delay in the statement that decides; only the attempt it allowed may lengthen
+    // it.
     const allowed = await this.gate.take(account);
     if (allowed.kind === 'exceeded') {
       throw new TooManyAttemptsError('wrong passwords for this account', allowed.retryAfterSeconds);
@@ -129,8 +131,8 @@ export class PasswordAttemptsService {
   }
 
   /**
-   * Returns only this attempt's point to the network. Clearing its counter would let an attacker reset it by logging in to
-   * an account of their own.
+   * Returns only this attempt's point to the network. Clearing its counter would let an attacker reset it by logging in
+   * to an account of their own.
    */
   private async forget({ account, network }: PasswordAttempt, entry: 'free' | 'delayed'): Promise<void> {
     await Promise.all([

@@ -12,8 +12,8 @@ const SILENCE_TIMEOUT_MS = 3_000;
 const PING_INTERVAL_MS = 1_000;
 
 /**
- * Keeps counters in Redis. While it is unavailable, every `take` fails at once instead of waiting; the client reconnects by
- * itself.
+ * Keeps counters in Redis. While it is unavailable, every `take` fails at once instead of waiting; the client
+ * reconnects by itself.
  */
 export class RedisCounters extends Counters implements OnModuleInit, OnApplicationShutdown {
   private readonly logger = new Logger(RedisCounters.name);

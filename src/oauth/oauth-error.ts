@@ -52,7 +52,9 @@ const ANSWERS: Readonly<Partial<Record<ErrorCode, readonly [status: number, erro
 const FORM_WANTED =
   'The body of the request must be application/x-www-form-urlencoded in UTF-8, without a content coding.';
 
-/** Answers with an error as OAuth clients read it. The body is bytes because Fastify would add a `charset` to a string. */
+/**
+ * Answers with an error as OAuth clients read it. The body is bytes because Fastify would add a `charset` to a string.
+ */
 export function sendOAuthError(reply: FastifyReply, error: DomainError): void {
   const { status, headers, body } = toOAuthAnswer(error, reply.request.id);
   void reply

@@ -12,8 +12,8 @@ export interface ServerMetadata {
 
 /**
  * Makes every address from the issuer, which is the base that clients know. Nothing of a request is used: an attacker
- * could send another `Host` through a cache and lead clients elsewhere. There is no authorization endpoint and there are
- * no ID tokens; `response_types_supported` is empty because section 2 requires the member.
+ * could send another `Host` through a cache and lead clients elsewhere. There is no authorization endpoint and there
+ * are no ID tokens; `response_types_supported` is empty because section 2 requires the member.
  *
  * @param issuer as it stands in the tokens, byte for byte
  */

@@ -48,7 +48,9 @@ export class EchoBackend {
   }
 }
 
-/** The values of a header, however its name is spelt: servers that speak CGI or WSGI read all these spellings as one. */
+/**
+ * The values of a header, however its name is spelt: servers that speak CGI or WSGI read all these spellings as one.
+ */
 export function valuesOf({ rawHeaders }: ReceivedRequest, name: string): string[] {
   return rawHeaders.filter((_value, index) => index % 2 === 1 && canonical(rawHeaders[index - 1]!) === name);
 }

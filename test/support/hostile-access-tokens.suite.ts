@@ -202,7 +202,7 @@ export function describeHostileAccessTokens({ method, path, expectDenied }: Guar
         const memoryBefore = usedMemoryBytes();
         for (let count = 0; count < MEGABYTE_TOKENS; count++) {
           const startedAtMs = performance.now();
-          // A client that goes on sending may lose the answer; it is refused all the same.
+          // A client that goes on sending may lose the answer; its request is refused nevertheless.
           expect([431, undefined]).toContain(await statusOf(token));
           expect(performance.now() - startedAtMs).toBeLessThan(LONGEST_REFUSAL_MS);
         }

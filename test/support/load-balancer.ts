@@ -2,7 +2,9 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** Stands before instances that come and go; each request goes to the next one, so that no two in a row meet the same. */
+/**
+ * Stands before instances that come and go; each request goes to the next one, so that no two in a row meet the same.
+ */
 export class LoadBalancer {
   /** Paths asked for so far, in order, queries included. */
   readonly asked: string[] = [];

@@ -10,7 +10,10 @@ export interface OpenSession {
   readonly accessToken: string;
 }
 
-/** Many sessions of one user at once, made as a login makes them, but for the password: that takes its time on purpose. */
+/**
+ * Many sessions of one user at once, made as a login makes them, except that no password is hashed, which is slow on
+ * purpose.
+ */
 export async function openSessions(
   { app }: TestService,
   database: TestDatabase,

@@ -117,8 +117,8 @@ export class PostgresProxy {
   }
 
   /**
-   * Ends `refuse` or `freeze`. What was under way when it froze arrives now, except on connections that have been closed
-   * since.
+   * Ends `refuse` or `freeze`. What was under way when it froze arrives now, except on connections that have been
+   * closed since.
    */
   async resume(): Promise<void> {
     this.thaw();

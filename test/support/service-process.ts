@@ -21,7 +21,7 @@ export class ServiceProcess {
   private readonly child: ChildProcessByStdio<null, Readable, Readable>;
   private readonly closed: Promise<unknown>;
 
-  /** @param environment the whole of it, but for what any program needs */
+  /** @param environment all variables, except those that any program needs */
   constructor(environment: Readonly<Record<string, string>>) {
     const { PATH = '', HOME = '' } = process.env;
     this.child = spawn(process.execPath, [MAIN], {

@@ -4,7 +4,7 @@ import type { PostgresProxy } from './postgres-proxy.js';
 const BACKGROUND_STATEMENT =
   /^listen |pg_control_system|from refresh_token_families\s+where revoked_xid >=|left join signing_keys/;
 
-/** Every statement that passes the proxy from now on, but for these: what requests cost, as the wire shows it. */
+/** Every statement that passes the proxy from now on, except these: what requests cost, as the wire shows it. */
 export function recordStatements(proxy: PostgresProxy): readonly string[] {
   const statements: string[] = [];
   proxy.cutWhen((statement) => {

@@ -9,7 +9,9 @@ import { AccessTokenInvalidError } from '../auth.errors.js';
 import type { Identity } from '../auth.types.js';
 import { readBearerToken } from './bearer-token.js';
 
-/** The typings allow strings and buffers only; jsonwebtoken also takes a KeyObject, which it need not parse each time. */
+/**
+ * The typings allow strings and buffers only; jsonwebtoken also takes a KeyObject, which it need not parse each time.
+ */
 type KeyCallback = (error: Error | null, key?: never) => void;
 
 /**

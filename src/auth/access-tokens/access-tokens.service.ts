@@ -35,7 +35,10 @@ export class AccessTokensService {
     return key !== undefined && key.algorithm === header?.algorithm ? key.publicKey : undefined;
   }
 
-  /** Reads the identity from claims that have been verified by `rules`; undefined if this service does not write such claims. */
+  /**
+   * Reads the identity from claims that have been verified by `rules`; undefined if this service does not write such
+   * claims.
+   */
   identityOf(claims: object): Identity | undefined {
     return readIdentity(claims, this.clock.now());
   }

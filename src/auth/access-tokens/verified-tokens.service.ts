@@ -15,8 +15,8 @@ interface Remembered {
 }
 
 /**
- * Caches tokens whose signature and claims this process has fully verified, so that the next request with the same token
- * need not verify it again. The guard still checks with every request whether the session has ended.
+ * Caches tokens whose signature and claims this process has fully verified, so that the next request with the same
+ * token need not verify it again. The guard still checks with every request whether the session has ended.
  *
  * The key of an entry is the SHA-256 of the whole token, so a changed signature, header or claim is another token. An
  * entry outlives neither the token's `exp` nor the trust in the key that verified it.

@@ -25,8 +25,8 @@ export class AccountsService {
   ) {}
 
   /**
-   * Changes the password and ends every session, including the caller's, because a thief may hold a copy of its token. The
-   * caller gets a new one.
+   * Changes the password and ends every session, including the caller's, because a thief may hold a copy of its token.
+   * The caller gets a new one.
    *
    * @throws ValidationFailedError, InvalidCredentialsError, AccountDisabledError, TooManyAttemptsError, OverloadedError
    */
@@ -114,8 +114,8 @@ export class AccountsService {
   }
 
   /**
-   * Keeps one lock order: first the user's row, then the families, in a later statement whose snapshot includes what others
-   * committed while this one waited.
+   * Keeps one lock order: first the user's row, then the families, in a later statement whose snapshot includes what
+   * others committed while this one waited.
    *
    * @returns how many sessions ended
    */

@@ -31,7 +31,8 @@ export class SessionsService {
     const family = this.tokens.newFamily();
     const opened = await this.database.settle(() =>
       this.database.transaction(async (transaction) => {
-        // The password was verified outside the transaction; under the lock, check that neither it nor the account changed.
+        // The password was verified outside the transaction; under the lock, check that neither it nor the account
+        // changed.
         const locked = await this.users.lockUser(transaction, user.id);
         if (locked?.credentialVersion !== credentialVersion) {
           return 'credentials_changed';

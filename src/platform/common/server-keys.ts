@@ -29,8 +29,8 @@ export class ServerKeys {
   private readonly byId = new Map<number, ServerKey>();
 
   /**
-   * @throws ConfigurationError when two different secrets share their one-byte id (one pair in 256 does): a replayed refresh must be
-   *   answered with the same bytes again, so an id has to mean one key
+   * @throws ConfigurationError when two different secrets share their one-byte id (one pair in 256 does): a replayed
+   *   refresh must be answered with the same bytes again, so an id has to mean one key
    */
   constructor(config: Config) {
     this.current = deriveServerKey(config.secrets.current);

@@ -4,5 +4,7 @@
  */
 export const LONGEST_ACCESS_TOKEN_SECONDS = 3_600;
 
-/** How long an ended session is remembered: until its last access token has expired, plus two minutes for slow clocks. */
+/**
+ * How long an ended session is remembered: until its last access token has expired, plus two minutes for slow clocks.
+ */
 export const REVOCATION_WINDOW_SECONDS = LONGEST_ACCESS_TOKEN_SECONDS + 120;

@@ -31,8 +31,8 @@ export const authSecretList: ListParser<Buffer> = {
 };
 
 /**
- * Refuses what people type or copy from a tutorial instead of generating it. Randomness cannot be proved; a random secret
- * of the required length breaks each of these rules with negligible probability.
+ * Refuses what people type or copy from a tutorial instead of generating it. Randomness cannot be proved; a random
+ * secret of the required length breaks each of these rules with negligible probability.
  */
 export function isFitSecret(text: string): boolean {
   if (text !== text.trim() || hasControlCharacters(text)) {

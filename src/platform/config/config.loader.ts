@@ -8,8 +8,8 @@ import { configVariableGroups, configVariables } from './config.variables.js';
 import { createGeneratedSecret, findGeneratedSecret } from './generated-secret.js';
 
 /**
- * Reads, checks and freezes the whole configuration, or reports every problem at once. A problem never contains the value
- * of a variable. Writes nothing except the generated secret, and that only when there is no problem.
+ * Reads, checks and freezes the whole configuration, or reports every problem at once. A problem never contains the
+ * value of a variable. Writes nothing except the generated secret, and that only when there is no problem.
  * @param workingDirectory holds `.env`, and relative paths start in it
  * @throws ConfigurationError when a variable is missing or malformed, or contradicts another
  */

@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
 
 /**
- * Turns the text of one variable into its value. The expectation is constant text and never made from the input, so that
- * no value can reach a message.
+ * Turns the text of one variable into its value. The expectation is constant text and never made from the input, so
+ * that no value can reach a message.
  */
 export interface Parser<T> {
   /** A noun phrase that completes both "must be …" and a cell of the table in docs/configuration.md. */
@@ -109,7 +109,9 @@ export const proxyList: ListParser<string> = {
   parse: (text) => parseList(text, isAddressOrCidr),
 };
 
-/** `*` and `null` are not origins, and an origin has no path: a text that is not in canonical form would match nothing. */
+/**
+ * `*` and `null` are not origins, and an origin has no path: a text that is not in canonical form would match nothing.
+ */
 export const originList: ListParser<string> = {
   empty: [],
   accepts: 'a comma-separated list of exact origins such as `https://app.example.com`',

@@ -10,8 +10,8 @@ const DOT_ENV_LINE = /^\s*(?:(?:export\s+)?\w+\s*=.*|#.*)?$/;
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Adds what the `.env` file of the working directory sets to the environment, which takes precedence. The file is read in
- * development only, so that one left in an image or a test run changes nothing.
+ * Adds what the `.env` file of the working directory sets to the environment, which takes precedence. The file is read
+ * in development only, so that one left in an image or a test run changes nothing.
  */
 export function withDotEnv(
   environment: Environment,

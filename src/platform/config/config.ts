@@ -15,8 +15,8 @@ export type ConfigValues = {
 };
 
 /**
- * The configuration of the service: validated and frozen before anything else runs. What a value means is written beside
- * its variable in `configVariables`. A class, so that Nest can inject it by its type.
+ * The configuration of the service: validated and frozen before anything else runs. What a value means is written
+ * beside its variable in `configVariables`. A class, so that Nest can inject it by its type.
  */
 export abstract class Config implements ConfigValues {
   abstract readonly database: ConfigValues['database'];

@@ -11,8 +11,8 @@ const FILE_NAME = 'auth-secret';
 /**
  * Reads the secret that an earlier start in this data directory generated.
  * @returns `undefined` when there is none yet
- * @throws ConfigurationError when the file exists but is unusable; it is never replaced, because the sessions and signing
- * keys in the database depend on it
+ * @throws ConfigurationError when the file exists but is unusable; it is never replaced, because the sessions and
+ * signing keys in the database depend on it
  */
 export function findGeneratedSecret(dataDir: string): Buffer | undefined {
   const file = readTextFile(join(dataDir, FILE_NAME));
@@ -33,8 +33,8 @@ export function findGeneratedSecret(dataDir: string): Buffer | undefined {
 }
 
 /**
- * Generates the secret of a data directory, or adopts the one that another process has just generated: all processes that
- * start in this directory at the same time get the same secret.
+ * Generates the secret of a data directory, or adopts the one that another process has just generated: all processes
+ * that start in this directory at the same time get the same secret.
  *
  * The file gets its name by `link` once its content is on disk. `link` is atomic and refuses an existing name, so no
  * process ever reads half a secret, not even after a power failure.

@@ -27,8 +27,8 @@ declare module 'fastify' {
 const EMPTY_FORM: Form = new Map();
 
 /**
- * Makes a route read forms and nothing else. From the moment the route is known, `writeError` writes its errors, so that
- * they are of one kind whether a parser, a guard or a service refuses.
+ * Makes a route read forms and nothing else. From the moment the route is known, `writeError` writes its errors, so
+ * that they are of one kind whether a parser, a guard or a service refuses.
  */
 export function FormRoute(writeError: ErrorWriter): MethodDecorator {
   const contract: RouteContract = { readsForm: true, writeError };

@@ -4,9 +4,9 @@ import type { IncomingMessage } from 'node:http';
 export const FORWARD_AUTH_PATH = '/auth/verify';
 
 /**
- * Turns every request of a gateway into the same `GET` before the router parses it, whatever its method, the rest of its
- * path, its query and its announced body. So no path can be malformed, too long or lead to another route, no method is
- * unknown or a preflight, and no body is read; Node skips it after the answer.
+ * Turns every request of a gateway into the same `GET` before the router parses it, whatever its method, the rest of
+ * its path, its query and its announced body. So no path can be malformed, too long or lead to another route, no method
+ * is unknown or a preflight, and no body is read; Node skips it after the answer.
  *
  * @returns the URL to route
  */

@@ -10,7 +10,10 @@ export interface HttpLimits {
   readonly timeoutCheckIntervalMs: number;
   /** Without a byte in either direction; longer than the slowest answer. */
   readonly connectionTimeoutMs: number;
-  /** Longer than the usual 60 s of a load balancer, so that the service never closes a connection that one is about to use. */
+  /**
+   * Longer than the usual 60 s of a load balancer, so that the service never closes a connection that one is about to
+   * use.
+   */
   readonly keepAliveTimeoutMs: number;
   /** How long requests in flight may take when the service stops. */
   readonly drainDeadlineMs: number;

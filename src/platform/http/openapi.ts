@@ -25,7 +25,7 @@ const PAGE_OPTIONS = {
 
 /**
  * Serves the OpenAPI 3.1 document and, from local files, a page that shows it. None of it is a Nest route, so no guard
- * asks for a token. All of it is revalidated on every load, so that nobody reads the documentation of an earlier
+ * asks for a token. All of it is revalidated on every load, so that no browser shows the documentation of an earlier
  * version. Each is made at its first request.
  */
 export function setupOpenApi(app: NestFastifyApplication): void {

@@ -18,7 +18,10 @@ export function logRequests(instance: FastifyInstance, logger: Logger): void {
   });
 }
 
-/** Never logs the query string or any part of a token in the path: clients put tokens there against RFC 6750 section 5.3. */
+/**
+ * Never logs the query string or any part of a token in the path: clients put tokens there against RFC 6750 section
+ * 5.3.
+ */
 export function logRequest(logger: Logger, request: FastifyRequest, reply: FastifyReply): void {
   const level = isRoutine(request.url, reply.statusCode) ? 'debug' : 'info';
   // Built only if it will be written: it would cost a third of what answering a gateway costs.

@@ -6,8 +6,8 @@ import type { Config } from '../config/config.js';
 const ACCEPTABLE_REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
 /**
- * Returns the caller's own `X-Request-Id`, so that one id runs through every service, or a fresh UUID if that one could do
- * harm in a log line or a header.
+ * Returns the caller's own `X-Request-Id`, so that one id runs through every service, or a fresh UUID if that one could
+ * do harm in a log line or a header.
  */
 export function requestIdFor(request: Pick<IncomingMessage, 'headers'>): string {
   const offered = request.headers['x-request-id'];
@@ -18,8 +18,8 @@ export function requestIdFor(request: Pick<IncomingMessage, 'headers'>): string 
 export type EdgeHeaders = Readonly<Record<string, string>>;
 
 /**
- * Sets HSTS for this host only, because its subdomains may belong to other services. Over plain HTTP a browser ignores it
- * (RFC 6797 section 8.1), so it does not matter where TLS ends.
+ * Sets HSTS for this host only, because its subdomains may belong to other services. Over plain HTTP a browser ignores
+ * it (RFC 6797 section 8.1), so it does not matter where TLS ends.
  */
 export function edgeHeadersOf({ hstsMaxAgeSeconds }: Pick<Config['http'], 'hstsMaxAgeSeconds'>): EdgeHeaders {
   return {

@@ -2,7 +2,9 @@ import type { FastifyInstance } from 'fastify';
 import { MalformedRequestError, NotFoundError } from '../common/domain.errors.js';
 import { MethodNotAllowedError } from './problems/http.errors.js';
 
-/** The CORS plugin registers `OPTIONS *`. A request that is no preflight falls through to it and matches no resource. */
+/**
+ * The CORS plugin registers `OPTIONS *`. A request that is no preflight falls through to it and matches no resource.
+ */
 const CORS_CATCH_ALL = '*';
 
 /**

@@ -5,9 +5,9 @@ import type { Level, Logger } from 'pino';
 const CHATTER = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication']);
 
 /**
- * Writes what Nest's `Logger` receives, from the framework and from our services, to the log of the process in one form.
- * A message is a sentence, an error, or an object of fields with its sentence under `msg`. Objects and errors after it
- * are added as fields.
+ * Writes what Nest's `Logger` receives, from the framework and from our services, to the log of the process in one
+ * form. A message is a sentence, an error, or an object of fields with its sentence under `msg`. Objects and errors
+ * after it are added as fields.
  */
 export class NestLogger implements LoggerService {
   constructor(private readonly logger: Logger) {}

@@ -4,7 +4,10 @@ const STDOUT_FD = 1;
 /** Fields that are part of the message already or do not matter on a terminal. */
 const HIDDEN_FIELDS = 'context,request_id,method,path,status,duration_ms,ip';
 
-/** Writes each event for people: time, level and sentence on one line, followed by a stack if there is one. Honours NO_COLOR. */
+/**
+ * Writes each event for people: time, level and sentence on one line, followed by a stack if there is one. Honours
+ * NO_COLOR.
+ */
 export function prettyDestination(options: Pick<PrettyOptions, 'colorize' | 'destination'> = {}): pretty.PrettyStream {
   return pretty({
     destination: STDOUT_FD,

@@ -51,7 +51,9 @@ export function redactValue(value: unknown, depthLeft = MAX_DEPTH): unknown {
 /** Matches a member with a string value in the finished line. The bound on its name keeps the search linear. */
 const STRING_MEMBER = /"((?:[^"\\]|\\.){1,64})":"(?:[^"\\]|\\.)*"/g;
 
-/** The last line of defence: removes secrets from the finished line, whatever wrote them and wherever they are in it. */
+/**
+ * The last line of defence: removes secrets from the finished line, whatever wrote them and wherever they are in it.
+ */
 export function redactLine(line: string): string {
   // Bindings of child loggers are serialized by pino without passing `redactFields`.
   const withoutSecretMembers = line.replace(STRING_MEMBER, (member, key: string) =>

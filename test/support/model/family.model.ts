@@ -2,8 +2,8 @@ import type { ProblemCode } from '../../../src/platform/common/domain.errors.js'
 
 /**
  * What the service should do, written from docs/rotation.md and docs/api.md, not from the SQL: plain values,
- * one function, no clock and no database. Users and families are known by the order in which they came to be, retry keys
- * by a letter, a refresh token by its family and generation.
+ * one function, no clock and no database. Users and families are known by the order in which they came to be, retry
+ * keys by a letter, a refresh token by its family and generation.
  */
 export interface World {
   readonly nowMs: number;

@@ -261,7 +261,9 @@ export class LiveWorld {
     this.movedSeconds += bySeconds;
   }
 
-  /** What a backup of the database would hold of a rotation; what the service is never asked for has to come from it. */
+  /**
+   * What a backup of the database would hold of a rotation; what the service is never asked for has to come from it.
+   */
   private async backUp(family: LiveFamily): Promise<void> {
     const [row] = await this.database.sql<Backup['row'] & { rotated_at: string }>(
       `select generation, key_id, retry_key_hash, retry_key_from_client, rotated_at::text

@@ -3,7 +3,9 @@ import type { ErrorCode, OAuthRefusalCode, ProblemCode } from '../../common/doma
 export interface ProblemDefinition {
   readonly status: number;
   readonly title: string;
-  /** The only sentence a client ever sees for this code: printable ASCII without quotes, so that it fits in a header. */
+  /**
+   * The only sentence a client ever sees for this code: printable ASCII without quotes, so that it fits in a header.
+   */
   readonly detail: string;
 }
 

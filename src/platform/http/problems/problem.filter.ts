@@ -10,8 +10,8 @@ import { definitionOf } from './problem.catalogue.js';
 import type { EdgeHeaders } from '../response-headers.js';
 
 /**
- * Turns everything that is thrown into one documented problem, or into an error of the route's own protocol, and logs it
- * once: failures of the service as errors, those of the client at debug. The log gets the details, the client the
+ * Turns everything that is thrown into one documented problem, or into an error of the route's own protocol, and logs
+ * it once: failures of the service as errors, those of the client at debug. The log gets the details, the client the
  * constant sentence of the code.
  */
 @Catch()
