@@ -1,8 +1,13 @@
 import pg from 'pg';
 import { scanForSecrets } from './secret-scan.mjs';
 
-/** Searches everything that the suite has left behind for secrets, then deletes it. */
+/**
+ * Searches everything that the suite has left behind for secrets, then deletes it. Vitest only prints what a tear-down
+ * throws, and a tear-down that takes too long: the exit code is a failure until the search has found nothing.
+ */
 export async function tearDown(run) {
+  const { exitCode } = process;
+  process.exitCode = 1;
   try {
     const { findings, summary } = await scanForSecrets(run);
     process.stdout.write(`${summary}\n`);
@@ -15,6 +20,7 @@ export async function tearDown(run) {
     }
     await run.close();
   }
+  process.exitCode = exitCode;
 }
 
 async function dropDatabases({ serverUrl, prefix }) {
