@@ -2,12 +2,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { keysCommand } from '../src/cli/keys.command.js';
 import { KeyLifeCycleService } from '../src/keys/key-life-cycle.service.js';
 import { copyCheckout } from './support/checkout-copy.js';
+import { runInProcess } from './support/command-in-process.js';
 import { postgresProcessesOf } from './support/embedded/postgres-processes.js';
 import { eventually } from './support/eventually.js';
 import { kidIn, Load } from './support/load.js';
-import { type CommandResult, RunningCommand, runCommand } from './support/run-command.js';
+import { type CommandOptions, type CommandResult, RunningCommand, runCommand } from './support/run-command.js';
 import { ageKeys, kidOf, readKeyRows, reloadAll, tickAll } from './support/signing-keys.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { AUTH_SECRET, startService, type TestService } from './support/test-service.js';
@@ -44,15 +46,20 @@ describe('the keys command', () => {
     return service;
   }
 
-  function start(args: readonly string[], environment: Readonly<Record<string, string>> = {}): RunningCommand {
-    return new RunningCommand(process.execPath, ['dist/cli/keys.js', ...args], {
+  function options(environment: Readonly<Record<string, string>> = {}): CommandOptions {
+    return {
       workingDirectory: checkout,
       environment: { NODE_ENV: 'test', AUTH_SECRET, DATABASE_URL: database.url, ...environment },
-    });
+    };
+  }
+
+  /** As a process of its own. */
+  function start(...args: readonly string[]): RunningCommand {
+    return new RunningCommand(process.execPath, ['dist/cli/keys.js', ...args], options());
   }
 
   function keys(...args: readonly string[]): Promise<CommandResult> {
-    return start(args).end();
+    return runInProcess(keysCommand, args, options());
   }
 
   it('rotates: publishes, refuses while caches may not know the key, and lets it sign when they do', async () => {
@@ -111,7 +118,9 @@ describe('the keys command', () => {
     const before = await database.sql('select * from signing_keys');
     expect((await keys('list')).exitCode).toBe(0);
     expect((await keys('plan')).stdout).toContain('new key 1 (ES256)');
-    expect(await start(['list'], { JWT_ALGORITHM: 'RS256' }).end()).toMatchObject({ exitCode: 0 });
+    expect(await runInProcess(keysCommand, ['list'], options({ JWT_ALGORITHM: 'RS256' }))).toMatchObject({
+      exitCode: 0,
+    });
     expect(await database.sql('select * from signing_keys')).toEqual(before);
   });
 
@@ -121,7 +130,7 @@ describe('the keys command', () => {
     const load = new Load(three.map(({ client }) => client));
     await load.add();
     await load.add();
-    const command = start(['rotate', '--force']);
+    const command = start('rotate', '--force');
     await command.said(/is published\. Waiting 20 s from then/);
     const second = await kidOf(database, 'next');
     await load.goesOn(2);
@@ -142,7 +151,7 @@ describe('the keys command', () => {
 
   it('goes on where an interrupted forced rotation has stopped', async () => {
     await boot();
-    const command = start(['rotate', '--force']);
+    const command = start('rotate', '--force');
     await command.said(/is published\. Waiting/);
     command.signal('SIGINT');
     const second = await kidOf(database, 'next');
@@ -215,6 +224,14 @@ describe('the keys command', () => {
     const before = await database.sql('select * from signing_keys');
     expect(await keys(...args)).toEqual({ exitCode, stdout: '', stderr: expect.stringMatching(sentence) });
     expect(await database.sql('select * from signing_keys')).toEqual(before);
+  });
+
+  it('ends its process with the exit code of wrong usage, and of help', async () => {
+    const results = [['destroy'], ['--help']].map((args) => start(...args).end());
+    expect(await Promise.all(results)).toEqual([
+      { exitCode: 2, stdout: '', stderr: expect.stringMatching(/^error: unknown command 'destroy'\n/) },
+      { exitCode: 0, stdout: expect.stringMatching(/^Usage: keys /), stderr: '' },
+    ]);
   });
 
   it('works over the embedded PostgreSQL too, and leaves no process behind', async () => {

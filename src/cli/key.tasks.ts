@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { CommandFailedError } from './command.errors.js';
 import { keysTable, nameOf, planTable } from './keys.table.js';
 import type { Services } from './services.js';
-import { writeAnswer, writeNotice } from './terminal.js';
+import { type Invocation, writeAnswer, writeNotice } from './terminal.js';
 
 /** A whole rotation and its result. */
 const PLANNED_TRANSITIONS = 6;
@@ -11,11 +11,11 @@ const RETRY_PAUSE_MS = 500;
 
 /** One method per command. Each does the work, reports what it did, and closes what it opened. */
 export class KeyTasks {
-  constructor(private readonly interrupted: AbortSignal) {}
+  constructor(private readonly invocation: Invocation) {}
 
   async list(): Promise<void> {
     await this.withKeys(async ({ keys }) => {
-      writeAnswer(keysTable(await keys.overview()));
+      writeAnswer(this.invocation, keysTable(await keys.overview()));
     });
   }
 
@@ -23,6 +23,7 @@ export class KeyTasks {
     await this.withKeys(async ({ keys }) => {
       const transitions = await keys.plan(PLANNED_TRANSITIONS);
       writeAnswer(
+        this.invocation,
         transitions.length > 0 ? planTable(transitions) : 'Nothing is due: the active key signs until you rotate it.',
       );
     });
@@ -33,10 +34,13 @@ export class KeyTasks {
       const rotation = await keys.rotate();
       switch (rotation.kind) {
         case 'published':
-          writeAnswer(`Published ${nameOf(rotation.key)}. It starts to sign at ${rotation.signsFrom.toISOString()}.`);
+          writeAnswer(
+            this.invocation,
+            `Published ${nameOf(rotation.key)}. It starts to sign at ${rotation.signsFrom.toISOString()}.`,
+          );
           return;
         case 'activated':
-          writeAnswer(`${nameOf(rotation.key)} signs from now on.`);
+          writeAnswer(this.invocation, `${nameOf(rotation.key)} signs from now on.`);
           return;
         case 'too_early':
           throw new CommandFailedError(
@@ -57,13 +61,15 @@ export class KeyTasks {
       }
       if (rotation.kind !== 'activated') {
         writeNotice(
+          this.invocation,
           `${nameOf(rotation.key)} is published. Waiting 20 s from then, until every instance has loaded it…`,
         );
         await this.activateEarly(keys, rotation.key.kid);
       }
-      writeAnswer(`${nameOf(rotation.key)} signs from now on.`);
+      writeAnswer(this.invocation, `${nameOf(rotation.key)} signs from now on.`);
       if (rotation.kind !== 'activated') {
         writeNotice(
+          this.invocation,
           `Verifiers that cache the keys may refuse new tokens until ${rotation.signsFrom.toISOString()} at the latest.`,
         );
       }
@@ -75,11 +81,14 @@ export class KeyTasks {
       const retirement = await keys.retire(kid, mayEndTokens);
       switch (retirement.kind) {
         case 'removed':
-          writeAnswer(`Removed ${kid}; instances refuse its tokens as soon as they have reloaded the keys.`);
+          writeAnswer(
+            this.invocation,
+            `Removed ${kid}; instances refuse its tokens as soon as they have reloaded the keys.`,
+          );
           if (retirement.tokensEndAt !== undefined) {
-            writeNotice('Its access tokens are refused from now on; their clients have to refresh.');
+            writeNotice(this.invocation, 'Its access tokens are refused from now on; their clients have to refresh.');
           }
-          writeNotice('Verifiers that cache the keys accept it until their cache expires.');
+          writeNotice(this.invocation, 'Verifiers that cache the keys accept it until their cache expires.');
           return;
         case 'tokens_alive':
           throw new CommandFailedError(
@@ -97,7 +106,10 @@ export class KeyTasks {
   async reencrypt(): Promise<void> {
     await this.withKeys(async ({ keys }) => {
       const { changedCount, totalCount } = await keys.reencrypt();
-      writeAnswer(`Re-encrypted ${changedCount} of ${totalCount} keys; all are under AUTH_SECRET now.`);
+      writeAnswer(
+        this.invocation,
+        `Re-encrypted ${changedCount} of ${totalCount} keys; all are under AUTH_SECRET now.`,
+      );
     });
   }
 
@@ -110,7 +122,7 @@ export class KeyTasks {
       if (activation.kind === 'gone') {
         throw new CommandFailedError(`${kid} was withdrawn or removed meanwhile. See list.`);
       }
-      if (this.interrupted.aborted) {
+      if (this.invocation.interrupted.aborted) {
         throw new CommandFailedError(`Interrupted. ${kid} stays published; rotate --force continues from here.`);
       }
       await pause(RETRY_PAUSE_MS);
@@ -120,7 +132,7 @@ export class KeyTasks {
   /** The service takes most of a second to load, so help and usage errors do not load it. */
   private async withKeys(work: (services: Services) => Promise<void>): Promise<void> {
     const { withServices } = await import('./services.js');
-    await withServices(this.interrupted, work);
+    await withServices(this.invocation, work);
   }
 }
 

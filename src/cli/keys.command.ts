@@ -1,6 +1,7 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { KeyTasks } from './key.tasks.js';
-import { EXIT_CODES_HELP } from './run-command.js';
+import { createCommand, EXIT_CODES_HELP } from './run-command.js';
+import type { Invocation } from './terminal.js';
 
 const CALLING_HELP = `
 From a checkout: npm run keys -- <command>, or npm run -s keys -- <command> for its output alone.
@@ -21,12 +22,10 @@ Use it for a key that may have been stolen. Replace the active key by rotate --f
 tokens that it signed may still be valid. Verifiers that cache the keys accept it until their cache expires.`;
 
 /** The operator's commands for signing keys. Only reads the command line; `KeyTasks` does the work. */
-export function keysCommand(interrupted: AbortSignal): Command {
-  const tasks = new KeyTasks(interrupted);
-  const program = new Command('keys')
+export function keysCommand(invocation: Invocation): Command {
+  const tasks = new KeyTasks(invocation);
+  const program = createCommand('keys', invocation)
     .description('Manages the signing keys of the configured database, whether or not a service is running.')
-    .exitOverride()
-    .showHelpAfterError('Add --help for usage.')
     .addHelpText('after', LIFE_HELP + CALLING_HELP + EXIT_CODES_HELP);
 
   program

@@ -1,4 +1,4 @@
 import { keysCommand } from './keys.command.js';
-import { runCommand } from './run-command.js';
+import { runProgram } from './run-command.js';
 
-await runCommand(keysCommand);
+await runProgram(keysCommand);

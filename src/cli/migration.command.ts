@@ -1,5 +1,6 @@
-import { Command, InvalidArgumentError } from 'commander';
-import { EXIT_CODES_HELP } from './run-command.js';
+import { type Command, InvalidArgumentError } from 'commander';
+import { createCommand, EXIT_CODES_HELP } from './run-command.js';
+import type { Invocation } from './terminal.js';
 
 const CALLING_HELP = `
 From a checkout: npm run migration:run, npm run migration:revert, npm run migration:generate -- <name>.
@@ -11,11 +12,9 @@ Settings are the service's own, from the environment and, in development, .env.`
  * is imported, and ours is known only after the configuration has been read and the embedded server found or started.
  * It does not take the lock that keeps migrations apart either.
  */
-export function migrationCommand(interrupted: AbortSignal): Command {
-  const program = new Command('migration')
+export function migrationCommand(invocation: Invocation): Command {
+  const program = createCommand('migration', invocation)
     .description('Changes the schema of the configured database, and writes migrations.')
-    .exitOverride()
-    .showHelpAfterError('Add --help for usage.')
     .addHelpText('after', CALLING_HELP + EXIT_CODES_HELP);
 
   program
@@ -23,7 +22,7 @@ export function migrationCommand(interrupted: AbortSignal): Command {
     .description('Apply every migration that is due. The service does so by itself when it starts.')
     .action(async () => {
       const { applyMigrations } = await import('./migration.tasks.js');
-      await applyMigrations(interrupted);
+      await applyMigrations(invocation);
     });
 
   program
@@ -32,7 +31,7 @@ export function migrationCommand(interrupted: AbortSignal): Command {
     .option('--yes', 'required in production, because it deletes what the migration created, with its data')
     .action(async ({ yes }: { yes?: true }) => {
       const { revertLatestMigration } = await import('./migration.tasks.js');
-      await revertLatestMigration({ mayDeleteProductionData: yes === true });
+      await revertLatestMigration(invocation, { mayDeleteProductionData: yes === true });
     });
 
   program
@@ -41,7 +40,7 @@ export function migrationCommand(interrupted: AbortSignal): Command {
     .argument('<name>', 'in lower-case-words, such as add-display-name', parseMigrationName)
     .action(async (name: string) => {
       const { generateMigration } = await import('./migration.tasks.js');
-      await generateMigration(name, interrupted);
+      await generateMigration(name, invocation);
     });
 
   return program;

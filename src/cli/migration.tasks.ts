@@ -1,60 +1,64 @@
 import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { Clock } from '../platform/common/clock.js';
+import type { Config } from '../platform/config/config.js';
 import { loadConfig } from '../platform/config/config.loader.js';
 import { createDataSource } from '../platform/database/data-source.js';
 import { startEmbeddedDatabase } from '../platform/database/embedded-database.js';
 import { revertMigration } from '../platform/database/migrate.js';
-import { openDatabase } from '../platform/database/open-database.js';
+import { type OpenDatabase, openDatabase } from '../platform/database/open-database.js';
 import { CommandFailedError } from './command.errors.js';
 import { migrationClassName, migrationSource } from './migration.source.js';
-
-import { writeAnswer, writeNotice } from './terminal.js';
+import { type Invocation, noticesTo, writeAnswer } from './terminal.js';
 
 /** Beside `dist`, where this file runs. */
 const MIGRATIONS_FOLDER = new URL('../../src/platform/database/migrations/', import.meta.url);
 
-export async function applyMigrations(interrupted: AbortSignal): Promise<void> {
-  const database = await openDatabase(loadConfig().database, writeNotice, interrupted, 'join');
+export async function applyMigrations(invocation: Invocation): Promise<void> {
+  const database = await openConfiguredDatabase(invocation);
   await database.close();
-  writeAnswer('Every migration has been applied.');
+  writeAnswer(invocation, 'Every migration has been applied.');
 }
 
 /** Opens the database as it is: `openDatabase` would apply due migrations, and one of those would be undone instead. */
-export async function revertLatestMigration(options: { readonly mayDeleteProductionData: boolean }): Promise<void> {
-  const { runtime, database } = loadConfig();
+export async function revertLatestMigration(
+  invocation: Invocation,
+  options: { readonly mayDeleteProductionData: boolean },
+): Promise<void> {
+  const { runtime, database } = configOf(invocation);
   if (runtime.environment === 'production' && !options.mayDeleteProductionData) {
     throw new CommandFailedError('Undoing a migration deletes data. Add --yes to do it in production.');
   }
   const { url, directUrl = url, dataDir } = database;
   if (directUrl !== undefined) {
-    tellReverted(await revertMigration(directUrl));
+    tellReverted(invocation, await revertMigration(directUrl));
     return;
   }
-  const server = await startEmbeddedDatabase(dataDir, 'join', writeNotice);
+  const server = await startEmbeddedDatabase(dataDir, 'join', noticesTo(invocation));
   try {
-    tellReverted(await revertMigration(server.url));
+    tellReverted(invocation, await revertMigration(server.url));
   } finally {
     await server.stop();
   }
 }
 
-function tellReverted(name: string | undefined): void {
-  writeAnswer(name === undefined ? 'There is nothing to undo.' : `Undid ${name}.`);
+function tellReverted(invocation: Invocation, name: string | undefined): void {
+  writeAnswer(invocation, name === undefined ? 'There is nothing to undo.' : `Undid ${name}.`);
 }
 
-export async function generateMigration(name: string, interrupted: AbortSignal): Promise<void> {
-  const database = await openDatabase(loadConfig().database, writeNotice, interrupted, 'join');
+export async function generateMigration(name: string, invocation: Invocation): Promise<void> {
+  const database = await openConfiguredDatabase(invocation);
   try {
     const { up, down } = await findSchemaDifferences(database.address.directUrl);
     if (up.length === 0) {
-      writeAnswer('No differences between the entities and the database.');
+      writeAnswer(invocation, 'No differences between the entities and the database.');
       return;
     }
     const timestampMs = new Clock().now().getTime();
     const file = new URL(`${timestampMs}-${name}.ts`, MIGRATIONS_FOLDER);
     await writeSource(file, migrationSource({ name, timestampMs, up, down }));
     writeAnswer(
+      invocation,
       `Wrote ${fileURLToPath(file)}.\n` +
         'Read it, and fix what cannot be generated: names, existing rows, how long locks last.\n' +
         `Then add ${migrationClassName(name, timestampMs)} to the migrations in src/platform/database/data-source.ts.`,
@@ -62,6 +66,14 @@ export async function generateMigration(name: string, interrupted: AbortSignal):
   } finally {
     await database.close();
   }
+}
+
+function configOf({ environment, workingDirectory }: Invocation): Config {
+  return loadConfig(environment, workingDirectory);
+}
+
+function openConfiguredDatabase(invocation: Invocation): Promise<OpenDatabase> {
+  return openDatabase(configOf(invocation).database, noticesTo(invocation), invocation.interrupted, 'join');
 }
 
 interface SchemaDifferences {

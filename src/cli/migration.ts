@@ -1,4 +1,4 @@
 import { migrationCommand } from './migration.command.js';
-import { runCommand } from './run-command.js';
+import { runProgram } from './run-command.js';
 
-await runCommand(migrationCommand);
+await runProgram(migrationCommand);

@@ -1,4 +1,5 @@
-import { type Command, CommanderError } from 'commander';
+import { Command, CommanderError } from 'commander';
+import { type Invocation, processInvocation } from './terminal.js';
 
 const EXIT_FAILED = 1;
 
@@ -9,35 +10,51 @@ const EXIT_MISUSED = 2;
 export const EXIT_CODES_HELP = `
 Exit codes: 0 done, ${EXIT_FAILED} not done (the reason is on standard error), ${EXIT_MISUSED} called wrongly.`;
 
+type BuildCommand = (invocation: Invocation) => Command;
+
+/** Creates the command line to which a program adds its commands. It writes only to the invocation. */
+export function createCommand(name: string, { answers, output }: Invocation): Command {
+  return new Command(name)
+    .exitOverride()
+    .showHelpAfterError('Add --help for usage.')
+    .configureOutput({ writeOut: (text) => answers.write(text), writeErr: (text) => output.write(text) });
+}
+
 /**
- * Runs a command line and sets the exit code. Only the answer is on standard output; a failure is one sentence on
- * standard error.
- *
- * @param build receives a signal that aborts on SIGINT and SIGTERM. Waiting then stops, and what has been started is
- *   finished and closed, so that no embedded database is left running.
+ * Runs the command line of this process and sets the exit code. SIGINT and SIGTERM interrupt it, so that no embedded
+ * database is left running.
  */
-export async function runCommand(build: (interrupted: AbortSignal) => Command): Promise<void> {
+export async function runProgram(build: BuildCommand): Promise<void> {
   const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM']) {
     process.on(signal, () => {
       interruption.abort();
     });
   }
-  try {
-    await build(interruption.signal).parseAsync();
-  } catch (error) {
+  const exitCode = await runCommand(build, processInvocation(interruption.signal));
+  if (exitCode !== 0) {
     // Everything is closed by now, unless the services failed while they started: Nest then provides no handle to close
     // them, and their connections would keep the process alive for seconds.
-    process.exit(await reportFailure(error));
+    process.exit(exitCode);
   }
 }
 
-async function reportFailure(error: unknown): Promise<number> {
-  if (error instanceof CommanderError) {
-    // Commander has printed it already, and requested help is not a failure.
-    return error.exitCode === 0 ? 0 : EXIT_MISUSED;
+/**
+ * Runs a command line. Only the answer is on standard output; a failure is one sentence on standard error.
+ *
+ * @returns the exit code
+ */
+export async function runCommand(build: BuildCommand, invocation: Invocation): Promise<number> {
+  try {
+    await build(invocation).parseAsync(invocation.args, { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Commander has printed it already, and requested help is not a failure.
+      return error.exitCode === 0 ? 0 : EXIT_MISUSED;
+    }
+    const { failureText } = await import('./failure.report.js');
+    invocation.output.write(`${failureText(error)}\n`);
+    return EXIT_FAILED;
   }
-  const { failureText } = await import('./failure.report.js');
-  process.stderr.write(`${failureText(error)}\n`);
-  return EXIT_FAILED;
 }

@@ -9,7 +9,7 @@ import { NestLogger } from '../platform/logging/nest.logger.js';
 import { prettyDestination } from '../platform/logging/pretty.destination.js';
 import { UsersService } from '../users/users.service.js';
 import { CommandModule } from './command.module.js';
-import { writeNotice } from './terminal.js';
+import { type Invocation, noticesTo } from './terminal.js';
 
 export interface Services {
   readonly users: UsersService;
@@ -18,20 +18,18 @@ export interface Services {
   readonly config: Config;
 }
 
-const STDERR_FD = 2;
-
 /**
  * Calls `work` with the services of the product, without HTTP, over the configured database, so that changes by an
  * operator follow the same rules, locks and revocations as changes by a user. An embedded database is that of a service
  * that runs in this data directory, or is started for the command. The schema is brought up to date first, as at the
  * start of a service. Everything is closed when the promise settles.
  */
-export async function withServices<T>(interrupted: AbortSignal, work: (services: Services) => Promise<T>): Promise<T> {
-  const config = loadConfig();
-  const database = await openDatabase(config.database, writeNotice, interrupted, 'join');
+export async function withServices<T>(invocation: Invocation, work: (services: Services) => Promise<T>): Promise<T> {
+  const config = loadConfig(invocation.environment, invocation.workingDirectory);
+  const database = await openDatabase(config.database, noticesTo(invocation), invocation.interrupted, 'join');
   try {
     const context = await NestFactory.createApplicationContext(CommandModule.forRoot(config, database.address), {
-      logger: new NestLogger(createCommandLogger(config)),
+      logger: new NestLogger(createCommandLogger(config, invocation)),
       abortOnError: false,
     });
     try {
@@ -49,10 +47,10 @@ export async function withServices<T>(interrupted: AbortSignal, work: (services:
   }
 }
 
-function createCommandLogger({ runtime }: Config): ReturnType<typeof createLogger> {
+function createCommandLogger({ runtime }: Config, { output }: Invocation): ReturnType<typeof createLogger> {
   return createLogger({
     // A service's normal log would hide a command's answer; any other level is used as configured.
     level: runtime.logLevel === 'info' ? 'warn' : runtime.logLevel,
-    destination: prettyDestination({ destination: STDERR_FD, colorize: false }),
+    destination: prettyDestination({ destination: output, colorize: false }),
   });
 }

@@ -7,15 +7,41 @@ export interface Terminal {
   readonly output: Writable;
 }
 
-/** Questions go to standard error, so that standard output holds only the answer. */
-export const processTerminal: Terminal = { input: process.stdin, output: process.stderr };
-
-export function writeAnswer(text: string): void {
-  process.stdout.write(`${text}\n`);
+/** One call of a command. `output` is standard error, which takes questions, notices and failures. */
+export interface Invocation extends Terminal {
+  readonly args: readonly string[];
+  /** The process's own by default. */
+  readonly environment?: NodeJS.ProcessEnv;
+  /** The process's own by default. */
+  readonly workingDirectory?: string;
+  /** Standard output, which takes only the answer. */
+  readonly answers: Writable;
+  /** Aborted to interrupt the command. Waiting then stops, and what has been started is finished and closed. */
+  readonly interrupted: AbortSignal;
 }
 
-export function writeNotice(text: string): void {
-  process.stderr.write(`${text}\n`);
+export function processInvocation(interrupted: AbortSignal): Invocation {
+  return {
+    args: process.argv.slice(2),
+    input: process.stdin,
+    output: process.stderr,
+    answers: process.stdout,
+    interrupted,
+  };
+}
+
+export function writeAnswer({ answers }: Invocation, text: string): void {
+  answers.write(`${text}\n`);
+}
+
+export function writeNotice({ output }: Invocation, text: string): void {
+  output.write(`${text}\n`);
+}
+
+export function noticesTo(invocation: Invocation): (text: string) => void {
+  return (text) => {
+    writeNotice(invocation, text);
+  };
 }
 
 /** Asks with echo. */

@@ -2,22 +2,19 @@ import type { User, UserPage } from '../users/users.types.js';
 import { CommandFailedError } from './command.errors.js';
 import { generatePassword, readNewPassword } from './password-input.js';
 import type { Services } from './services.js';
-import { ask, type Terminal, writeAnswer, writeNotice } from './terminal.js';
+import { ask, type Invocation, writeAnswer, writeNotice } from './terminal.js';
 import { usersJson, usersTable } from './users.table.js';
 
 /** One method per command. Each does the work, reports what it did, and closes what it opened. */
 export class UserTasks {
-  constructor(
-    private readonly terminal: Terminal,
-    private readonly interrupted: AbortSignal,
-  ) {}
+  constructor(private readonly invocation: Invocation) {}
 
   async create(email: string, roles: readonly string[], mustGenerate: boolean): Promise<void> {
     await this.withServices(async (services) => {
       const password = await this.choosePassword(services, mustGenerate);
       const user = await services.users.register({ email, password, roles });
-      writeAnswer(`Created ${user.email} with id ${user.id} and ${describeRoles(user)}.`);
-      tellGenerated(password, mustGenerate);
+      writeAnswer(this.invocation, `Created ${user.email} with id ${user.id} and ${describeRoles(user)}.`);
+      this.tellGenerated(password, mustGenerate);
     });
   }
 
@@ -26,24 +23,27 @@ export class UserTasks {
       // One more than is shown, to find out whether there are more.
       const found = await users.list({ ...page, limit: page.limit + 1 });
       const shown = found.slice(0, page.limit);
-      writeAnswer(format === 'json' ? usersJson(shown) : usersTable(shown));
+      writeAnswer(this.invocation, format === 'json' ? usersJson(shown) : usersTable(shown));
       const last = shown.at(-1);
       if (last !== undefined && found.length > shown.length) {
-        writeNotice(`There are more: --after ${last.email}`);
+        writeNotice(this.invocation, `There are more: --after ${last.email}`);
       }
     });
   }
 
   async showRoles(name: string): Promise<void> {
     await this.withUser(name, (_, user) => {
-      writeAnswer(`${user.email} has ${describeRoles(user)}.`);
+      writeAnswer(this.invocation, `${user.email} has ${describeRoles(user)}.`);
     });
   }
 
   async setRoles(name: string, roles: readonly string[]): Promise<void> {
     await this.withUser(name, async ({ users }, before) => {
       const user = await users.setRoles(before.id, roles);
-      writeAnswer(`${user.email} has ${describeRoles(user)} now; tokens carry them from the next refresh.`);
+      writeAnswer(
+        this.invocation,
+        `${user.email} has ${describeRoles(user)} now; tokens carry them from the next refresh.`,
+      );
     });
   }
 
@@ -51,27 +51,27 @@ export class UserTasks {
     await this.withUser(name, async (services, user) => {
       const password = await this.choosePassword(services, mustGenerate);
       const endedCount = await services.accounts.setPassword(user.id, password);
-      writeAnswer(`Set the password of ${user.email}; ${describeEnded(endedCount)}.`);
-      tellGenerated(password, mustGenerate);
+      writeAnswer(this.invocation, `Set the password of ${user.email}; ${describeEnded(endedCount)}.`);
+      this.tellGenerated(password, mustGenerate);
     });
   }
 
   async disable(name: string): Promise<void> {
     await this.withUser(name, async ({ accounts }, user) => {
-      writeAnswer(`Disabled ${user.email}; ${describeEnded(await accounts.disable(user.id))}.`);
+      writeAnswer(this.invocation, `Disabled ${user.email}; ${describeEnded(await accounts.disable(user.id))}.`);
     });
   }
 
   async enable(name: string): Promise<void> {
     await this.withUser(name, async ({ accounts }, user) => {
       await accounts.enable(user.id);
-      writeAnswer(`Enabled ${user.email}.`);
+      writeAnswer(this.invocation, `Enabled ${user.email}.`);
     });
   }
 
   async endSessions(name: string): Promise<void> {
     await this.withUser(name, async ({ accounts }, user) => {
-      writeAnswer(`Signed ${user.email} out; ${describeEnded(await accounts.endSessions(user.id))}.`);
+      writeAnswer(this.invocation, `Signed ${user.email} out; ${describeEnded(await accounts.endSessions(user.id))}.`);
     });
   }
 
@@ -80,7 +80,7 @@ export class UserTasks {
       if (mustConfirm) {
         await this.confirm(`Delete ${user.email} (id ${user.id}) for good? [y/N] `);
       }
-      writeAnswer(`Deleted ${user.email}; ${describeEnded(await accounts.delete(user.id))}.`);
+      writeAnswer(this.invocation, `Deleted ${user.email}; ${describeEnded(await accounts.delete(user.id))}.`);
     });
   }
 
@@ -98,26 +98,26 @@ export class UserTasks {
   /** The service takes most of a second to load, so help and usage errors do not load it. */
   private async withServices(work: (services: Services) => Promise<void>): Promise<void> {
     const { withServices } = await import('./services.js');
-    await withServices(this.interrupted, work);
+    await withServices(this.invocation, work);
   }
 
   private choosePassword({ config }: Services, mustGenerate: boolean): Promise<string> | string {
     return mustGenerate
       ? generatePassword(config.passwords.minLengthCodePoints)
-      : readNewPassword(this.terminal, this.interrupted);
+      : readNewPassword(this.invocation, this.invocation.interrupted);
+  }
+
+  private tellGenerated(password: string, wasGenerated: boolean): void {
+    if (wasGenerated) {
+      writeAnswer(this.invocation, `Password, shown only once: ${password}`);
+    }
   }
 
   private async confirm(question: string): Promise<void> {
-    const answer = await ask(question, this.terminal, this.interrupted);
+    const answer = await ask(question, this.invocation, this.invocation.interrupted);
     if (!/^y(es)?$/i.test(answer.trim())) {
       throw new CommandFailedError('Not confirmed; nothing was done.');
     }
-  }
-}
-
-function tellGenerated(password: string, wasGenerated: boolean): void {
-  if (wasGenerated) {
-    writeAnswer(`Password, shown only once: ${password}`);
   }
 }
 

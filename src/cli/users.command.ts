@@ -1,7 +1,7 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { UserPage } from '../users/users.types.js';
-import { EXIT_CODES_HELP } from './run-command.js';
-import { processTerminal } from './terminal.js';
+import { createCommand, EXIT_CODES_HELP } from './run-command.js';
+import type { Invocation } from './terminal.js';
 import { UserTasks } from './user.tasks.js';
 
 const DEFAULT_PAGE_SIZE = 50;
@@ -19,12 +19,10 @@ The password is asked for, without being shown, where there is a terminal; other
 input. It is taken from no argument and no environment variable, which other processes and the shell's history keep.`;
 
 /** The operator's commands for accounts. Only reads the command line; `UserTasks` does the work. */
-export function usersCommand(interrupted: AbortSignal): Command {
-  const tasks = new UserTasks(processTerminal, interrupted);
-  const program = new Command('users')
+export function usersCommand(invocation: Invocation): Command {
+  const tasks = new UserTasks(invocation);
+  const program = createCommand('users', invocation)
     .description('Manages the accounts of the configured database, whether or not a service is running.')
-    .exitOverride()
-    .showHelpAfterError('Add --help for usage.')
     .addHelpText('after', CALLING_HELP + EXIT_CODES_HELP);
 
   program
@@ -95,7 +93,7 @@ export function usersCommand(interrupted: AbortSignal): Command {
     .argument('<user>', USER)
     .option('--yes', 'do not ask; required without a terminal')
     .action((user: string, { yes }: { yes?: true }, command: Command) => {
-      if (yes === undefined && processTerminal.input.isTTY !== true) {
+      if (yes === undefined && invocation.input.isTTY !== true) {
         command.error('error: there is no terminal to ask on, so deleting needs --yes');
       }
       return tasks.delete(user, { mustConfirm: yes === undefined });

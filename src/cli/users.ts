@@ -1,4 +1,4 @@
-import { runCommand } from './run-command.js';
+import { runProgram } from './run-command.js';
 import { usersCommand } from './users.command.js';
 
-await runCommand(usersCommand);
+await runProgram(usersCommand);
