@@ -2,7 +2,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { usersCommand } from '../src/cli/users.command.js';
 import { copyCheckout } from './support/checkout-copy.js';
+import { runInProcess } from './support/command-in-process.js';
 import { postgresProcessesOf } from './support/embedded/postgres-processes.js';
 import { eventually } from './support/eventually.js';
 import { killPostgresOf } from './support/kill-postgres.js';
@@ -21,10 +23,23 @@ describe('the users command beside a running service', () => {
   let client: TestClient;
   const outputs: string[] = [];
 
+  function options(input: string): CommandOptions {
+    return {
+      environment: { NODE_ENV: 'test', AUTH_SECRET, DATABASE_URL: database.url },
+      input,
+      workingDirectory: checkout,
+    };
+  }
+
   async function users(args: readonly string[], input = ''): Promise<CommandResult> {
-    const environment = { NODE_ENV: 'test', AUTH_SECRET, DATABASE_URL: database.url };
-    const options = { environment, input, workingDirectory: checkout };
-    const result = await runCommand(process.execPath, ['dist/cli/users.js', ...args], options);
+    return recorded(await runInProcess(usersCommand, args, options(input)));
+  }
+
+  async function usersProcess(args: readonly string[], input = ''): Promise<CommandResult> {
+    return recorded(await runCommand(process.execPath, ['dist/cli/users.js', ...args], options(input)));
+  }
+
+  function recorded(result: CommandResult): CommandResult {
     outputs.push(result.stdout, result.stderr);
     return result;
   }
@@ -50,7 +65,7 @@ describe('the users command beside a running service', () => {
 
   it('creates an account that can sign in, and whose tokens carry its roles', async () => {
     const [email, password] = [newEmail(), newPassword()];
-    const { exitCode, stdout, stderr } = await users(
+    const { exitCode, stdout, stderr } = await usersProcess(
       ['create', email.toUpperCase(), '--roles', 'editor, admin'],
       `${password}\n`,
     );
@@ -98,7 +113,7 @@ describe('the users command beside a running service', () => {
   it('invariant 4: sets a password, after which the old one and every earlier session are refused', async () => {
     const { pair, email, password } = await client.signUpAndIn();
     const replacement = newPassword();
-    expect(await users(['set-password', email], replacement)).toEqual({
+    expect(await usersProcess(['set-password', email], replacement)).toEqual({
       exitCode: 0,
       stdout: `Set the password of ${email}; 1 session ended.\n`,
       stderr: '',
@@ -123,7 +138,7 @@ describe('the users command beside a running service', () => {
 
   it('invariant 4: deletes an account with its sessions, and only after a yes', async () => {
     const { pair, email, password } = await client.signUpAndIn();
-    const unconfirmed = await users(['delete', email], 'y\n');
+    const unconfirmed = await usersProcess(['delete', email], 'y\n');
     expect(unconfirmed.exitCode).toBe(2);
     expect(unconfirmed.stderr).toContain('there is no terminal to ask on, so deleting needs --yes');
     expect((await client.me(pair.access_token)).status).toBe(200);
