@@ -20,12 +20,21 @@ const daemonUid = 1;
 describe('the embedded PostgreSQL', () => {
   let scratch: string;
   let driverProgram: string;
+  /** A data directory after its first start, without the port and the log of that start. */
+  let initialised: string;
   const drivers: DriverProcess[] = [];
   const dataDirs: string[] = [];
 
   function newDataDir(name: string): string {
     const dataDir = join(scratch, name);
     dataDirs.push(dataDir);
+    return dataDir;
+  }
+
+  /** For the tests that are not about the first start. */
+  async function initialisedDataDir(name: string): Promise<string> {
+    const dataDir = newDataDir(name);
+    await promisify(execFile)('cp', ['-a', initialised, dataDir]);
     return dataDir;
   }
 
@@ -54,6 +63,12 @@ describe('the embedded PostgreSQL', () => {
     scratch = await realpath(await mkdtemp(join(tmpdir(), 'ratchet-embedded-')));
     await chmod(scratch, 0o755);
     driverProgram = await makeCheckout(join(scratch, 'checkout'), { programs: 'installed' });
+    initialised = newDataDir('initialised');
+    const first = drive({ dataDir: initialised });
+    await first.ready();
+    await first.stop();
+    await rm(join(initialised, 'postgres/port'));
+    await rm(join(initialised, 'postgres/server.log'));
   });
 
   afterEach(async () => {
@@ -121,7 +136,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('ends with a killed owner, and the next start has every committed row', async () => {
-    const dataDir = newDataDir('orphan');
+    const dataDir = await initialisedDataDir('orphan');
     const killed = await startWithRows(dataDir);
     const postmaster = await postmasterPid(dataDir);
     await killed.kill();
@@ -135,7 +150,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('ends with a killed owner although no other start follows', async () => {
-    const dataDir = newDataDir('abandoned');
+    const dataDir = await initialisedDataDir('abandoned');
     const killed = await startWithRows(dataDir);
     await killed.kill();
     await eventually(async () => (await postgresProcessesOf(dataDir)).length === 0, { withinMs: 10_000 });
@@ -143,7 +158,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('recovers every committed row when the server is killed together with its owner', async () => {
-    const dataDir = newDataDir('killed-server');
+    const dataDir = await initialisedDataDir('killed-server');
     const killed = await startWithRows(dataDir);
     process.kill(await postmasterPid(dataDir), 'SIGKILL');
     await killed.kill();
@@ -156,7 +171,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('refuses a data directory in use with an error that names the owner and the way out, and does not disturb the owner', async () => {
-    const dataDir = newDataDir('in-use');
+    const dataDir = await initialisedDataDir('in-use');
     const owner = await startWithRows(dataDir);
     const { name, message } = await drive({ dataDir }).failure();
     expect(name).toBe('EmbeddedPostgresError');
@@ -167,7 +182,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('lets a command line tool join a running service and leaves the server running when the tool ends', async () => {
-    const dataDir = newDataDir('guest');
+    const dataDir = await initialisedDataDir('guest');
     const owner = await startWithRows(dataDir);
     const guest = drive({ dataDir, whenInUse: 'join' });
     await guest.ready();
@@ -184,7 +199,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('runs twice side by side with two data directories', async () => {
-    const [left, right] = [newDataDir('left'), newDataDir('right')];
+    const [left, right] = [await initialisedDataDir('left'), newDataDir('right')];
     const [leftDriver, rightDriver] = [drive({ dataDir: left }), drive({ dataDir: right })];
     const [{ url: leftUrl }, { url: rightUrl }] = await Promise.all([leftDriver.ready(), rightDriver.ready()]);
     expect(leftUrl).not.toBe(rightUrl);
@@ -218,20 +233,17 @@ describe('the embedded PostgreSQL', () => {
       () => `${process.pid}\n/elsewhere\n1\n1\n\n127.0.0.1\n\nready\n`,
     ],
   ])('starts although postmaster.pid holds %s', async (_, content) => {
-    const dataDir = newDataDir('pid-file');
-    const first = drive({ dataDir });
-    await first.ready();
-    await first.stop();
+    const dataDir = await initialisedDataDir('pid-file');
     await writeFile(join(dataDir, 'postgres/data/postmaster.pid'), content());
-    const second = drive({ dataDir });
-    await second.ready();
-    await second.stop();
+    const driver = drive({ dataDir });
+    await driver.ready();
+    await driver.stop();
     await expectNothingRuns(dataDir);
     await rm(dataDir, { recursive: true });
   });
 
   it('keeps its port from start to start, and takes another one when that port is occupied', async () => {
-    const dataDir = newDataDir('port');
+    const dataDir = await initialisedDataDir('port');
     const first = drive({ dataDir });
     const { url } = await first.ready();
     await first.stop();
@@ -251,7 +263,7 @@ describe('the embedded PostgreSQL', () => {
     ['of a server that was killed', (port: number) => `${pidOfEndedProcess()}\n/\n1\n${port}\n\n127.0.0.1\n\nready\n`],
     ['of a living process', (port: number) => `${process.pid}\n/\n1\n${port}\n\n127.0.0.1\n\nready\n`],
   ])('sends nothing to a listener on the remembered port when postmaster.pid has the number %s', async (_, pidFile) => {
-    const dataDir = newDataDir('impostor');
+    const dataDir = await initialisedDataDir('impostor');
     const first = await startWithRows(dataDir);
     const { url } = await first.ready();
     await first.stop();
@@ -278,7 +290,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('gives both roles of a version 0.1 cluster new passwords, and keeps its rows', async () => {
-    const dataDir = newDataDir('upgrade');
+    const dataDir = await initialisedDataDir('upgrade');
     const first = await startWithRows(dataDir);
     // There both roles have the password of the file `password`.
     const { url, superuserUrl } = await first.ready();
@@ -301,7 +313,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('stays the owner when the server recovers from the crash of one of its processes', async () => {
-    const dataDir = newDataDir('crash');
+    const dataDir = await initialisedDataDir('crash');
     const owner = await startWithRows(dataDir);
     const postmaster = await postmasterPid(dataDir);
     const log = join(dataDir, 'postgres/server.log');
@@ -315,7 +327,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('reports the end of a killed server and neither crashes nor hangs at stop', async () => {
-    const dataDir = newDataDir('ended');
+    const dataDir = await initialisedDataDir('ended');
     const owner = await startWithRows(dataDir);
     process.kill(await postmasterPid(dataDir), 'SIGKILL');
     await owner.progressLine('has ended');
@@ -323,7 +335,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('says what the server said when it cannot start, and leaves no process behind', async () => {
-    const dataDir = newDataDir('refused');
+    const dataDir = await initialisedDataDir('refused');
     const { name, message } = await drive({ dataDir, serverSettings: { shared_buffers: 'plenty' } }).failure();
     expect(name).toBe('EmbeddedPostgresError');
     expect(message).toContain('invalid value for parameter "shared_buffers"');
@@ -380,7 +392,7 @@ describe('the embedded PostgreSQL', () => {
       const program = join(closed, 'checkout/test/support/embedded/driver.js');
       const tmpDir = join(scratch, 'planted-tmp');
       await mkdir(tmpDir, { mode: 0o755 });
-      const dataDir = newDataDir('planted/checkout/.ratchet');
+      const dataDir = await initialisedDataDir('planted/checkout/.ratchet');
       const first = drive({ dataDir, tmpDir }, program);
       await first.ready();
       await first.stop();
@@ -417,10 +429,7 @@ describe('the embedded PostgreSQL', () => {
     });
 
     it('tells a normal user that a data directory belongs to another user', async () => {
-      const dataDir = newDataDir('of-root');
-      const first = drive({ dataDir });
-      await first.ready();
-      await first.stop();
+      const dataDir = await initialisedDataDir('of-root');
       const { name, message } = await drive({ dataDir, uid: daemonUid }).failure();
       expect(name).toBe('EmbeddedPostgresError');
       expect(message).toContain('Run as the user who created it, or use another data directory.');
