@@ -172,6 +172,6 @@ async function inUseError({ folder, ownerFile }: Cluster, { pid }: Postmaster): 
   const owner = (await readIfExists(ownerFile))?.trim() ?? 'another process';
   return new EmbeddedPostgresError(
     `The data directory ${dirname(folder)} is in use by ${owner}. Stop that process first, or use another data ` +
-      `directory. If it has ended without its PostgreSQL, end that with: kill -INT ${pid}`,
+      `directory. If it has ended without its PostgreSQL, "kill -INT ${pid}" ends that.`,
   );
 }
