@@ -1,9 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { readFile } from 'node:fs/promises';
-import { PostgresProxy } from './support/postgres-proxy.js';
 import { recordStatements } from './support/statement-log.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { startService } from './support/test-service.js';
+import { useDatabase, useProxy } from './support/use-service.js';
 
 const COUNT = /^insert into "rate_limits"/i;
 const FIND_CREDENTIALS = /^select .* from users where email = \$1$/s;
@@ -14,18 +13,7 @@ const WITHOUT_LIMITS = [FIND_CREDENTIALS, ...OPEN_SESSION];
 const WITH_LIMITS = [COUNT, COUNT, FIND_CREDENTIALS, COUNT, CLEAR, ...OPEN_SESSION];
 
 describe('a successful login', () => {
-  let database: TestDatabase;
-  let proxy: PostgresProxy;
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-    proxy = await PostgresProxy.start(database.url);
-  });
-
-  afterAll(async () => {
-    await proxy.close();
-    await database.close();
-  });
+  const proxy = useProxy(useDatabase());
 
   it.each([
     { rateLimits: 'off', expected: WITHOUT_LIMITS },
