@@ -590,6 +590,19 @@ describe('the HTTP edge', () => {
       ]);
     });
 
+    it('bounds what it repeats of a request, and redacts a token that the bound cuts', async () => {
+      const port = await start({ trustedProxies: ['127.0.0.1'] });
+      const token = `eyJ${'a'.repeat(30)}.${'b'.repeat(300)}.${'c'.repeat(80)}`;
+      for (const path of ['/-eyJ'.repeat(1_600), `/${'x'.repeat(150)}/${token}`]) {
+        await fetch(`http://127.0.0.1:${port}${path}`, {
+          headers: { 'x-forwarded-for': 'y'.repeat(4_000), 'user-agent': 'z'.repeat(2_000) },
+        });
+      }
+      expect(lines.filter(({ msg }) => msg === 'request')).toHaveLength(2);
+      expect(output).not.toMatch(/aaaa|bbbb|[yz]{100}/);
+      expect(Math.max(...lines.map((line) => JSON.stringify(line).length))).toBeLessThan(600);
+    });
+
     it('omits the messages of the framework unless asked for them', async () => {
       await start();
       const chatter = lines.filter(({ context }) => context === 'RouterExplorer' || context === 'InstanceLoader');

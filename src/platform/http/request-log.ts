@@ -6,6 +6,12 @@ import { outcomeOf } from './problems/problem.js';
 
 const MAX_PATH_LENGTH = 200;
 
+/** Longer than any secret that begins within the part that is logged, so that its end is seen, too. */
+const MAX_SEARCHED_PATH_LENGTH = 1_024;
+
+/** An address of any kind is shorter; in place of one, a proxy may write anything. */
+const MAX_ADDRESS_LENGTH = 64;
+
 /** Logs one line at the end of each request; frequent requests of probes and gateways only at debug. */
 export function logRequests(instance: FastifyInstance, logger: Logger): void {
   instance.addHook('onResponse', (request, reply, done) => {
@@ -43,9 +49,9 @@ function requestFields(request: FastifyRequest): { method: string; path: string;
   const path = request.url.split(/[?#]/, 1)[0] ?? '';
   return {
     method: request.method,
-    path: redactLine(path).slice(0, MAX_PATH_LENGTH),
+    path: redactLine(path.slice(0, MAX_SEARCHED_PATH_LENGTH)).slice(0, MAX_PATH_LENGTH),
     request_id: request.id,
-    ip: request.ip,
+    ip: request.ip.slice(0, MAX_ADDRESS_LENGTH),
   };
 }
 

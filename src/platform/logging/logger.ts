@@ -26,12 +26,12 @@ export function createLogger({ level, destination }: CreateLoggerOptions): Logge
       log: redactFields,
     },
     hooks: {
-      // Values that are interpolated into the message (`%o`) never pass the field formatter.
+      // The message and the values that are interpolated into it (`%o`) never pass the field formatter.
       logMethod(args, method) {
         Reflect.apply(
           method,
           this,
-          args.map((value: unknown, index) => (index === 0 ? value : redactValue(value))),
+          args.map((value: unknown, index) => (index === 0 && typeof value !== 'string' ? value : redactValue(value))),
         );
       },
       streamWrite: redactLine,

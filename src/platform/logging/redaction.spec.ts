@@ -57,6 +57,12 @@ describe('redactFields', () => {
     expect(text).toContain('[too deep]');
   });
 
+  it('cuts long strings, wherever they stand', () => {
+    const long = 'x'.repeat(100_000);
+    const fields = { path: long, list: [long], deep: { at: long }, err: new Error(long) };
+    expect(JSON.stringify(redactFields(fields)).length).toBeLessThan(50_000);
+  });
+
   it('does not change the objects that it is given', () => {
     const fields = { nested: { password: 'kept' } };
     redactFields(fields);
@@ -79,6 +85,7 @@ describe('redactLine', () => {
     ],
     ['a connection string', 'host=db password=hunter2 user=a', 'host=db password=[redacted] user=a'],
     ['a password hash', '$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA', '[redacted]'],
+    ['the beginning of a JWT', jws.slice(0, 60), 'eyJ[redacted]'],
     ['a private key', '-----BEGIN PRIVATE KEY-----\\nMIGH\\n-----END PRIVATE KEY-----', '[redacted]'],
   ])('hides %s wherever it stands, and keeps the line parseable', (_name, secret, redacted) => {
     const line = JSON.stringify({ msg: `before ${secret} after`, list: [{ at: secret }] });
@@ -89,4 +96,57 @@ describe('redactLine', () => {
     const line = '{"msg":"Bearer tokens of rt1 families, eyJ, http://a:3000/x, password: must be a string"}';
     expect(redactLine(line)).toBe(line);
   });
+
+  it.each([
+    'rt1.',
+    '-rt1',
+    '-eyJ',
+    'eyJaaaaaaaaaaaaaaa-',
+    'eyJaaaaaaaaaaaaaaaaa.',
+    'Bearer ',
+    'Bearer a',
+    'Basic\t',
+    'postgres://',
+    'postgres://a:',
+    'postgres://a:@',
+    'password=',
+    '$argon2id$',
+    '-----BEGIN ',
+    '-----BEGIN PRIVATE KEY-----',
+    '-----BEGIN PRIVATE KEY----------END ',
+    '"',
+    '"a":"',
+    '"a\\":"',
+    '\\"a\\":\\"',
+    '\\',
+  ])('takes time in proportion to a line that repeats %j', (unit) => {
+    const short = unit.repeat(Math.ceil(16_384 / unit.length));
+    const long = unit.repeat(Math.ceil(65_536 / unit.length));
+    for (const start of ['', '"msg":"', 'Bearer ', 'postgres://', '-----BEGIN PRIVATE KEY-----']) {
+      expect(
+        growth(
+          () => redactLine(start + short),
+          () => redactLine(start + long),
+        ),
+      ).toBeLessThan(10);
+    }
+  });
 });
+
+/** How many times as long the second takes, at best: 4 for four times the work, 16 where work grows with its square. */
+function growth(shorter: () => unknown, longer: () => unknown): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (let round = 1; round <= 5 && least >= 6; round += 1) {
+    least = Math.min(least, fastest(longer) / fastest(shorter));
+  }
+  return least;
+}
+
+function fastest(work: () => unknown): number {
+  const times = Array.from({ length: 3 }, () => {
+    const startedAtMs = performance.now();
+    work();
+    return performance.now() - startedAtMs;
+  });
+  return Math.min(...times);
+}

@@ -5,21 +5,30 @@ const MAX_DEPTH = 6;
 const SECRET_KEY =
   /(password|passwordhash|passphrase|secret|secrethash|token|cookie|authorization|credentials?|idempotencykey|retrykeyhash|privatekey|apikey)s?$/;
 
-/** Secrets that can be recognised by their shape anywhere in a line. */
-const SECRET_PATTERNS: readonly (readonly [RegExp, string])[] = [
-  [/\brt1\.[A-Za-z0-9_-]+/g, `rt1.${REDACTED}`],
-  // A JOSE header is a JSON object, so its base64url begins with `eyJ`; with two to four more parts, JWS or JWE.
-  [/\beyJ[A-Za-z0-9_-]*(\.[A-Za-z0-9_-]*){2,4}/g, `eyJ${REDACTED}`],
-  [/\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{16,}/gi, `$1 ${REDACTED}`],
-  [/\b(postgres(?:ql)?:\/\/[^\s:@/"]*):[^\s"]*@/gi, `$1:${REDACTED}@`],
-  [/\bpassword=[^\s&"\\;]+/gi, `password=${REDACTED}`],
-  [/\$argon2id?\$[^\s"\\]+/g, REDACTED],
-  [/-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|(?="))/g, REDACTED],
+/** A string of a log event is cut to this length: clients send what is in some of them. */
+const MAX_STRING_LENGTH = 8_192;
+
+/**
+ * Remove secrets that can be recognised by their shape anywhere in a line. Each takes time in proportion to the line:
+ * once the beginning of a pattern matches, either all of it does, or it fails within a bounded number of characters.
+ * Otherwise a line with many beginnings would be searched from each of them to its end.
+ */
+const REDACTIONS: readonly ((text: string) => string)[] = [
+  (text) => text.replace(/\brt1\.[A-Za-z0-9_-]+/g, `rt1.${REDACTED}`),
+  // A JOSE header is a JSON object, so its base64url begins with `eyJ`; none is shorter than that of `{"alg":"none"}`.
+  // With two to four more parts it is a JWS or JWE; a path may be cut in any of them.
+  (text) => text.replace(/\beyJ[A-Za-z0-9_-]{16,}(\.[A-Za-z0-9_-]*){0,4}/g, `eyJ${REDACTED}`),
+  (text) => text.replace(/\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{16,}/gi, `$1 ${REDACTED}`),
+  (text) => text.replace(/\bpostgres(?:ql)?:\/\/[^\s"]*/gi, redactConnectionUrl),
+  (text) => text.replace(/\bpassword=[^\s&"\\;]+/gi, `password=${REDACTED}`),
+  (text) => text.replace(/\$argon2id?\$[^\s"\\]+/g, REDACTED),
+  (text) =>
+    text.replace(/-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|(?=")|$)/gm, REDACTED),
 ];
 
 /**
  * Copies the fields of a log event without the values under secret names, at any depth. Errors are reduced to type,
- * message, code, stack and cause, because drivers attach the parameters of a query to them.
+ * message, code, stack and cause, because drivers attach the parameters of a query to them. Long strings are cut.
  */
 export function redactFields(fields: Record<string, unknown>): Record<string, unknown> {
   return redactObject(fields, MAX_DEPTH);
@@ -27,6 +36,9 @@ export function redactFields(fields: Record<string, unknown>): Record<string, un
 
 /** Does the same as `redactFields` for one value of any kind. */
 export function redactValue(value: unknown, depthLeft = MAX_DEPTH): unknown {
+  if (typeof value === 'string') {
+    return cut(value);
+  }
   if (typeof value !== 'object' || value === null) {
     return typeof value === 'bigint' ? value.toString() : value;
   }
@@ -59,10 +71,19 @@ export function redactLine(line: string): string {
   const withoutSecretMembers = line.replace(STRING_MEMBER, (member, key: string) =>
     isSecretKey(key) ? `"${key}":"${REDACTED}"` : member,
   );
-  return SECRET_PATTERNS.reduce(
-    (text, [pattern, replacement]) => text.replace(pattern, replacement),
-    withoutSecretMembers,
-  );
+  return REDACTIONS.reduce((text, redact) => redact(text), withoutSecretMembers);
+}
+
+/** Removes the password, which ends at the last `@`, because an unencoded one may hold others. */
+function redactConnectionUrl(url: string): string {
+  const userInfoStart = url.indexOf('//') + 2;
+  const userInfoEnd = url.lastIndexOf('@');
+  const colon = url.indexOf(':', userInfoStart);
+  return colon === -1 || colon > userInfoEnd ? url : `${url.slice(0, colon)}:${REDACTED}${url.slice(userInfoEnd)}`;
+}
+
+function cut(text: string): string {
+  return text.length <= MAX_STRING_LENGTH ? text : `${text.slice(0, MAX_STRING_LENGTH)}… [${text.length} characters]`;
 }
 
 function redactObject(object: object, depthLeft: number): Record<string, unknown> {
@@ -77,9 +98,9 @@ function redactObject(object: object, depthLeft: number): Record<string, unknown
 function redactError(error: Error, depthLeft: number): Record<string, unknown> {
   return {
     type: error.name,
-    message: error.message,
+    message: cut(error.message),
     ...('code' in error && { code: redactValue(error.code, depthLeft) }),
-    stack: error.stack,
+    stack: error.stack === undefined ? undefined : cut(error.stack),
     ...(error.cause !== undefined && { cause: redactValue(error.cause, depthLeft) }),
   };
 }
