@@ -44,7 +44,7 @@ describe('a database with a role for each purpose', () => {
     database = await createDatabaseWithRoles('empty');
     await migrateDatabase(database.migrator.url);
     await database.applyGrants();
-    near = await startService(database.service, { MAX_SESSIONS_PER_USER: '2' });
+    near = await startService(database.service, { MAX_SESSIONS_PER_USER: '2', PASSWORD_HASH_COST: 'full' });
     far = await startService(database.service);
     ({ client } = near);
   });

@@ -11,7 +11,7 @@ const INVALID_EMAIL = { field: 'email', message: 'must be an e-mail address' };
 
 describe('signing up and in', () => {
   const database = useDatabase();
-  const service = useInstance(database);
+  const service = useInstance(database, { PASSWORD_HASH_COST: 'full' });
   const otherInstance = useInstance(database);
 
   /** One password logs in to an account that was registered with another, or not. */

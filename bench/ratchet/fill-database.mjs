@@ -20,7 +20,9 @@ export const SEEDED_PASSWORD = 'a benchmark is no place for a secret';
  * end, as autovacuum would.
  */
 export async function fillDatabase({ url, sessions, users, families, withTombstones = false }) {
-  const passwordHash = await new PasswordHasherService().hash(Buffer.from(SEEDED_PASSWORD));
+  const passwordHash = await new PasswordHasherService({ passwords: { hashCost: 'full' } }).hash(
+    Buffer.from(SEEDED_PASSWORD),
+  );
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {

@@ -1,13 +1,15 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Test } from '@nestjs/testing';
 import { hash } from '@node-rs/argon2';
+import { Config } from '../platform/config/config.js';
+import { loadConfig } from '../platform/config/config.loader.js';
 import { PasswordHasherService } from './password-hasher.service.js';
 
 let hasher: PasswordHasherService;
 
 beforeAll(async () => {
   const module = await Test.createTestingModule({
-    providers: [PasswordHasherService],
+    providers: [PasswordHasherService, { provide: Config, useValue: loadConfig({}) }],
   }).compile();
   hasher = module.get(PasswordHasherService);
 });

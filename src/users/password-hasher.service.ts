@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { hashSync, parseOptions } from '@node-rs/argon2';
 import { usableCores } from '../platform/common/cores.js';
+import { Config } from '../platform/config/config.js';
 import { Argon2Threads } from './argon2-threads.js';
 import { BoundedQueue } from './bounded-queue.js';
 
@@ -10,12 +11,12 @@ const CURRENT_VARIANT = '$argon2id$v=19$';
 
 const SALT_BYTES = 16;
 
-/** One of the equivalent minimum settings of OWASP's Password Storage Cheat Sheet; `memoryCost` is in KiB. */
+/** By `PASSWORD_HASH_COST`; `memoryCost` is in KiB. */
 const PARAMETERS = {
-  memoryCost: 19_456,
-  timeCost: 2,
-  parallelism: 1,
-  outputLen: 32,
+  /** One of the equivalent minimum settings of OWASP's Password Storage Cheat Sheet. */
+  full: { memoryCost: 19_456, timeCost: 2, parallelism: 1, outputLen: 32 },
+  /** The least that Argon2 allows. */
+  least: { memoryCost: 8, timeCost: 1, parallelism: 1, outputLen: 32 },
 };
 
 /** A thread holds 5 MB, and 19 more while it computes. */
@@ -41,9 +42,13 @@ export class PasswordHasherService implements OnApplicationShutdown {
 
   private readonly threads = new Argon2Threads();
 
-  private readonly nobodysHash = hashSync(randomBytes(32), PARAMETERS);
+  private readonly parameters: (typeof PARAMETERS)['full'];
 
-  constructor() {
+  private readonly nobodysHash: string;
+
+  constructor({ passwords }: Config) {
+    this.parameters = PARAMETERS[passwords.hashCost];
+    this.nobodysHash = hashSync(randomBytes(32), this.parameters);
     const maxRunning = Math.min(usableCores(), MOST_RUNNING);
     this.queue = new BoundedQueue({ maxRunning, maxWaiting: MAX_WAITING_PER_RUNNING * maxRunning });
   }
@@ -61,7 +66,7 @@ export class PasswordHasherService implements OnApplicationShutdown {
   }
 
   hash(password: Uint8Array): Promise<string> {
-    return this.queue.run(() => this.threads.hash(password, { ...PARAMETERS, salt: randomBytes(SALT_BYTES) }));
+    return this.queue.run(() => this.threads.hash(password, { ...this.parameters, salt: randomBytes(SALT_BYTES) }));
   }
 
   /**
@@ -82,10 +87,10 @@ export class PasswordHasherService implements OnApplicationShutdown {
     const found = parseOptions(passwordHash);
     return (
       !passwordHash.startsWith(CURRENT_VARIANT) ||
-      found.memoryCost < PARAMETERS.memoryCost ||
-      found.timeCost < PARAMETERS.timeCost ||
-      found.parallelism < PARAMETERS.parallelism ||
-      found.outputLen < PARAMETERS.outputLen ||
+      found.memoryCost < this.parameters.memoryCost ||
+      found.timeCost < this.parameters.timeCost ||
+      found.parallelism < this.parameters.parallelism ||
+      found.outputLen < this.parameters.outputLen ||
       found.saltLen < SALT_BYTES
     );
   }

@@ -39,6 +39,7 @@ export async function startService(
   const config = loadConfig({
     NODE_ENV: 'test',
     RATE_LIMITS: 'off',
+    PASSWORD_HASH_COST: 'least',
     LOG_LEVEL: 'trace',
     AUTH_SECRET,
     DATABASE_URL: database.url,

@@ -69,7 +69,7 @@ describe('the configuration', () => {
         maxSessionsPerUser: 50,
       },
       revocation: { maxStalenessSeconds: 5 },
-      passwords: { minLengthCodePoints: 8 },
+      passwords: { minLengthCodePoints: 8, hashCost: 'full' },
       limits: { isOn: true },
       metrics: {},
     });
@@ -98,6 +98,7 @@ describe('the configuration', () => {
       REVOCATION_MAX_STALENESS_SECONDS: '7',
       MAX_SESSIONS_PER_USER: '3',
       PASSWORD_MIN_LENGTH: '15',
+      PASSWORD_HASH_COST: 'full',
       TRUSTED_PROXIES: '10.0.0.0/8, ::1',
       CORS_ORIGINS: 'https://app.example.com',
       RATE_LIMITS: 'off',
@@ -131,11 +132,12 @@ describe('the configuration', () => {
         maxSessionsPerUser: 3,
       },
       revocation: { maxStalenessSeconds: 7 },
-      passwords: { minLengthCodePoints: 15 },
+      passwords: { minLengthCodePoints: 15, hashCost: 'full' },
       limits: { isOn: false, redisUrl: 'rediss://:hidden@redis.example.com:6380/2' },
       metrics: { port: 9_464 },
     });
-    expect(changedSettings).toHaveLength(configVariableList.length);
+    // All but PASSWORD_HASH_COST, of which production accepts the default only.
+    expect(changedSettings).toHaveLength(configVariableList.length - 1);
   });
 
   it('ignores the variables of other programs, however close their names are', () => {
@@ -359,6 +361,15 @@ describe('variables that belong together', () => {
     for (const SIGNING_KEY_ROTATION_DAYS of ['0', '2']) {
       expect(problemsOf({ ...publication, SIGNING_KEY_ROTATION_DAYS })).toEqual([]);
     }
+  });
+
+  it('passwords are hashed for less than the full cost in tests only', () => {
+    for (const env of [{}, { NODE_ENV: 'development' }, production]) {
+      expect(problemsOf({ ...env, PASSWORD_HASH_COST: 'least' })).toEqual([
+        'PASSWORD_HASH_COST may be least only with NODE_ENV=test',
+      ]);
+    }
+    expect(load({ NODE_ENV: 'test', PASSWORD_HASH_COST: 'least' }).passwords.hashCost).toBe('least');
   });
 
   it('lifetimes may be equal', () => {

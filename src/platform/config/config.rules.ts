@@ -12,7 +12,8 @@ interface ConfigRule {
   isBroken(settings: Settings): boolean;
 }
 
-const { accessTokens, database, http, metrics, refreshTokens, runtime, secrets, signingKeys } = configVariables;
+const { accessTokens, database, http, metrics, passwords, refreshTokens, runtime, secrets, signingKeys } =
+  configVariables;
 
 const rules: readonly ConfigRule[] = [
   requiredInProduction(database.url),
@@ -35,6 +36,11 @@ const rules: readonly ConfigRule[] = [
     concerns: [runtime.environment, accessTokens.issuer],
     problem: 'JWT_ISSUER must be an https URL in production, unless its host is this machine',
     isBroken: (settings) => isProduction(settings) && isPlainHttpElsewhere(settings.get(accessTokens.issuer)),
+  },
+  {
+    concerns: [runtime.environment, passwords.hashCost],
+    problem: 'PASSWORD_HASH_COST may be least only with NODE_ENV=test',
+    isBroken: (settings) => settings.get(passwords.hashCost) !== 'full' && settings.get(runtime.environment) !== 'test',
   },
   {
     concerns: [metrics.port, http.port],
