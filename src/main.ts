@@ -7,6 +7,8 @@ import type { DatabaseAddress } from './platform/database/database.types.js';
 import { openDatabase } from './platform/database/open-database.js';
 import { createProcessLogger } from './platform/logging/logger.js';
 
+const IGNORED_VARIABLES = 'the database is described by DATABASE_URL alone; variables of PostgreSQL are ignored';
+
 /** Boots the service. On SIGTERM or SIGINT, finishes the requests in flight and only then closes the database. */
 async function main(): Promise<void> {
   const shutdown = new AbortController();
@@ -21,6 +23,9 @@ async function main(): Promise<void> {
   const config = loadConfig();
   const logger = await createProcessLogger({ level: config.runtime.logLevel });
   logger.info({ event: 'configured', settings: config.changedSettings }, 'settings that differ from their defaults');
+  if (config.ignoredVariables.length > 0) {
+    logger.warn({ event: 'variables_ignored', names: config.ignoredVariables }, IGNORED_VARIABLES);
+  }
   const database = await openDatabase(
     config.database,
     (line) => {

@@ -1,12 +1,11 @@
 import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { Clock } from '../platform/common/clock.js';
-import type { Config } from '../platform/config/config.js';
-import { loadConfig } from '../platform/config/config.loader.js';
-import { createDataSource } from '../platform/database/data-source.js';
+import { openForMigrations } from '../platform/database/data-source.js';
 import { startEmbeddedDatabase } from '../platform/database/embedded-database.js';
 import { revertMigration } from '../platform/database/migrate.js';
 import { type OpenDatabase, openDatabase } from '../platform/database/open-database.js';
+import { loadCommandConfig } from './command.config.js';
 import { CommandFailedError } from './command.errors.js';
 import { migrationClassName, migrationSource } from './migration.source.js';
 import { type Invocation, noticesTo, writeAnswer } from './terminal.js';
@@ -25,7 +24,7 @@ export async function revertLatestMigration(
   invocation: Invocation,
   options: { readonly mayDeleteProductionData: boolean },
 ): Promise<void> {
-  const { runtime, database } = configOf(invocation);
+  const { runtime, database } = loadCommandConfig(invocation);
   if (runtime.environment === 'production' && !options.mayDeleteProductionData) {
     throw new CommandFailedError('Undoing a migration deletes data. Add --yes to do it in production.');
   }
@@ -68,12 +67,8 @@ export async function generateMigration(name: string, invocation: Invocation): P
   }
 }
 
-function configOf({ environment, workingDirectory }: Invocation): Config {
-  return loadConfig(environment, workingDirectory);
-}
-
 function openConfiguredDatabase(invocation: Invocation): Promise<OpenDatabase> {
-  return openDatabase(configOf(invocation).database, noticesTo(invocation), invocation.interrupted, 'join');
+  return openDatabase(loadCommandConfig(invocation).database, noticesTo(invocation), invocation.interrupted, 'join');
 }
 
 interface SchemaDifferences {
@@ -83,7 +78,7 @@ interface SchemaDifferences {
 
 /** Finds differences in tables that have an entity. Tables without one and functions are not compared. */
 async function findSchemaDifferences(directUrl: string): Promise<SchemaDifferences> {
-  const dataSource = await createDataSource({ url: directUrl, poolSize: 1, use: 'migrations' }).initialize();
+  const dataSource = await openForMigrations(directUrl, 1);
   try {
     const { upQueries, downQueries } = await dataSource.driver.createSchemaBuilder().log();
     return {

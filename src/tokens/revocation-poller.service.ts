@@ -4,6 +4,7 @@ import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } fro
 import { Client, DatabaseError } from 'pg';
 import { Clock } from '../platform/common/clock.js';
 import { messageOf } from '../platform/common/message-of.js';
+import { connectionConfig } from '../platform/database/connection-settings.js';
 import { DatabaseAddress, SessionSupport } from '../platform/database/database.types.js';
 import type { PolledRevocations } from './revocation-log.js';
 import {
@@ -159,13 +160,14 @@ class RevocationConnection {
   ) {}
 
   /**
-   * @param canListen false behind a transaction pooler, where LISTEN would bind a connection that others use
+   * @param isSession false behind a transaction pooler, which refuses settings, and where LISTEN would bind a connection
+   *   that others use
    * @param onWakeUp called at a notification, and when the connection is lost, so that the loss is noticed at once
    * @throws the error that keeps it from polling; no connection is left open then
    */
-  static async open(url: string, canListen: boolean, onWakeUp: () => void): Promise<RevocationConnection> {
+  static async open(url: string, isSession: boolean, onWakeUp: () => void): Promise<RevocationConnection> {
     const client = new Client({
-      connectionString: url,
+      ...connectionConfig(url, 'service', isSession),
       application_name: 'ratchet revocations',
       connectionTimeoutMillis: QUERY_TIMEOUT_MS,
       query_timeout: QUERY_TIMEOUT_MS,
@@ -176,13 +178,13 @@ class RevocationConnection {
     try {
       await client.connect();
       // Before the first poll: what is committed in between is then either read or notified.
-      const listenRefusal = canListen ? await refusalOf(client, LISTEN_FOR_REVOCATIONS) : undefined;
+      const listenRefusal = isSession ? await refusalOf(client, LISTEN_FOR_REVOCATIONS) : undefined;
       const historyRefusal = await refusalOf(client, ASK_HISTORY);
       if (historyRefusal !== undefined && !HISTORY_REFUSED_SQLSTATES.includes(historyRefusal.code)) {
         throw historyRefusal;
       }
       const text = pollText(historyRefusal === undefined ? HISTORY : UNKNOWN_HISTORY);
-      return new RevocationConnection(client, text, canListen && listenRefusal === undefined, listenRefusal);
+      return new RevocationConnection(client, text, isSession && listenRefusal === undefined, listenRefusal);
     } catch (error) {
       await client.end().catch(() => undefined);
       throw error;

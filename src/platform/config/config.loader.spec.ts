@@ -56,6 +56,7 @@ describe('the configuration', () => {
   it('of an empty environment is the documented defaults over the embedded database', () => {
     const { secrets, changedSettings, ...config } = load({});
     expect(config).toEqual({
+      ignoredVariables: [],
       runtime: { environment: 'development', logLevel: 'info' },
       http: { host: '127.0.0.1', port: 3000, trustedProxies: [], corsOrigins: [], hstsMaxAgeSeconds: 31_536_000 },
       database: { poolSize: 10, dataDir: join(directory, '.ratchet') },
@@ -107,6 +108,7 @@ describe('the configuration', () => {
       LOG_LEVEL: 'warn',
     });
     expect(config).toEqual({
+      ignoredVariables: [],
       runtime: { environment: 'production', logLevel: 'warn' },
       http: {
         host: '::',

@@ -5,15 +5,18 @@ import { findBrokenRules } from './config.rules.js';
 import { Settings } from './config.settings.js';
 import { withDotEnv } from './config.source.js';
 import { configVariableGroups, configVariables } from './config.variables.js';
+import { dropDriverVariables } from './driver-variables.js';
 import { createGeneratedSecret, findGeneratedSecret } from './generated-secret.js';
 
 /**
  * Reads, checks and freezes the whole configuration, or reports every problem at once. A problem never contains the
- * value of a variable. Writes nothing except the generated secret, and that only when there is no problem.
+ * value of a variable. Writes nothing except the generated secret, and that only when there is no problem. Drops what
+ * the database driver would read from the environment by itself.
  * @param workingDirectory holds `.env`, and relative paths start in it
  * @throws ConfigurationError when a variable is missing or malformed, or contradicts another
  */
 export function loadConfig(env: NodeJS.ProcessEnv = process.env, workingDirectory = process.cwd()): Config {
+  const ignoredVariables = dropDriverVariables();
   const source = withDotEnv(env, workingDirectory);
   const settings = new Settings(source.environment, workingDirectory);
   const existing = findExistingSecret(settings, workingDirectory);
@@ -29,6 +32,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, workingDirector
     database: { ...values.database, dataDir },
     secrets: { ...values.secrets, current },
     changedSettings: settings.listChanged(),
+    ignoredVariables,
   });
 }
 

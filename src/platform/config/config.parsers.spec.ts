@@ -85,6 +85,39 @@ describe('a database URL', () => {
   });
 });
 
+describe('a mistake in a database URL that is known', () => {
+  it.each([
+    ['postgres://user:pass@one:5432,two:5432/ratchet', /^must name one host: /],
+    ['postgres://one,two/ratchet', /^must name one host: /],
+    [
+      'postgres://user:pass@/ratchet?host=/cloudsql/name',
+      /^has a user but no host; a socket is written `postgres:\/\/\//,
+    ],
+    [
+      'postgres://db/ratchet?statement_timeout=0',
+      /^must not have one of the parameters binary, .*, which the service sets/,
+    ],
+    ['postgres://db/ratchet?sslmode=disable&client_encoding=latin1', /^must not have one of the parameters binary, /],
+    ['postgres://db/ratchet?schema=auth', /; a schema is chosen by `options=-c%20search_path%3Dname`/],
+  ])('is explained: %s', (text, explanation) => {
+    expect(postgresUrl.parse(text)).toBeUndefined();
+    expect(postgresUrl.explain?.(text)).toMatch(explanation);
+  });
+
+  it('is not seen where there is none', () => {
+    const texts = [
+      'postgres://u:p@db/ratchet?options=-c%20search_path%3Da,b',
+      'postgres://db/ratchet?sslmode=verify-full',
+    ];
+    expect(texts.map((text) => postgresUrl.parse(text))).toEqual(texts);
+    expect(['mysql://a,b/c', ...texts].map((text) => postgresUrl.explain?.(text))).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  });
+});
+
 describe('a Redis URL', () => {
   it.each(['redis://localhost', 'redis://:p%40ss@redis:6379', 'rediss://user:pass@redis.example.com:6380/2'])(
     'may be %s',

@@ -9,6 +9,8 @@ export interface Parser<T> {
   readonly accepts: string;
   /** A clause that says how to fix the value, for problems only. */
   readonly hint?: string;
+  /** Says in constant text what is wrong with a text, where that can be said better than by `accepts`. */
+  readonly explain?: (text: string) => string | undefined;
   /** The value of a variable that is unset and has no default; absent: `undefined`. */
   readonly empty?: T;
   /** @returns `undefined` when the text is not acceptable */
@@ -43,15 +45,64 @@ export const onOrOff: Parser<boolean> = {
   parse: (text) => (text === 'on' ? true : text === 'off' ? false : undefined),
 };
 
+const POSTGRES_SCHEME = /^postgres(ql)?:\/\//;
+
+/** Settings of the driver and of a session that the service sets itself; a URL would win over it without notice. */
+const SET_BY_THE_SERVICE = [
+  'binary',
+  'client_encoding',
+  'encoding',
+  'idle_in_transaction_session_timeout',
+  'lock_timeout',
+  'query_timeout',
+  'replication',
+  'statement_timeout',
+];
+
+/** What other programs call the schema in a URL. This driver reads none of them. */
+const NAMES_OF_A_SCHEMA = ['currentSchema', 'schema', 'search_path'];
+
+const POSTGRES_URL_MISTAKES: readonly { readonly isMade: (text: string) => boolean; readonly problem: string }[] = [
+  {
+    isMade: (text) => /^[^/?#]*\/\/[^/?#]*,/.test(text),
+    problem:
+      'must name one host: the address that leads to the primary after a failover as well, such as the read-write ' +
+      'endpoint of a managed database',
+  },
+  {
+    isMade: (text) => /^[^/?#]*\/\/[^/?#]*@(?:[/?]|$)/.test(text),
+    problem:
+      'has a user but no host; a socket is written `postgres:///database?host=/folder&user=name&password=password`',
+  },
+  {
+    isMade: (text) => hasParameter(text, SET_BY_THE_SERVICE),
+    problem: `must not have one of the parameters ${SET_BY_THE_SERVICE.join(', ')}, which the service sets itself`,
+  },
+  {
+    isMade: (text) => hasParameter(text, NAMES_OF_A_SCHEMA),
+    problem:
+      `must not have one of the parameters ${NAMES_OF_A_SCHEMA.join(', ')}; a schema is chosen by ` +
+      '`options=-c%20search_path%3Dname`, or by "alter role … set search_path = name"',
+  },
+];
+
+function hasParameter(text: string, names: readonly string[]): boolean {
+  const url = parseUrl(text);
+  return url !== undefined && names.some((name) => url.searchParams.has(name));
+}
+
 /**
  * A fragment is refused because it is always the end of a password whose `#` was not percent-encoded: the driver would
  * drop it and log in with half a password.
  */
 export const postgresUrl: Parser<string> = {
   accepts: 'a `postgres://` or `postgresql://` URL, with special characters of the password percent-encoded',
+  explain: (text) =>
+    POSTGRES_SCHEME.test(text) ? POSTGRES_URL_MISTAKES.find(({ isMade }) => isMade(text))?.problem : undefined,
   parse: (text) => {
     const url = parseUrl(text);
-    if (url === undefined || !['postgres:', 'postgresql:'].includes(url.protocol) || text.includes('#')) {
+    const isMistaken = POSTGRES_URL_MISTAKES.some(({ isMade }) => isMade(text));
+    if (url === undefined || isMistaken || !POSTGRES_SCHEME.test(text) || text.includes('#')) {
       return undefined;
     }
     return isPercentEncoded(url.username) && isPercentEncoded(url.password) ? text : undefined;

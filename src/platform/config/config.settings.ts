@@ -73,7 +73,8 @@ function readVariable(
   if (reading === undefined || 'problem' in reading || variable.parser.parse(reading.text) !== undefined) {
     return reading;
   }
-  return { problem: `${variable.name} must be ${expectationOf(variable.parser)}` };
+  const { parser } = variable;
+  return { problem: `${variable.name} ${parser.explain?.(reading.text) ?? `must be ${expectationOf(parser)}`}` };
 }
 
 function expectationOf({ accepts, hint }: Parser<unknown>): string {

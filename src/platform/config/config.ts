@@ -33,6 +33,8 @@ export abstract class Config implements ConfigValues {
   abstract readonly runtime: ConfigValues['runtime'];
   /** The settings that differ from their defaults, fit for a log: a secret is only said to be set. */
   abstract readonly changedSettings: readonly string[];
+  /** Variables that are set and that programs around PostgreSQL read, but not this one. */
+  abstract readonly ignoredVariables: readonly string[];
 }
 
 export type JwtAlgorithm = ConfigValues['accessTokens']['algorithm'];

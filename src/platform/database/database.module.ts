@@ -25,7 +25,8 @@ export class DatabaseModule {
             createDataSource({
               url: address.url,
               poolSize: config.database.poolSize,
-              use: isKept ? 'service' : 'pooled',
+              use: 'service',
+              canSet: isKept,
             }).initialize(),
         },
         {

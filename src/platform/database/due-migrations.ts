@@ -1,5 +1,5 @@
 import type { DataSource } from 'typeorm';
-import { createDataSource } from './data-source.js';
+import { openForMigrations } from './data-source.js';
 
 /** Returns the migrations of this build that have not been applied, in the order in which they run. */
 export function dueMigrations(
@@ -14,7 +14,7 @@ export function dueMigrations(
 
 /** Asks a database which migrations it lacks, without the lock and without any right to change the schema. */
 export async function listDueMigrations(directUrl: string): Promise<readonly string[]> {
-  const dataSource = await createDataSource({ url: directUrl, poolSize: 1, use: 'migrations' }).initialize();
+  const dataSource = await openForMigrations(directUrl, 1);
   try {
     const [table] = await dataSource.query<{ is_there: boolean }[]>(
       `select to_regclass('schema_migrations') is not null as is_there`,

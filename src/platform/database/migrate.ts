@@ -1,7 +1,7 @@
-import { Client } from 'pg';
 import { type DataSource, MigrationExecutor } from 'typeorm';
-import { createDataSource } from './data-source.js';
+import { openForMigrations } from './data-source.js';
 import { LOCKS } from './locks.js';
+import { connectClient } from './with-client.js';
 
 /**
  * Brings the schema up to date. Any number of instances may call it at the same time on one database: an advisory lock,
@@ -28,16 +28,14 @@ export async function revertMigration(directUrl: string): Promise<string | undef
 }
 
 async function withMigrationsLocked<T>(directUrl: string, work: (dataSource: DataSource) => Promise<T>): Promise<T> {
-  const lockHolder = new Client({ connectionString: directUrl, application_name: 'ratchet migrations' });
-  lockHolder.on('error', () => undefined);
+  const lockHolder = await connectClient(directUrl, 'migrations', { application_name: 'ratchet migrations' });
   try {
-    await lockHolder.connect();
     // The lock belongs to the transaction: behind a transaction pooler, a lock of the session would stay with the
     // pooler's connection and block others forever. A role or server may limit how long a transaction idles.
     await lockHolder.query('begin');
     await lockHolder.query('set local idle_in_transaction_session_timeout = 0');
     await lockHolder.query('select pg_advisory_xact_lock($1)', [LOCKS.migrations]);
-    const dataSource = await createDataSource({ url: directUrl, poolSize: 2, use: 'migrations' }).initialize();
+    const dataSource = await openForMigrations(directUrl, 2);
     try {
       return await work(dataSource);
     } finally {

@@ -136,7 +136,7 @@ async function waitForServer(url: string, report: (line: string) => void, shutdo
 }
 
 async function askServer(url: string): Promise<ServerFacts> {
-  return withClient({ connectionString: url }, async (client) => {
+  return withClient(url, async (client) => {
     const { rows } = await client.query<ServerFacts>(
       `select current_setting('server_version_num')::integer as version, pg_is_in_recovery() as is_in_recovery,
          current_setting('server_encoding') as encoding`,

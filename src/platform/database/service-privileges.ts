@@ -54,7 +54,7 @@ export async function listMissingPrivileges(
   const needed = privileges.flatMap(({ table, privilege, columns }) =>
     (columns ?? [null]).map((column) => ({ table, privilege, column })),
   );
-  return withClient({ connectionString: url }, async (client) => {
+  return withClient(url, async (client) => {
     const { rows } = await client.query<{ missing: string }>(
       `select privilege || coalesce(' (' || string_agg(needed.column, ', ' order by nth) || ')', '') || ' on ' || needed.table
          as missing
