@@ -23,7 +23,7 @@ grant
   select,
   insert,
   update (
-    generation, key_id, rotated_at, retry_key_hash, retry_key_from_client, user_agent, ip_address,
+    generation, key_id, rotated_at, retry_key_hash, retry_key_from_client, retry_key_history, user_agent, ip_address,
     revoked_at, revoked_xid, revoke_reason
   ),
   delete

@@ -23,7 +23,7 @@ const FAULTS = {
       statement,
       `    ended as (
       update refresh_token_families as family
-      set revoked_at = judged.seen_at`,
+      set \${revocation(`,
       `    slid as (
       update refresh_token_families as family set rotated_at = judged.seen_at
       from judged
@@ -31,7 +31,7 @@ const FAULTS = {
     ),
     ended as (
       update refresh_token_families as family
-      set revoked_at = judged.seen_at`,
+      set \${revocation(`,
     ],
   ],
 
@@ -73,6 +73,14 @@ import type { ClientInfo, RevokeReason, Session } from './tokens.types.js';`,
       statement,
       'retry_key_hash = new_retry_key_hash,',
       'retry_key_hash = coalesce(family.retry_key_hash, new_retry_key_hash),',
+    ],
+  ],
+
+  'no key history': [
+    [
+      statement,
+      'int4send(presented_generation) || retry_key_digest || judged.retry_key_history',
+      'judged.retry_key_history',
     ],
   ],
 

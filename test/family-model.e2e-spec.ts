@@ -39,8 +39,8 @@ const LENIENT: Settings = {
  * settings, restored backups, crowds with one token, on two instances.
  *
  * It finds each of these faults, which `npm run prove:model` puts into a copy of the checkout one by one: no row lock;
- * grace that slides; revocation rolled back with the error; retry key not overwritten; replay that advances; tombstone
- * cleaned too early.
+ * grace that slides; revocation rolled back with the error; retry key not overwritten; no key history; replay that
+ * advances; tombstone cleaned too early.
  */
 describe('a family', () => {
   let site: Site;

@@ -7,7 +7,7 @@ import { expectProblem } from './support/problem.js';
 import { type Account, codeOf, newIdempotencyKey, pairOf, type TokenPair } from './support/test-client.js';
 import { TestFamily } from './support/test-family.js';
 import type { TestService } from './support/test-service.js';
-import { useDatabase, useInstance } from './support/use-service.js';
+import { useDatabase, useInstance, useProxy } from './support/use-service.js';
 
 const PRESENTATIONS = 50;
 const ROUNDS = 200;
@@ -149,6 +149,41 @@ describe('racing refreshes', () => {
         expectProblem(await strict[0].client.refresh(family.token(generation)), 'refresh_token_reused');
         expectProblem(await strict[1].client.refresh(family.token(7)), 'refresh_token_reused');
       }
+    });
+  });
+
+  describe('an attempt whose statement arrives late', () => {
+    const network = useProxy(database);
+    const delayed = useInstance(network, settings);
+
+    /**
+     * A client gives an attempt up, because the way to its database is slow, succeeds elsewhere, and refreshes once more.
+     * Then the first attempt reaches the database.
+     *
+     * @returns what the first attempt is answered, and the family, which is at generation 3
+     */
+    async function overtake(retryKey?: string): Promise<{ readonly late: Response; readonly family: TestFamily }> {
+      const family = await newFamily();
+      // A connection in the pool, so that it is the statement that is late.
+      await delayed.client.refresh((await newFamily()).token(1));
+      network.freeze();
+      const late = delayed.client.refresh(family.token(1), retryKey);
+      expect((await strict[0].client.rotate(family.token(1), retryKey)).refresh_token).toBe(family.token(2));
+      expect((await strict[1].client.rotate(family.token(2), newIdempotencyKey())).refresh_token).toBe(family.token(3));
+      await network.resume();
+      return { late: await late, family };
+    }
+
+    it('invariant 6: with its key it moves nothing, and its client stays signed in', async () => {
+      const { late, family } = await overtake(newIdempotencyKey());
+      expectProblem(late, 'idempotency_key_reused');
+      expect((await strict[0].client.rotate(family.token(3), newIdempotencyKey())).refresh_token).toBe(family.token(4));
+    });
+
+    it('invariant 3: without a key it is a reuse', async () => {
+      const { late, family } = await overtake();
+      expectProblem(late, 'refresh_token_reused');
+      expectProblem(await strict[0].client.refresh(family.token(3)), 'refresh_token_reused');
     });
   });
 

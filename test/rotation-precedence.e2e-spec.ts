@@ -22,7 +22,7 @@ interface Situation {
   readonly ahead: number;
   /** Whether the rotation that made the current generation had a key. */
   readonly rotationHadKey: boolean;
-  readonly key: 'none' | 'of that rotation' | 'another';
+  readonly key: 'none' | 'of that rotation' | 'of the rotation before it' | 'another';
   readonly hasGraceWindow: boolean;
   readonly rollsForward: boolean;
 }
@@ -36,6 +36,8 @@ type Outcome =
 const refused = (code: ProblemCode): Outcome => ({ kind: 'refused', code });
 
 const hasItsKey = (situation: Situation): boolean => situation.rotationHadKey && situation.key === 'of that rotation';
+const hasUsedKey = (situation: Situation): boolean =>
+  hasItsKey(situation) || situation.key === 'of the rotation before it';
 
 /** The table of docs/rotation.md once more, in its order; its first two rows never reach a row of the database. */
 const TABLE: readonly (readonly [when: (situation: Situation) => boolean, outcome: Outcome])[] = [
@@ -45,7 +47,7 @@ const TABLE: readonly (readonly [when: (situation: Situation) => boolean, outcom
   [({ ended }) => ended !== undefined, refused('session_revoked')],
   [({ age }) => age === 'idle too long' || age === 'past the end', refused('session_expired')],
   [({ isUserActive }) => !isUserActive, refused('account_disabled')],
-  [(situation) => situation.ahead === 0 && hasItsKey(situation), refused('idempotency_key_reused')],
+  [(situation) => situation.ahead === 0 && hasUsedKey(situation), refused('idempotency_key_reused')],
   [({ ahead }) => ahead === 0, { kind: 'moved' }],
   [(situation) => situation.ahead === -1 && hasItsKey(situation), { kind: 'replayed' }],
   [
@@ -53,6 +55,7 @@ const TABLE: readonly (readonly [when: (situation: Situation) => boolean, outcom
       ahead === -1 && !rotationHadKey && hasGraceWindow && age === 'fresh',
     { kind: 'replayed' },
   ],
+  [({ ahead, key }) => ahead === -2 && key === 'of the rotation before it', refused('idempotency_key_reused')],
   [({ ahead }) => ahead < 0, { kind: 'ended', code: 'refresh_token_reused', reason: 'reuse' }],
   [({ rollsForward }) => rollsForward, { kind: 'moved' }],
   [() => true, { kind: 'ended', code: 'session_revoked', reason: 'rolled_back' }],
@@ -74,9 +77,9 @@ const anySituation: fc.Arbitrary<Situation> = fc.record({
     'past the end',
   ),
   isUserActive: mostly(true, false),
-  ahead: fc.constantFrom(-9, -2, -1, -1, 0, 0, 1, 1_000, 1_001),
+  ahead: fc.constantFrom(-9, -2, -2, -1, -1, 0, 0, 1, 1_000, 1_001),
   rotationHadKey: fc.boolean(),
-  key: fc.constantFrom('none', 'of that rotation', 'another'),
+  key: fc.constantFrom('none', 'of that rotation', 'of that rotation', 'of the rotation before it', 'another'),
   hasGraceWindow: fc.boolean(),
   rollsForward: fc.boolean(),
 });
@@ -118,10 +121,11 @@ describe('the precedence of the rows of the rotation table', () => {
   }
 
   /** A family at the current generation, with what has happened to it since. */
-  async function arrange(situation: Situation, rotationKey: string): Promise<TestFamily> {
+  async function arrange(situation: Situation, rotationKey: string, earlierKey: string): Promise<TestFamily> {
     const instance = instanceFor(situation);
     const { family } = (unused.next() as IteratorYieldResult<OpenSession>).value;
-    await family.setGeneration(CURRENT_GENERATION - 1);
+    await family.setGeneration(CURRENT_GENERATION - 2);
+    await instance.client.rotate(family.token(CURRENT_GENERATION - 2), earlierKey);
     await instance.client.rotate(
       family.token(CURRENT_GENERATION - 1),
       situation.rotationHadKey ? rotationKey : undefined,
@@ -144,8 +148,14 @@ describe('the precedence of the rows of the rotation table', () => {
       fc.asyncProperty(anySituation, async (situation) => {
         const [, outcome] = TABLE.find(([when]) => when(situation))!;
         const rotationKey = newIdempotencyKey();
-        const keys = { none: undefined, 'of that rotation': rotationKey, another: newIdempotencyKey() };
-        const family = await arrange(situation, rotationKey);
+        const earlierKey = newIdempotencyKey();
+        const keys = {
+          none: undefined,
+          'of that rotation': rotationKey,
+          'of the rotation before it': earlierKey,
+          another: newIdempotencyKey(),
+        };
+        const family = await arrange(situation, rotationKey, earlierKey);
         if (!situation.isUserActive) {
           await setUserActive(false);
         }

@@ -45,6 +45,16 @@ describe('the rotation table', () => {
     return family;
   }
 
+  /** A family of generation 10, each of whose tokens has been exchanged with a key of its own. */
+  async function newFamilyRotatedWithKeys(): Promise<{ family: TestFamily; keyOf: (generation: number) => string }> {
+    const family = await newFamily();
+    const keys = Array.from({ length: 9 }, newIdempotencyKey);
+    for (const [index, key] of keys.entries()) {
+      await withDefaults.client.rotate(family.token(index + 1), key);
+    }
+    return { family, keyOf: (generation) => keys[generation - 1]! };
+  }
+
   /** A family of a user of its own, who has been disabled in a way that left the family alone. */
   async function newFamilyOfDisabledUser(idempotencyKey?: string): Promise<TestFamily> {
     const { id, pair } = await withDefaults.client.signUpAndIn();
@@ -285,7 +295,7 @@ describe('the rotation table', () => {
     });
   });
 
-  describe('generation = current, with the key of the rotation that made it: 422 idempotency_key_reused', () => {
+  describe('generation = current, with a key of one of the last eight rotations: 422 idempotency_key_reused', () => {
     it('moves nothing, and the token stays good for another key', async () => {
       const key = newIdempotencyKey();
       const family = await newRotatedFamily(key);
@@ -294,12 +304,12 @@ describe('the rotation table', () => {
       expectPair(await withDefaults.client.refresh(family.token(2), newIdempotencyKey()), family.token(3));
     });
 
-    it('holds only for the key of the rotation that made this very token', async () => {
-      const key = newIdempotencyKey();
-      const family = await newRotatedFamily(key);
-      expectPair(await withDefaults.client.refresh(family.token(2)), family.token(3));
-      // Nothing of the first key is stored any more, so the service cannot know it again.
-      expectPair(await withDefaults.client.refresh(family.token(3), key), family.token(4));
+    it('refuses each of the last eight keys, and takes the ninth', async () => {
+      const { family, keyOf } = await newFamilyRotatedWithKeys();
+      for (let generation = 2; generation <= 9; generation += 1) {
+        await expectRefusal(family, [family.token(10), keyOf(generation)], 'idempotency_key_reused');
+      }
+      expectPair(await withDefaults.client.refresh(family.token(10), keyOf(1)), family.token(11));
     });
 
     it('does not hold for the first token of a session, whose login had no key', async () => {
@@ -329,6 +339,7 @@ describe('the rotation table', () => {
         rotated_at: expect.any(Date),
         retry_key_hash: expect.any(Buffer),
         retry_key_from_client: false,
+        retry_key_history: expect.any(Buffer),
         ip_address: '127.0.0.1',
         user_agent: 'ratchet test',
       });
@@ -390,22 +401,6 @@ describe('the rotation table', () => {
       await expectReuse(await withDefaults.client.refresh(family.token(1), newIdempotencyKey()), family);
     });
 
-    it('ends once the successor has been used: the key does not carry over two generations', async () => {
-      const key = newIdempotencyKey();
-      const family = await newRotatedFamily(key);
-      await withDefaults.client.rotate(family.token(2), newIdempotencyKey());
-      await expectReuse(await withDefaults.client.refresh(family.token(1), key), family);
-    });
-
-    it('replays the later of two rotations with one key, and not the earlier', async () => {
-      const key = newIdempotencyKey();
-      const family = await newRotatedFamily(key);
-      await withDefaults.client.rotate(family.token(2));
-      await withDefaults.client.rotate(family.token(3), key);
-      await expectReplay(family, [family.token(3), key], family.token(4));
-      await expectReuse(await withDefaults.client.refresh(family.token(2), key), family);
-    });
-
     it('is logged when it comes from another address', async () => {
       const key = newIdempotencyKey();
       const family = await newRotatedFamily(key);
@@ -453,6 +448,80 @@ describe('the rotation table', () => {
       const family = await newRotatedFamily();
       await withGrace.client.rotate(family.token(2));
       await expectReuse(await withGrace.client.refresh(family.token(1)), family);
+    });
+  });
+
+  describe('lower generation, with the key of the rotation that retired it: 422 idempotency_key_reused', () => {
+    it('moves nothing for each of the last eight rotations, and the session goes on', async () => {
+      const { family, keyOf } = await newFamilyRotatedWithKeys();
+      for (let generation = 2; generation <= 8; generation += 1) {
+        for (const service of [withDefaults, withGrace]) {
+          await expectRefusal(family, [family.token(generation), keyOf(generation)], 'idempotency_key_reused', service);
+        }
+      }
+      expect(eventsOf(family, 'refresh_token_reused')).toEqual([]);
+      await expectReplay(family, [family.token(9), keyOf(9)], family.token(10));
+      expectPair(await withDefaults.client.refresh(family.token(10), newIdempotencyKey()), family.token(11));
+    });
+
+    it('takes the token of the ninth rotation back for a reuse, even with its key', async () => {
+      const { family, keyOf } = await newFamilyRotatedWithKeys();
+      await expectReuse(await withDefaults.client.refresh(family.token(1), keyOf(1)), family);
+    });
+
+    it.each([
+      ['no key', () => undefined],
+      ['another key', () => newIdempotencyKey()],
+      ['the key of the rotation after it', (keyOf: (generation: number) => string) => keyOf(6)],
+    ] as const)('takes a token with %s for a reuse', async (_, keyFrom) => {
+      const { family, keyOf } = await newFamilyRotatedWithKeys();
+      await expectReuse(await withDefaults.client.refresh(family.token(5), keyFrom(keyOf)), family);
+    });
+
+    it('counts rotations without a key among the eight', async () => {
+      const key = newIdempotencyKey();
+      const family = await newRotatedFamily(key);
+      for (let generation = 2; generation <= 8; generation += 1) {
+        await withDefaults.client.rotate(family.token(generation));
+      }
+      await expectRefusal(family, [family.token(1), key], 'idempotency_key_reused');
+      await withDefaults.client.rotate(family.token(9));
+      await expectReuse(await withDefaults.client.refresh(family.token(1), key), family);
+    });
+
+    it('knows the keys of this session only', async () => {
+      const key = newIdempotencyKey();
+      const [first, second] = [await newRotatedFamily(key), await newRotatedFamily()];
+      await withDefaults.client.rotate(first.token(2));
+      await withDefaults.client.rotate(second.token(2));
+      await expectRefusal(first, [first.token(1), key], 'idempotency_key_reused');
+      await expectReuse(await withDefaults.client.refresh(second.token(1), key), second);
+    });
+
+    it('knows the keys from before a lost commit, and none of the commits that were lost', async () => {
+      const keys = [newIdempotencyKey(), newIdempotencyKey()] as const;
+      const family = await newRotatedFamily(keys[0]);
+      const { retry_key_history } = await family.row();
+      await withDefaults.client.rotate(family.token(2), keys[1]);
+      await database.sql('update refresh_token_families set generation = 2, retry_key_history = $2 where id = $1', [
+        family.id,
+        retry_key_history,
+      ]);
+      expectPair(await withDefaults.client.refresh(family.token(3), newIdempotencyKey()), family.token(4));
+      await expectRefusal(family, [family.token(1), keys[0]], 'idempotency_key_reused');
+      await expectReuse(await withDefaults.client.refresh(family.token(2), keys[1]), family);
+    });
+
+    it('holds for what this version rotated when an older one, which keeps no history, rotates in between', async () => {
+      const keys = [newIdempotencyKey(), newIdempotencyKey()] as const;
+      const family = await newRotatedFamily(keys[0]);
+      await family.setGeneration(4);
+      await withDefaults.client.rotate(family.token(4), keys[1]);
+      await withDefaults.client.rotate(family.token(5));
+      await expectRefusal(family, [family.token(1), keys[0]], 'idempotency_key_reused');
+      await expectRefusal(family, [family.token(4), keys[1]], 'idempotency_key_reused');
+      // The key of one rotation says nothing about another generation.
+      await expectReuse(await withDefaults.client.refresh(family.token(3), keys[0]), family);
     });
   });
 

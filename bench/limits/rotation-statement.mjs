@@ -39,7 +39,7 @@ const present = ({ id, secretHash, generation }) => ({
   secretHash,
   generation,
   retryKeyHash: randomBytes(32),
-  previousRetryKeyHash: undefined,
+  retryKeyDigest: randomBytes(8),
   isKeyFromClient: false,
   client: { ipAddress: '127.0.0.1', userAgent: 'ratchet-bench' },
 });

@@ -14,8 +14,8 @@ export interface Presentation {
   readonly generation: number;
   /** Hash of this refresh's key, the client's or an internal one, at the presented generation. */
   readonly retryKeyHash: Buffer;
-  /** Hash of the client's key at the generation before: equal to the stored one when the key has served already. */
-  readonly previousRetryKeyHash: Buffer | undefined;
+  /** Digest of the same key, whatever the generation. */
+  readonly retryKeyDigest: Buffer;
   readonly isKeyFromClient: boolean;
   readonly client: ClientInfo;
 }
@@ -235,7 +235,7 @@ export class FamiliesRepository {
       presentations.map(({ secretHash }) => secretHash),
       presentations.map(({ generation }) => generation),
       presentations.map(({ retryKeyHash }) => retryKeyHash),
-      presentations.map(({ previousRetryKeyHash }) => previousRetryKeyHash ?? null),
+      presentations.map(({ retryKeyDigest }) => retryKeyDigest),
       presentations.map(({ isKeyFromClient }) => isKeyFromClient),
       presentations.map(({ client }) => client.ipAddress ?? null),
       presentations.map(({ client }) => client.userAgent ?? null),

@@ -32,6 +32,9 @@ export class RefreshTokenFamilyEntity {
   @Column('boolean', { name: 'retry_key_from_client', default: false })
   retryKeyFromClient!: boolean;
 
+  @Column('bytea', { name: 'retry_key_history', default: () => `'\\x${'00'.repeat(96)}'`, select: false })
+  retryKeyHistory!: Buffer;
+
   @Column('timestamptz', { name: 'created_at' })
   createdAt!: Date;
 

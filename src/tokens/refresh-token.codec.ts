@@ -8,6 +8,11 @@ const GENERATION_OFFSET = 33;
 const TAG_OFFSET = 37;
 const TOKEN_BYTES = 69;
 
+/**
+ * Long enough that no fresh key is ever taken for a used one. A thief has one guess: a wrong one ends the session.
+ */
+export const RETRY_KEY_DIGEST_BYTES = 8;
+
 /** 69 bytes are 92 characters exactly: no slack bits, so a token has one spelling only. */
 const TOKEN_SHAPE = /^rt1\.[A-Za-z0-9_-]{92}$/;
 
@@ -84,6 +89,18 @@ export function hashRetryKey(parts: RefreshTokenParts, generation: number, retry
     .update(`ratchet retry key\n${parts.familyId}\n${generation}\n`)
     .update(retryKey)
     .digest();
+}
+
+/**
+ * Identifies a retry key at every generation of its family, for the history of used keys. Keyed like `hashRetryKey`, for
+ * the same reasons; short, because the history is rewritten by every rotation.
+ */
+export function digestRetryKey(parts: RefreshTokenParts, retryKey: string): Buffer {
+  return createHmac('sha256', parts.familySecret)
+    .update(`ratchet used key\n${parts.familyId}\n`)
+    .update(retryKey)
+    .digest()
+    .subarray(0, RETRY_KEY_DIGEST_BYTES);
 }
 
 function tagOf(bytes: Buffer, macKey: Buffer): Buffer {

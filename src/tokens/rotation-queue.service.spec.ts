@@ -13,7 +13,7 @@ function presentationOf(familyId: string): Presentation {
     secretHash: Buffer.alloc(32),
     generation: 1,
     retryKeyHash: Buffer.alloc(32),
-    previousRetryKeyHash: undefined,
+    retryKeyDigest: Buffer.alloc(8),
     isKeyFromClient: false,
     client: { ipAddress: undefined, userAgent: undefined },
   };

@@ -1,8 +1,15 @@
 import type { PreparedStatement } from '../platform/database/database.service.js';
+import { RETRY_KEY_DIGEST_BYTES } from './refresh-token.codec.js';
 import { NOTIFY_REVOCATION, revocation } from './revocation.fragments.js';
 
 /** A valid tag this far ahead of the database is a forgery, not a rotation that was lost. */
 const MAX_GENERATIONS_AHEAD = 1_000;
+
+/** How many rotations of a family keep their keys: a late attempt is as a rule one or two behind. */
+const KEYS_IN_HISTORY = 8;
+
+/** An entry is the generation that the rotation consumed, 4 bytes, and the digest of its key; the newest comes first. */
+const HISTORY_BYTES = KEYS_IN_HISTORY * (4 + RETRY_KEY_DIGEST_BYTES);
 
 /** The rows of the table in `docs/rotation.md`, "Outcomes", in its order. */
 export type RotationVerdict =
@@ -41,11 +48,14 @@ export interface RotationRow {
  * older, look at the table. `seen_at` is read after the lock is acquired, so that waiting cannot make a token look
  * fresher than it is.
  *
+ * An attempt that the network or a queue has delayed can arrive after later rotations. Its own key tells it from a
+ * theft: an entry of the history says which generation was consumed with which key, so it stays true whatever happens to
+ * the row afterwards, and a missing entry only means that the attempt is judged without it.
+ *
  * Rows are found by `id = any($1)` everywhere and never by a join alone: so the plan uses the primary key whatever the
  * statistics say, or when there are none.
  *
- * $1 family ids, $2 secret hashes, $3 generations, $4 retry key hashes, $5 retry key hashes one generation before, $6
- * keys are the clients', $7 addresses, $8 user agents, each an array with one element per presentation; $9 key id of
+ * $1 family ids, $2 secret hashes, $3 generations, $4 retry key hashes, $5 retry key digests, $6 keys are the clients', $7 addresses, $8 user agents, each an array with one element per presentation; $9 key id of
  * the successors, $10 idle seconds, $11 grace seconds, $12 roll forward
  */
 function rotationText(waitPolicy: '' | ' skip locked'): string {
@@ -54,7 +64,7 @@ function rotationText(waitPolicy: '' | ' skip locked'): string {
       select * from unnest(
         $1::uuid[], $2::bytea[], $3::integer[], $4::bytea[], $5::bytea[], $6::boolean[], $7::text[], $8::text[]
       ) as presented (
-        id, secret_hash, generation, retry_key_hash, previous_retry_key_hash, is_key_from_client, ip_address, user_agent
+        id, secret_hash, generation, retry_key_hash, retry_key_digest, is_key_from_client, ip_address, user_agent
       )
     ),
     locked as materialized (
@@ -66,7 +76,7 @@ function rotationText(waitPolicy: '' | ' skip locked'): string {
     judged as materialized (
       select seen.*, coalesce(users.roles, '{}') as roles,
         presented.generation as presented_generation, presented.retry_key_hash as new_retry_key_hash,
-        presented.is_key_from_client, presented.ip_address as new_ip_address, presented.user_agent as new_user_agent,
+        presented.retry_key_digest, presented.is_key_from_client, presented.ip_address as new_ip_address, presented.user_agent as new_user_agent,
         case
           when seen.secret_hash <> presented.secret_hash
             or presented.generation > seen.generation + ${MAX_GENERATIONS_AHEAD} then 'forged'
@@ -75,12 +85,15 @@ function rotationText(waitPolicy: '' | ' skip locked'): string {
           when seen_at >= expires_at or seen_at >= rotated_at + make_interval(secs => $10) then 'expired'
           when users.status is distinct from 'active' then 'user_not_active'
           when presented.generation = seen.generation
-            and seen.retry_key_hash = presented.previous_retry_key_hash then 'key_reused'
+            and position(presented.retry_key_digest in retry_key_history) > 0 then 'key_reused'
           when presented.generation = seen.generation then 'rotated'
           when presented.generation = seen.generation - 1
             and seen.retry_key_hash = presented.retry_key_hash then 'replayed'
           when presented.generation = seen.generation - 1
             and not retry_key_from_client and seen_at < rotated_at + make_interval(secs => $11) then 'replayed'
+          when presented.generation < seen.generation
+            and position(int4send(presented.generation) || presented.retry_key_digest in retry_key_history) > 0
+            then 'key_reused'
           when presented.generation < seen.generation then 'reused'
           when $12 then 'rolled_forward'
           else 'rolled_back'
@@ -93,6 +106,9 @@ function rotationText(waitPolicy: '' | ' skip locked'): string {
       update refresh_token_families as family
       set generation = presented_generation + 1, key_id = $9, rotated_at = judged.seen_at,
           retry_key_hash = new_retry_key_hash, retry_key_from_client = is_key_from_client,
+          retry_key_history = substr(
+            int4send(presented_generation) || retry_key_digest || judged.retry_key_history, 1, ${HISTORY_BYTES}
+          ),
           ip_address = new_ip_address::inet, user_agent = new_user_agent
       from judged
       where family.id = any ($1::uuid[]) and family.id = judged.id and verdict in ('rotated', 'rolled_forward')

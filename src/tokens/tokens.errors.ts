@@ -20,7 +20,7 @@ export class SessionExpiredError extends DomainError {
   readonly code = 'session_expired';
 }
 
-/** The `Idempotency-Key` of the rotation that made this very token: a key may serve one refresh only. */
+/** The `Idempotency-Key` of one of the session's last rotations: a key may serve one refresh only. Nothing was done. */
 export class IdempotencyKeyReusedError extends DomainError {
   readonly code = 'idempotency_key_reused';
 }

@@ -15,6 +15,7 @@ import {
 } from './families.repository.js';
 import {
   decodeRefreshToken,
+  digestRetryKey,
   encodeRefreshToken,
   hashFamilySecret,
   hashRetryKey,
@@ -323,8 +324,7 @@ function presentationOf(presented: RefreshTokenParts, { idempotencyKey, client }
     secretHash: hashFamilySecret(familySecret),
     generation,
     retryKeyHash: hashRetryKey(presented, generation, retryKey),
-    previousRetryKeyHash:
-      idempotencyKey === undefined ? undefined : hashRetryKey(presented, generation - 1, idempotencyKey),
+    retryKeyDigest: digestRetryKey(presented, retryKey),
     isKeyFromClient: idempotencyKey !== undefined,
     client,
   };

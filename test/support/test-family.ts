@@ -15,6 +15,7 @@ export interface FamilyRow {
   readonly rotated_at: Date;
   readonly retry_key_hash: Buffer | null;
   readonly retry_key_from_client: boolean;
+  readonly retry_key_history: Buffer;
   readonly created_at: Date;
   readonly expires_at: Date;
   readonly revoked_at: Date | null;

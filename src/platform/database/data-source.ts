@@ -7,6 +7,7 @@ import { type ConnectionUse, connectionConfig, settingIfPossible } from './conne
 import { CreateCoreTables1764000000000 } from './migrations/1764000000000-create-core-tables.js';
 import { CreateRateLimits1764100000000 } from './migrations/1764100000000-create-rate-limits.js';
 import { OneKeySigns1764200000000 } from './migrations/1764200000000-one-key-signs.js';
+import { KeepRetryKeys1764300000000 } from './migrations/1764300000000-keep-retry-keys.js';
 import { SilentLogger } from './silent.logger.js';
 
 /** TypeORM does not know PostgreSQL's 64-bit transaction ids and would refuse an entity that has one. */
@@ -28,7 +29,12 @@ export function createDataSource({ url, poolSize, use, canSet = true }: DataSour
     driver: pg,
     poolSize,
     entities: [UserEntity, RefreshTokenFamilyEntity, SigningKeyEntity],
-    migrations: [CreateCoreTables1764000000000, CreateRateLimits1764100000000, OneKeySigns1764200000000],
+    migrations: [
+      CreateCoreTables1764000000000,
+      CreateRateLimits1764100000000,
+      OneKeySigns1764200000000,
+      KeepRetryKeys1764300000000,
+    ],
     migrationsTableName: 'schema_migrations',
     installExtensions: false,
     logging: false,

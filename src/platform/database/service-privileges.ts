@@ -24,6 +24,7 @@ export const SERVICE_PRIVILEGES: readonly TablePrivilege[] = [
       'rotated_at',
       'retry_key_hash',
       'retry_key_from_client',
+      'retry_key_history',
       'user_agent',
       'ip_address',
       'revoked_at',

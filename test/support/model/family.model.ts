@@ -46,9 +46,20 @@ interface Rotation {
   readonly atMs: number;
   /** The client's `Idempotency-Key`. */
   readonly key: RetryKey | undefined;
+  /** This rotation and those before it, the newest first. */
+  readonly history: readonly Consumption[];
 }
 
-export type RetryKey = 'A' | 'B' | 'C';
+/** A generation that a rotation consumed, and the client's key of that rotation. */
+interface Consumption {
+  readonly generation: number;
+  readonly key: RetryKey | undefined;
+}
+
+/** More than a history holds, so that one of them is always unused. */
+export const RETRY_KEYS = ['A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'J'] as const;
+
+export type RetryKey = (typeof RETRY_KEYS)[number];
 
 type End = 'reuse' | 'disabling' | 'other';
 
@@ -110,6 +121,8 @@ export const ACCESS_TOKEN_TTL_SECONDS = 300;
 
 /** The longest access token that may be, and two minutes: until then a family's row stays behind. */
 const TOMBSTONE_SECONDS = 3_720;
+
+const ROTATIONS_IN_HISTORY = 8;
 
 const CODE_BY_END = {
   reuse: 'refresh_token_reused',
@@ -220,7 +233,7 @@ export function endedBetween(before: World, after: World): readonly number[] {
 /** The table of docs/rotation.md, in its order; what a forger could do has tests of its own. */
 function refresh(world: World, { family: index, generation: presented }: Token, key: RetryKey | undefined): Step {
   const family = familyOf(world, index);
-  const { generation: current, atMs: rotatedAtMs, key: lastKey } = family.rotation;
+  const { generation: current, atMs: rotatedAtMs, key: lastKey, history } = family.rotation;
   const { graceSeconds, rollsForward } = world.settings;
   const isRetry = key !== undefined && key === lastKey;
   const isInGrace = lastKey === undefined && world.nowMs < rotatedAtMs + graceSeconds * 1000;
@@ -237,13 +250,18 @@ function refresh(world: World, { family: index, generation: presented }: Token, 
   if (userOf(world, family.user).isDisabled) {
     return refuse(world, 'account_disabled');
   }
-  if (presented === current && isRetry) {
+  if (presented === current && key !== undefined && history.some((used) => used.key === key)) {
     return refuse(world, 'idempotency_key_reused');
   }
   if (presented === current || (presented > current && rollsForward)) {
     return grant(
       change(world, index, ({ newestGeneration }) => ({
-        rotation: { generation: presented + 1, atMs: world.nowMs, key },
+        rotation: {
+          generation: presented + 1,
+          atMs: world.nowMs,
+          key,
+          history: [{ generation: presented, key }, ...history].slice(0, ROTATIONS_IN_HISTORY),
+        },
         newestGeneration: Math.max(newestGeneration, presented + 1),
       })),
       index,
@@ -254,6 +272,9 @@ function refresh(world: World, { family: index, generation: presented }: Token, 
   }
   if (presented === current - 1 && (isRetry || isInGrace)) {
     return grant(world, index);
+  }
+  if (key !== undefined && history.some((used) => used.generation === presented && used.key === key)) {
+    return refuse(world, 'idempotency_key_reused');
   }
   return refuse(end(world, index, 'reuse'), 'refresh_token_reused');
 }
@@ -284,7 +305,7 @@ function openSession(world: World, user: number): Step {
     user,
     createdAtMs: world.nowMs,
     endsAtMs: world.nowMs + world.settings.lifetimeSeconds * 1000,
-    rotation: { generation: 1, atMs: world.nowMs, key: undefined },
+    rotation: { generation: 1, atMs: world.nowMs, key: undefined, history: [] },
     backup: undefined,
     newestGeneration: 1,
     end: undefined,

@@ -18,7 +18,7 @@ import {
 import type { TestDatabase } from '../test-database.js';
 import { readRefreshToken, TestFamily } from '../test-family.js';
 import type { TestService } from '../test-service.js';
-import type { Action, Answer, ListedSession, RetryKey, Token } from './family.model.js';
+import { type Action, type Answer, type ListedSession, RETRY_KEYS, type RetryKey, type Token } from './family.model.js';
 
 interface LiveUser {
   readonly id: string;
@@ -35,7 +35,9 @@ interface LiveFamily {
 }
 
 interface Backup {
-  readonly row: Readonly<Record<'generation' | 'key_id' | 'retry_key_hash' | 'retry_key_from_client', unknown>>;
+  readonly row: Readonly<
+    Record<'generation' | 'key_id' | 'retry_key_hash' | 'retry_key_from_client' | 'retry_key_history', unknown>
+  >;
   readonly rotatedAt: string;
   /** How far the clock had been moved then. */
   readonly movedSeconds: number;
@@ -61,11 +63,7 @@ const RESOLUTION_SECONDS = 20;
 export class LiveWorld {
   private readonly users: LiveUser[] = [];
   private readonly families: LiveFamily[] = [];
-  private readonly keys: Readonly<Record<RetryKey, string>> = {
-    A: newIdempotencyKey(),
-    B: newIdempotencyKey(),
-    C: newIdempotencyKey(),
-  };
+  private readonly keys: ReadonlyMap<RetryKey, string> = new Map(RETRY_KEYS.map((key) => [key, newIdempotencyKey()]));
   private movedSeconds = 0;
 
   private constructor(private readonly database: TestDatabase) {}
@@ -112,7 +110,7 @@ export class LiveWorld {
       }
       case 'refresh':
         return this.readPair(
-          await client.refresh(this.refreshToken(action.token), action.key && this.keys[action.key]),
+          await client.refresh(this.refreshToken(action.token), action.key && this.keys.get(action.key)),
         );
       case 'refresh with a damaged token':
         return this.readPair(await client.refresh(damaged(this.refreshToken(action.token))));
@@ -266,7 +264,7 @@ export class LiveWorld {
    */
   private async backUp(family: LiveFamily): Promise<void> {
     const [row] = await this.database.sql<Backup['row'] & { rotated_at: string }>(
-      `select generation, key_id, retry_key_hash, retry_key_from_client, rotated_at::text
+      `select generation, key_id, retry_key_hash, retry_key_from_client, retry_key_history, rotated_at::text
        from refresh_token_families where id = $1`,
       [family.tokens.id],
     );
@@ -277,14 +275,14 @@ export class LiveWorld {
 
   private async restore({ tokens, backup }: LiveFamily): Promise<void> {
     if (backup !== undefined) {
-      const { generation, key_id, retry_key_hash, retry_key_from_client } = backup.row;
+      const { generation, key_id, retry_key_hash, retry_key_from_client, retry_key_history } = backup.row;
       await this.database.sql(
         `update refresh_token_families
          set generation = $2, key_id = $3, retry_key_hash = $4, retry_key_from_client = $5,
-             rotated_at = $6::timestamptz - make_interval(secs => $7)
+             retry_key_history = $6, rotated_at = $7::timestamptz - make_interval(secs => $8)
          where id = $1`,
         [
-          ...[tokens.id, generation, key_id, retry_key_hash, retry_key_from_client],
+          ...[tokens.id, generation, key_id, retry_key_hash, retry_key_from_client, retry_key_history],
           ...[backup.rotatedAt, this.movedSeconds - backup.movedSeconds],
         ],
       );

@@ -195,8 +195,8 @@ class Run {
 }
 
 /**
- * What to ask about a family that lives: its access token, the list it stands in, a retry, the good token, and a used
- * one.
+ * What to ask about a family that lives: its access token, the list it stands in, a retry, a late attempt, the good
+ * token, and a used one.
  */
 const lastQuestions: readonly ((world: World, family: number) => Action | undefined)[] = [
   (world, family) => (familyOf(world, family).isCleanedUp ? undefined : { kind: 'read user', accessTokenOf: family }),
@@ -205,6 +205,10 @@ const lastQuestions: readonly ((world: World, family: number) => Action | undefi
   (world, family) => {
     const { generation, key } = familyOf(world, family).rotation;
     return key && { kind: 'refresh', token: { family, generation: generation - 1 }, key };
+  },
+  (world, family) => {
+    const late = familyOf(world, family).rotation.history.findLast(({ key }) => key !== undefined);
+    return late && { kind: 'refresh', token: { family, generation: late.generation }, key: late.key };
   },
   (world, family) => {
     const { generation } = familyOf(world, family).rotation;

@@ -6,6 +6,7 @@ import {
   type Family,
   familyOf,
   isLive,
+  RETRY_KEYS,
   type RetryKey,
   type Settings,
   type World,
@@ -79,17 +80,31 @@ const goodGeneration = fc.constantFrom<Choice<number>[]>(
 
 const previousGeneration = fc.constant<Choice<number>>(({ rotation }) => Math.max(1, rotation.generation - 1));
 
-/** Few, so that one turns up again where it must mean nothing. */
+/** Few, so that one turns up again where it must mean nothing, or where it must be refused. */
 const keys = fc.constantFrom<(RetryKey | undefined)[]>(undefined, undefined, 'A', 'B', 'C');
 
-const freeKeys = keys.map(
+const anyKey = keys.map(
   (key): Choice<RetryKey | undefined> =>
     () =>
       key,
 );
 
+const unusedKey = fc.constant<Choice<RetryKey | undefined>>(({ rotation }) =>
+  RETRY_KEYS.find((key) => rotation.history.every((used) => used.key !== key)),
+);
+
+const freeKeys = fc.oneof({ arbitrary: anyKey, weight: 3 }, { arbitrary: unusedKey, weight: 2 });
+
 /** The one that makes the refresh a retry of the last one. */
 const lastKey = fc.constant<Choice<RetryKey | undefined>>(({ rotation }) => rotation.key);
+
+/** A late attempt: the token that one of the last rotations consumed, and the key of that rotation. */
+const lateAttempt: fc.Arbitrary<[Choice<number>, Choice<RetryKey | undefined>]> = fc
+  .nat({ max: 7 })
+  .map((number) => [
+    ({ rotation: { history } }) => history[number % history.length]?.generation ?? 1,
+    ({ rotation: { history } }) => history[number % history.length]?.key,
+  ]);
 
 const generations = fc.oneof(
   { arbitrary: goodGeneration, weight: 3 },
@@ -105,6 +120,7 @@ const presentations: fc.Arbitrary<ActionOnFamily> = fc
     { arbitrary: fc.tuple(goodGeneration, lastKey), weight: 2 },
     { arbitrary: fc.tuple(previousGeneration, lastKey), weight: 8 },
     { arbitrary: fc.tuple(previousGeneration, freeKeys), weight: 2 },
+    { arbitrary: lateAttempt, weight: 4 },
     { arbitrary: fc.tuple(anyGeneration, freeKeys), weight: 1 },
   )
   .map(([generation, key]) => (world, index) => {
