@@ -1,6 +1,10 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf } from '../../src/platform/common/message-of.js';
 import { eventually } from './eventually.js';
 import { type Account, newIdempotencyKey, type TestClient, type TokenPair } from './test-client.js';
+
+/** Between two rounds of a user: as many as a test needs in a second, and no core for itself. */
+const PAUSE_MS = 20;
 
 /**
  * Users who refresh and use their tokens all the time, each request on any instance; whatever is not answered as it
@@ -53,6 +57,7 @@ export class Load {
         this.failures.push(`use: ${answer.status} ${answer.text}`);
       }
       this.rounds[index] = (this.rounds[index] ?? 0) + 1;
+      await pause(PAUSE_MS);
     }
   }
 
