@@ -202,6 +202,15 @@ const oneReaderOfTheEnvironment: Rule = (sources) =>
     'reads the environment',
   );
 
+/** `DatabaseClient` listens for errors from its creation; the pool is TypeORM's, with that class. */
+const oneClassOfConnections: Rule = (sources) =>
+  findings(
+    sources,
+    /\bnew (?:pg\.)?(?:Client|Pool)\(/,
+    nowhere,
+    'makes a connection that may lack a listener for errors',
+  );
+
 const oneClock: Rule = (sources) =>
   findings(sources, /\bnew Date\(|\bDate\.now\b/, (path) => path === 'platform/common/clock.ts', 'looks at the clock');
 
@@ -407,6 +416,19 @@ describe('the architecture', () => {
         'users/a.ts exports what is not its own',
         'users/b.ts exports what is not its own',
         'users/c.ts exports what is not its own',
+      ],
+    ],
+    [
+      'makes no connection to the database that could lack a listener for errors',
+      oneClassOfConnections,
+      {
+        'users/a.ts': 'const client = new Client({});',
+        'tokens/b.ts': 'const pool = new pg.Pool();',
+        'tokens/c.ts': 'const client = new DatabaseClient({});',
+      },
+      [
+        'users/a.ts makes a connection that may lack a listener for errors',
+        'tokens/b.ts makes a connection that may lack a listener for errors',
       ],
     ],
     [

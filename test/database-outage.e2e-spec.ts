@@ -1,7 +1,14 @@
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Response } from 'supertest';
+import { openForMigrations } from '../src/platform/database/data-source.js';
+import { listDueMigrations } from '../src/platform/database/due-migrations.js';
+import { migrateDatabase } from '../src/platform/database/migrate.js';
+import { openDatabase } from '../src/platform/database/open-database.js';
+import { listMissingPrivileges } from '../src/platform/database/service-privileges.js';
+import { findSessionSupport } from '../src/platform/database/session-support.js';
 import { eventually } from './support/eventually.js';
 import { askGuard } from './support/guard-probe.js';
+import { PostgresProxy } from './support/postgres-proxy.js';
 import { expectProblem } from './support/problem.js';
 import {
   type Account,
@@ -17,6 +24,9 @@ import { expectUnavailable } from './support/unavailable.js';
 import { useDatabase, useInstance, useProxy } from './support/use-service.js';
 
 const MAX_STALENESS_SECONDS = 2;
+
+/** Waits for nothing. */
+const ABORTED = AbortSignal.abort();
 
 interface Signed {
   readonly account: Account;
@@ -59,19 +69,29 @@ describe('a running service whose database goes away', () => {
   const database = useDatabase();
   const proxy = useProxy(database);
   const service = useInstance(proxy, { REVOCATION_MAX_STALENESS_SECONDS: String(MAX_STALENESS_SECONDS) });
+  const uncaught: unknown[] = [];
+  const noteUncaught = (error: unknown): void => {
+    uncaught.push(error);
+  };
   let client: TestClient;
   let signed: Signed;
 
   beforeAll(async () => {
+    process.on('uncaughtException', noteUncaught);
     client = service.client;
     const { pair, ...account } = await client.signUpAndIn();
     signed = { account, pair };
   });
 
   afterEach(async () => {
+    uncaught.length = 0;
     await proxy.resume();
     await isReady();
     expect(service.logs.filter((line) => line['code'] === 'internal_error')).toEqual([]);
+  });
+
+  afterAll(() => {
+    process.off('uncaughtException', noteUncaught);
   });
 
   async function loseDatabase(): Promise<void> {
@@ -156,6 +176,35 @@ describe('a running service whose database goes away', () => {
       expect(logins.filter((login) => login.status !== 200 && login.status !== 503).map((login) => login.text)).toEqual(
         [],
       );
+    }
+  });
+
+  it('survives a server that ends connections in the packet that opens them, and refreshes meanwhile', async () => {
+    const { pair } = await client.signUpAndIn();
+    proxy.refuse();
+    await proxy.resume();
+    proxy.endOpening(6);
+    expect((await client.rotate(pair.refresh_token)).refresh_token).not.toBe(pair.refresh_token);
+    await isReady();
+    expect(uncaught).toEqual([]);
+  });
+
+  it.each<[string, (url: string) => Promise<unknown>]>([
+    ['the look at the schema', listDueMigrations],
+    ['the migrations', migrateDatabase],
+    ['the pool of the migrations', async (url) => (await openForMigrations(url, 2)).destroy()],
+    ['the look at the privileges', listMissingPrivileges],
+    ['the search for a pooler', (url) => findSessionSupport({ url, directUrl: url })],
+    ['the wait for the server', (url) => openDatabase({ ...service.config.database, url }, () => undefined, ABORTED)],
+  ])('survives it where %s makes the connection', async (_, connect) => {
+    const ending = await PostgresProxy.start(database.url);
+    try {
+      ending.endOpening(1);
+      await connect(ending.url).catch(() => undefined);
+      expect(ending.connections).toBeGreaterThan(0);
+      expect(uncaught).toEqual([]);
+    } finally {
+      await ending.close();
     }
   });
 

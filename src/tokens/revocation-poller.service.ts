@@ -1,10 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import { Client, DatabaseError } from 'pg';
+import { type Client, DatabaseError } from 'pg';
 import { Clock } from '../platform/common/clock.js';
 import { messageOf } from '../platform/common/message-of.js';
 import { connectionConfig } from '../platform/database/connection-settings.js';
+import { DatabaseClient } from '../platform/database/database-client.js';
 import { DatabaseAddress, SessionSupport } from '../platform/database/database.types.js';
 import type { PolledRevocations } from './revocation-log.js';
 import {
@@ -166,7 +167,7 @@ class RevocationConnection {
    * @throws the error that keeps it from polling; no connection is left open then
    */
   static async open(url: string, isSession: boolean, onWakeUp: () => void): Promise<RevocationConnection> {
-    const client = new Client({
+    const client = new DatabaseClient({
       ...connectionConfig(url, 'service', isSession),
       application_name: 'ratchet revocations',
       connectionTimeoutMillis: QUERY_TIMEOUT_MS,

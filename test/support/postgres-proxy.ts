@@ -20,6 +20,8 @@ interface Link {
 
 const SSL_REQUEST_CODE = 80_877_103;
 
+const ADMIN_SHUTDOWN = 'SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0';
+
 /**
  * Stands between a service and its Postgres and fails like a network: it cuts a connection at an exact point of the
  * wire protocol, refuses connections, or lets no byte pass. What a test asks the database itself goes past it.
@@ -31,6 +33,7 @@ export class PostgresProxy {
   connections = 0;
   private judge: CutJudge = () => undefined;
   private passesNotifications = true;
+  private endings = 0;
   private thawed: Promise<void> = Promise.resolve();
   private thaw: () => void = () => undefined;
   private onCut: () => void = () => undefined;
@@ -96,6 +99,11 @@ export class PostgresProxy {
     return new Promise((resolve) => {
       this.onCut = resolve;
     });
+  }
+
+  /** Ends as many new connections as a server that shuts down does it: in the packet that says that they are open. */
+  endOpening(times: number): void {
+    this.endings = times;
   }
 
   /** As a transaction pooler that does not know LISTEN. */
@@ -168,6 +176,7 @@ export class PostgresProxy {
     const statements = new Map<string, string>();
     let cutAfter = false;
     let isCompleted = false;
+    let isOpen = false;
     const fromClient = new MessageReader('untyped first', (message) => {
       const statement = statementOf(message, statements);
       link.isBusy ||= statement !== undefined;
@@ -180,6 +189,12 @@ export class PostgresProxy {
       }
     });
     const fromServer = new MessageReader('typed', (message) => {
+      if (message.type === 'Z' && !isOpen && this.endings > 0) {
+        this.endings -= 1;
+        client.end(Buffer.concat([message.bytes, errorResponse(ADMIN_SHUTDOWN)]), () => server.destroy());
+        return;
+      }
+      isOpen ||= message.type === 'Z';
       isCompleted ||= message.type === 'C';
       // In the extended protocol an autocommit statement commits at Sync, so only ReadyForQuery says that it has.
       if (cutAfter && message.type === 'Z') {
@@ -263,6 +278,12 @@ class MessageReader {
     this.framing = 'typed';
     return { type: '', bytes, payload };
   }
+}
+
+function errorResponse(fields: string): Buffer {
+  const header = Buffer.from('E....');
+  header.writeInt32BE(4 + fields.length, 1);
+  return Buffer.concat([header, Buffer.from(fields)]);
 }
 
 /**

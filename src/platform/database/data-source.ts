@@ -8,6 +8,7 @@ import { CreateCoreTables1764000000000 } from './migrations/1764000000000-create
 import { CreateRateLimits1764100000000 } from './migrations/1764100000000-create-rate-limits.js';
 import { OneKeySigns1764200000000 } from './migrations/1764200000000-one-key-signs.js';
 import { KeepRetryKeys1764300000000 } from './migrations/1764300000000-keep-retry-keys.js';
+import { DatabaseClient } from './database-client.js';
 import { SilentLogger } from './silent.logger.js';
 
 /** TypeORM does not know PostgreSQL's 64-bit transaction ids and would refuse an entity that has one. */
@@ -41,7 +42,7 @@ export function createDataSource({ url, poolSize, use, canSet = true }: DataSour
     logger: new SilentLogger(),
     // The pool replaces a lost idle connection by itself; the query on a lost one gets the error.
     poolErrorHandler: () => undefined,
-    extra: connectionConfig(url, use, canSet),
+    extra: { ...connectionConfig(url, use, canSet), Client: DatabaseClient },
   });
   dataSource.driver.supportedDataTypes.push(TRANSACTION_ID_TYPE);
   return dataSource;

@@ -156,15 +156,11 @@ export class DatabaseService implements OnApplicationShutdown {
     const client = await this.pool.connect().catch((error: unknown) => {
       throw new TemporarilyUnavailableError('no database connection is available', { cause: error });
     });
-    // Without a listener the loss of a connection between two statements would end the process.
-    client.on('error', ignoreError);
     try {
       const result = await work(client);
-      client.off('error', ignoreError);
       client.release();
       return result;
     } catch (error) {
-      client.off('error', ignoreError);
       client.release(error instanceof ConnectionLostError);
       throw error;
     }
@@ -182,8 +178,4 @@ async function runStatement<Row extends object>(
   } catch (error) {
     throw translateStatementError(error);
   }
-}
-
-function ignoreError(): void {
-  // The statement in flight, or the next one, reports it.
 }

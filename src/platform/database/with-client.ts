@@ -1,5 +1,6 @@
-import { Client, type ClientConfig } from 'pg';
+import type { Client, ClientConfig } from 'pg';
 import { type ConnectionUse, connectionConfig, settingIfPossible } from './connection-settings.js';
+import { DatabaseClient } from './database-client.js';
 
 const QUERY_TIMEOUT_MS = 5_000;
 
@@ -29,9 +30,7 @@ export async function withClient<T>(
  */
 export function connectClient(url: string, use: ConnectionUse, more: ClientConfig = {}): Promise<Client> {
   return settingIfPossible(async (canSet) => {
-    const client = new Client({ ...connectionConfig(url, use, canSet), ...more });
-    // The query in progress reports a lost connection; without a listener the event would end the process.
-    client.on('error', () => undefined);
+    const client = new DatabaseClient({ ...connectionConfig(url, use, canSet), ...more });
     try {
       await client.connect();
       return client;
