@@ -10,7 +10,7 @@ import { enableCors } from './platform/http/cors.js';
 import { answerParserError, refuseUncollectedHeaders, takeOverNodeAnswers } from './platform/http/early-refusals.js';
 import { routeForwardAuth } from './platform/http/forward-auth.js';
 import { drainOnClose } from './platform/http/drain.js';
-import { warnOfUntrustedForwarding } from './platform/http/forwarded-for.warning.js';
+import { readForwardedFor } from './platform/http/forwarded-for.js';
 import { DEFAULT_HTTP_LIMITS, type HttpLimits } from './platform/http/http-limits.js';
 import { setupOpenApi } from './platform/http/openapi.js';
 import { ProblemFilter } from './platform/http/problems/problem.filter.js';
@@ -38,8 +38,8 @@ export async function createApp(
   // Before Nest: the hooks must see every route, and run in this order.
   const instance = adapter.getInstance();
   addResponseHeaders(instance, edgeHeaders);
+  readForwardedFor(instance, logger, new Clock());
   logRequests(instance, logger);
-  warnOfUntrustedForwarding(instance, logger, new Clock());
   takeOverNodeAnswers(instance);
   refuseUncollectedHeaders(instance, limits.maxHeaderCount);
   refuseUnmatchedRequests(instance);

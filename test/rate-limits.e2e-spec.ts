@@ -101,6 +101,24 @@ describe('where a client is', () => {
   });
 });
 
+describe('a network behind a proxy that appends ports', () => {
+  const { service } = useService({ RATE_LIMITS: 'on', TRUSTED_PROXIES: '127.0.0.1' });
+
+  it('is the address alone: wrong passwords from a hundred others do not close it', async () => {
+    const account = await service.client.signUp();
+    const logIn = (address: string, credentials: object): Promise<Response> =>
+      service.client.post('/auth/login', credentials, { 'x-forwarded-for': address });
+    const wrong = await Promise.all(
+      Array.from({ length: 102 }, (_, index) =>
+        logIn(`203.0.113.${index}:${51_000 + index}`, { email: newEmail(), password: newPassword() }),
+      ),
+    );
+    expect(new Set(wrong.map(codeOf))).toEqual(new Set(['invalid_credentials']));
+    const right = await logIn('198.51.100.7:443', { email: account.email, password: account.password });
+    expect(right.status).toBe(200);
+  });
+});
+
 describe('refresh and logout', () => {
   const REFUSALS = 300;
   const database = useDatabase();

@@ -6,6 +6,11 @@ describe('the network that attempts are counted under', () => {
     ['203.0.113.7', '203.0.113.7'],
     ['::ffff:203.0.113.7', '203.0.113.7'],
     ['::FFFF:203.0.113.7', '203.0.113.7'],
+    ['::ffff:cb00:7107', '203.0.113.7'],
+    ['0:0:0:0:0:ffff:cb00:7107', '203.0.113.7'],
+    ['64:ff9b::203.0.113.7', '203.0.113.7'],
+    ['64:FF9B::CB00:7107', '203.0.113.7'],
+    ['::ffff:0:0', '0.0.0.0'],
   ])('of the IPv4 address %s is the address', (address, network) => {
     expect(networkOf(address)).toBe(network);
   });
@@ -19,7 +24,8 @@ describe('the network that attempts are counted under', () => {
     ['::1', '0:0:0:0::/64'],
     ['::', '0:0:0:0::/64'],
     ['fe80::1', 'fe80:0:0:0::/64'],
-    ['64:ff9b::203.0.113.7', '64:ff9b:0:0::/64'],
+    ['64:ff9b:1::203.0.113.7', '64:ff9b:1:0::/64'],
+    ['::203.0.113.7', '0:0:0:0::/64'],
   ])('of the IPv6 address %s is its /64', (address, network) => {
     expect(networkOf(address)).toBe(network);
   });

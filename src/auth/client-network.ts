@@ -1,6 +1,7 @@
 import { isIP, isIPv6 } from 'node:net';
 
-const IPV4_IN_IPV6 = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i;
+/** The first 96 bits of an address that ends in an IPv4 address: IPv4-mapped, and NAT64 (RFC 6052 section 2.1). */
+const BEFORE_IPV4 = ['0:0:0:0:0:ffff', '64:ff9b:0:0:0:0'];
 
 /** A provider assigns this half of an IPv6 address to one subscriber, who chooses the other half freely. */
 const NETWORK_GROUPS = 4;
@@ -8,27 +9,39 @@ const ADDRESS_GROUPS = 8;
 
 /**
  * Returns the key that attempts of one client are counted by: an IPv4 address, also when it is written as an IPv6 one,
- * or the /64 network of an IPv6 address. Everything that is not an address (a proxy may write anything) shares one key.
+ * or the /64 network of an IPv6 address. NAT64 writes the IPv4 addresses of all its clients as those of one /64.
+ * Everything that is not an address shares one key.
  */
 export function networkOf(ipAddress: string | undefined): string {
   if (ipAddress === undefined || isIP(ipAddress) === 0) {
     return 'unknown';
   }
-  const ipv4 = IPV4_IN_IPV6.exec(ipAddress)?.[1];
-  if (ipv4 !== undefined || !isIPv6(ipAddress)) {
-    return ipv4 ?? ipAddress;
+  if (!isIPv6(ipAddress)) {
+    return ipAddress;
   }
-  return `${groupsOf(ipAddress).slice(0, NETWORK_GROUPS).join(':')}::/64`;
+  const groups = groupsOf(ipAddress);
+  if (BEFORE_IPV4.includes(groups.slice(0, 6).join(':'))) {
+    return groups
+      .slice(6)
+      .flatMap((group) => [parseInt(group, 16) >> 8, parseInt(group, 16) & 0xff])
+      .join('.');
+  }
+  return `${groups.slice(0, NETWORK_GROUPS).join(':')}::/64`;
 }
 
-/** The eight groups without leading zeros, `::` written out. A dotted end stands for two groups that are not needed. */
+/** The eight groups without leading zeros, `::` and a dotted end written out. */
 function groupsOf(ipv6: string): readonly string[] {
   const [head = '', tail] = ipv6
     .toLowerCase()
-    .replace(/\d+(\.\d+){3}$/, '0:0')
+    .replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_dotted, ...bytes: string[]) => groupsOfIpv4(bytes.slice(0, 4)))
     .split('::');
   const before = head === '' ? [] : head.split(':');
   const after = tail === undefined || tail === '' ? [] : tail.split(':');
   const missing = ADDRESS_GROUPS - before.length - after.length;
   return [...before, ...Array<string>(missing).fill('0'), ...after].map((group) => parseInt(group, 16).toString(16));
+}
+
+function groupsOfIpv4([first, second, third, fourth]: readonly string[]): string {
+  const group = (high?: string, low?: string): string => (Number(high) * 256 + Number(low)).toString(16);
+  return `${group(first, second)}:${group(third, fourth)}`;
 }

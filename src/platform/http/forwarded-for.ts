@@ -1,0 +1,71 @@
+import { isIP } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { Clock } from '../common/clock.js';
+
+const QUIET_MS = 60_000;
+
+const WITH_PORT = /^"?(?:\[([^\]]*)\](?::\d{1,5})?|([\d.]+):\d{1,5})"?$/;
+
+/**
+ * Reads `X-Forwarded-For` before anything asks for the client's address: an address loses the port that some proxies
+ * append, and what is still no address cuts the list, so that the client counts under the proxy that reported it and
+ * nothing further left, which the client may have written, is believed.
+ *
+ * Warns, at most once a minute each, of a header that was ignored because its sender is not a trusted proxy (a client
+ * forges addresses, or `TRUSTED_PROXIES` lacks the gateway and every client shares its address), and of one that a
+ * trusted proxy sent without an address.
+ */
+export function readForwardedFor(instance: FastifyInstance, logger: Logger, clock: Clock): void {
+  const warnOfUntrusted = atMostOnceAMinute(clock, (fields) => {
+    logger.warn(fields, 'ignored X-Forwarded-For from a peer that is not in TRUSTED_PROXIES');
+  });
+  const warnOfUnreadable = atMostOnceAMinute(clock, (fields) => {
+    logger.warn(
+      { event: 'forwarded_for_unreadable', ...fields },
+      'a trusted proxy sent X-Forwarded-For without an address of the client, who counts under the proxy',
+    );
+  });
+  // Fastify lists the peer first, and forwarded addresses after it only as far as each reporter is trusted.
+  instance.addHook('onRequest', (request, _reply, done) => {
+    const { headers } = request.raw;
+    const entries = String(headers['x-forwarded-for'] ?? '')
+      .split(',')
+      .map(withoutPort);
+    delete headers['x-forwarded-for'];
+    const forwarded = entries.filter((entry) => entry !== '').join(', ');
+    if (forwarded !== '') {
+      headers['x-forwarded-for'] = forwarded;
+      const addresses = request.ips ?? [];
+      const fields = { peer: request.socket.remoteAddress, request_id: request.id };
+      if (addresses.length < 2) {
+        warnOfUntrusted(fields);
+      } else if (isIP(addresses.at(-1) ?? '') === 0) {
+        headers['x-forwarded-for'] = addresses.slice(1, -1).reverse().join(', ');
+        warnOfUnreadable(fields);
+      }
+      if (headers['x-forwarded-for'] === '') {
+        // Fastify would read one empty address.
+        delete headers['x-forwarded-for'];
+      }
+    }
+    done();
+  });
+}
+
+function withoutPort(entry: string): string {
+  const text = entry.trim();
+  const [, ipv6, ipv4] = WITH_PORT.exec(text) ?? [];
+  return ipv6 ?? ipv4 ?? text;
+}
+
+function atMostOnceAMinute(clock: Clock, warn: (fields: object) => void): (fields: object) => void {
+  let lastWarnedMs = -Infinity;
+  return (fields) => {
+    const nowMs = clock.monotonicMs();
+    if (nowMs - lastWarnedMs >= QUIET_MS) {
+      lastWarnedMs = nowMs;
+      warn(fields);
+    }
+  };
+}
