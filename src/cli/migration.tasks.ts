@@ -4,7 +4,7 @@ import { Clock } from '../platform/common/clock.js';
 import { openForMigrations } from '../platform/database/data-source.js';
 import { startEmbeddedDatabase } from '../platform/database/embedded-database.js';
 import { revertMigration } from '../platform/database/migrate.js';
-import { type OpenDatabase, openDatabase } from '../platform/database/open-database.js';
+import { type OpenDatabase, openDatabase, waitForPrimary } from '../platform/database/open-database.js';
 import { loadCommandConfig } from './command.config.js';
 import { CommandFailedError } from './command.errors.js';
 import { migrationClassName, migrationSource } from './migration.source.js';
@@ -30,6 +30,7 @@ export async function revertLatestMigration(
   }
   const { url, directUrl = url, dataDir } = database;
   if (directUrl !== undefined) {
+    await waitForPrimary(directUrl, noticesTo(invocation), invocation.interrupted);
     tellReverted(invocation, await revertMigration(directUrl));
     return;
   }

@@ -42,10 +42,19 @@ export function createDataSource({ url, poolSize, use, canSet = true }: DataSour
     logger: new SilentLogger(),
     // The pool replaces a lost idle connection by itself; the query on a lost one gets the error.
     poolErrorHandler: () => undefined,
-    extra: { ...connectionConfig(url, use, canSet), Client: DatabaseClient },
+    extra: {
+      ...connectionConfig(url, use, canSet),
+      Client: DatabaseClient,
+      ...(use === 'service' && canSet && { onConnect: requireWritable }),
+    },
   });
   dataSource.driver.supportedDataTypes.push(TRANSACTION_ID_TYPE);
   return dataSource;
+}
+
+/** Keeps read-only sessions out of the pool. */
+function requireWritable(client: DatabaseClient): void {
+  client.requireWritable();
 }
 
 /** Connects for migrations, also through a pooler. */

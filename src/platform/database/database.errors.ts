@@ -14,6 +14,17 @@ export class ConnectionLostError extends Error {
   }
 }
 
+/**
+ * The session cannot write: its server is a standby, or is read-only for now. A new connection may lead to the primary,
+ * so this one must not be used again.
+ */
+export class ReadOnlySessionError extends Error {
+  constructor() {
+    super('the server is a standby, or its transactions are read-only');
+    this.name = 'ReadOnlySessionError';
+  }
+}
+
 /** The database cannot be used as it is; the message says what to change. */
 export class DatabaseUnusableError extends Error {
   constructor(message: string, options?: ErrorOptions) {
@@ -50,9 +61,22 @@ export function translateStatementError(error: unknown): unknown {
   return error;
 }
 
+/** Whether the connection that met this translated error must not be used again. */
+export function isConnectionSpent(error: unknown): boolean {
+  return error instanceof ConnectionLostError || (error instanceof Error && isReadOnlyRefusal(error.cause));
+}
+
+function isReadOnlyRefusal(error: unknown): boolean {
+  return error instanceof ReadOnlySessionError || (error instanceof DatabaseError && error.code === '25006');
+}
+
 /** Whether an error, translated or not, means that the database is unavailable. */
 export function isDatabaseUnavailable(error: unknown): boolean {
-  if (error instanceof ConnectionLostError || error instanceof TemporarilyUnavailableError) {
+  if (
+    error instanceof ConnectionLostError ||
+    error instanceof TemporarilyUnavailableError ||
+    error instanceof ReadOnlySessionError
+  ) {
     return true;
   }
   if (error instanceof DatabaseError) {

@@ -4,7 +4,12 @@ import type { Pool, PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { Clock } from '../common/clock.js';
 import { OutcomeUnknownError, TemporarilyUnavailableError } from '../common/domain.errors.js';
-import { ConnectionLostError, translateStatementError } from './database.errors.js';
+import {
+  ConnectionLostError,
+  isConnectionSpent,
+  ReadOnlySessionError,
+  translateStatementError,
+} from './database.errors.js';
 import { dueMigrations } from './due-migrations.js';
 import type { Lock } from './locks.js';
 
@@ -134,14 +139,22 @@ export class DatabaseService implements OnApplicationShutdown {
     }
   }
 
-  /** Whether every migration this build knows has been applied. */
+  /**
+   * Whether every migration this build knows has been applied.
+   *
+   * @throws TemporarilyUnavailableError also when the database can be read but not written
+   */
   async isSchemaCurrent(): Promise<boolean> {
-    const applied = await this.query<{ name: string }>('select name from schema_migrations');
-    const due = dueMigrations(
-      this.dataSource,
-      applied.map(({ name }) => name),
-    );
-    return due.length === 0;
+    return this.onConnection(async (client) => {
+      const [found] = await runStatement<{ applied: string[]; is_read_only: boolean }>(client, {
+        text: `select array(select name::text from schema_migrations) as applied,
+          current_setting('transaction_read_only')::boolean as is_read_only`,
+      });
+      if (found === undefined || found.is_read_only) {
+        throw new TemporarilyUnavailableError('the database is read-only', { cause: new ReadOnlySessionError() });
+      }
+      return dueMigrations(this.dataSource, found.applied).length === 0;
+    });
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -161,7 +174,7 @@ export class DatabaseService implements OnApplicationShutdown {
       client.release();
       return result;
     } catch (error) {
-      client.release(error instanceof ConnectionLostError);
+      client.release(isConnectionSpent(error));
       throw error;
     }
   }

@@ -1,6 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Config } from '../config/config.js';
-import { DatabaseUnusableError, isDatabaseUnavailable, isPermissionDenied } from './database.errors.js';
+import {
+  DatabaseUnusableError,
+  isDatabaseUnavailable,
+  isPermissionDenied,
+  ReadOnlySessionError,
+} from './database.errors.js';
 import type { DatabaseAddress } from './database.types.js';
 import { listDueMigrations } from './due-migrations.js';
 import { startEmbeddedDatabase } from './embedded-database.js';
@@ -8,7 +13,7 @@ import { migrateDatabase } from './migrate.js';
 import { listMissingPrivileges } from './service-privileges.js';
 import { withClient } from './with-client.js';
 
-/** How long a database may take to come up beside the service, as containers started together do. */
+/** How long a database may take to come up beside the service, as containers started together do, or to fail over. */
 const LONGEST_WAIT_MS = 60_000;
 const RETRY_PAUSE_MS = 500;
 
@@ -44,10 +49,27 @@ export async function openDatabase(
     return { address: { url: server.url, directUrl: server.url }, close: () => server.stop() };
   }
   const address = { url: database.url, directUrl: database.directUrl ?? database.url };
-  await requireUsableServer(address.directUrl, report, shutdown);
-  await bringSchemaUpToDate(address.directUrl);
-  await requirePrivileges(address.url);
+  await onceAvailable(() => prepareDatabase(address), report, shutdown);
   return { address, close: () => Promise.resolve() };
+}
+
+/** Waits for the primary of the configured database, and changes nothing. */
+export async function waitForPrimary(
+  directUrl: string,
+  report: (line: string) => void,
+  shutdown: AbortSignal,
+): Promise<void> {
+  await onceAvailable(() => requireUsableServer(directUrl), report, shutdown);
+}
+
+/** Repeatable: a failover may interrupt it anywhere. */
+async function prepareDatabase({ url, directUrl }: DatabaseAddress): Promise<void> {
+  await requireUsableServer(directUrl);
+  if (url !== directUrl) {
+    await requireUsableServer(url);
+  }
+  await bringSchemaUpToDate(directUrl);
+  await requirePrivileges(url);
 }
 
 /**
@@ -93,16 +115,50 @@ function missingPrivilegesError(missing: readonly string[], options?: ErrorOptio
 }
 
 /**
- * A server in recovery is a standby: it can take no rotation, and what it shows may be old. Below version 15 the
- * statements have not been tried.
+ * Runs `attempt` again for as long as the database is unavailable, which includes a standby: it can take no rotation,
+ * what it shows may be old, and a failover may be about to make it the primary.
+ *
+ * @throws DatabaseUnusableError when that lasts for longer than a minute
  */
-async function requireUsableServer(url: string, report: (line: string) => void, shutdown: AbortSignal): Promise<void> {
-  const server = await waitForServer(url, report, shutdown);
+async function onceAvailable(
+  attempt: () => Promise<void>,
+  report: (line: string) => void,
+  shutdown: AbortSignal,
+): Promise<void> {
+  const giveUpAtMs = performance.now() + LONGEST_WAIT_MS;
+  for (let count = 1; ; count += 1) {
+    try {
+      await attempt();
+      return;
+    } catch (error) {
+      if (!isDatabaseUnavailable(error)) {
+        throw error;
+      }
+      if (performance.now() > giveUpAtMs || shutdown.aborted) {
+        throw unusable(error);
+      }
+      if (count === 2) {
+        report(`Waiting for the database of DATABASE_URL (${reasonOf(error)})…`);
+      }
+    }
+    await pause(RETRY_PAUSE_MS);
+  }
+}
+
+function unusable(error: unknown): DatabaseUnusableError {
+  return new DatabaseUnusableError(`The database of DATABASE_URL cannot be used: ${reasonOf(error)}`, { cause: error });
+}
+
+/** Below version 15 the statements have not been tried. */
+async function requireUsableServer(url: string): Promise<void> {
+  const server = await askServer(url).catch((error: unknown) => {
+    throw isDatabaseUnavailable(error) ? error : unusable(error);
+  });
   if (server.version < OLDEST_SERVER_VERSION) {
     throw new DatabaseUnusableError('DATABASE_URL names a PostgreSQL server older than version 15. Upgrade it.');
   }
-  if (server.is_in_recovery) {
-    throw new DatabaseUnusableError('DATABASE_URL names a standby (a server in recovery). Name the primary.');
+  if (server.is_read_only) {
+    throw new ReadOnlySessionError();
   }
   // Any other encoding refuses some characters of a user agent; SQL_ASCII takes every byte as it comes.
   if (server.encoding !== 'UTF8' && server.encoding !== 'SQL_ASCII') {
@@ -112,33 +168,15 @@ async function requireUsableServer(url: string, report: (line: string) => void, 
 
 interface ServerFacts {
   readonly version: number;
-  readonly is_in_recovery: boolean;
+  readonly is_read_only: boolean;
   readonly encoding: string;
-}
-
-async function waitForServer(url: string, report: (line: string) => void, shutdown: AbortSignal): Promise<ServerFacts> {
-  const giveUpAtMs = performance.now() + LONGEST_WAIT_MS;
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await askServer(url);
-    } catch (error) {
-      if (!isDatabaseUnavailable(error) || performance.now() > giveUpAtMs || shutdown.aborted) {
-        throw new DatabaseUnusableError(`The database of DATABASE_URL cannot be used: ${reasonOf(error)}`, {
-          cause: error,
-        });
-      }
-      if (attempt === 2) {
-        report(`Waiting for the database of DATABASE_URL (${reasonOf(error)})…`);
-      }
-    }
-    await pause(RETRY_PAUSE_MS);
-  }
 }
 
 async function askServer(url: string): Promise<ServerFacts> {
   return withClient(url, async (client) => {
     const { rows } = await client.query<ServerFacts>(
-      `select current_setting('server_version_num')::integer as version, pg_is_in_recovery() as is_in_recovery,
+      `select current_setting('server_version_num')::integer as version,
+         pg_is_in_recovery() or current_setting('transaction_read_only')::boolean as is_read_only,
          current_setting('server_encoding') as encoding`,
     );
     const [facts] = rows;
