@@ -7,7 +7,12 @@ import { Clock } from './platform/common/clock.js';
 import type { Config } from './platform/config/config.js';
 import { BODY_LIMIT_BYTES, registerBodyParsers } from './platform/http/body-parser.js';
 import { enableCors } from './platform/http/cors.js';
-import { answerParserError, refuseUncollectedHeaders, takeOverNodeAnswers } from './platform/http/early-refusals.js';
+import {
+  answerParserError,
+  refuseExcessiveRequests,
+  refuseUncollectedHeaders,
+  takeOverNodeAnswers,
+} from './platform/http/early-refusals.js';
 import { routeForwardAuth } from './platform/http/forward-auth.js';
 import { drainOnClose } from './platform/http/drain.js';
 import { readForwardedFor } from './platform/http/forwarded-for.js';
@@ -39,6 +44,7 @@ export async function createApp(
   const instance = adapter.getInstance();
   addResponseHeaders(instance, edgeHeaders);
   readForwardedFor(instance, logger, new Clock());
+  refuseExcessiveRequests(instance, limits.maxUnansweredRequests);
   logRequests(instance, logger);
   takeOverNodeAnswers(instance);
   refuseUncollectedHeaders(instance, limits.maxHeaderCount);

@@ -610,6 +610,30 @@ describe('the HTTP edge', () => {
     });
   });
 
+  describe('requests ahead of their answers', () => {
+    const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
+
+    it('are answered in order while they are few, on one connection', async () => {
+      const port = await start();
+      const batch = [1, 2, 3].map((id) => get(`/things/${id}`)).join('');
+      const last = 'GET /things/4 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
+      const answer = await exchange(port, batch + last);
+      expect([...answer.matchAll(/{"id":"(\d)"}/g)].map(([, id]) => id)).toEqual(['1', '2', '3', '4']);
+    });
+
+    it('end their connection with a 503 beyond four, cause no more work and no line of the log each', async () => {
+      const port = await start();
+      const answer = await exchange(port, get('/things/1').repeat(500));
+      expect(answer.match(/HTTP\/1\.1 \d+/g)).toEqual([...Array<string>(4).fill('HTTP/1.1 200'), 'HTTP/1.1 503']);
+      expect(answer).toMatch(/"code":"overloaded"/);
+      expect(answer).toMatch(/^retry-after: 1\r$/im);
+      expect(answer).toMatch(/^connection: close\r$/im);
+      expect(lines.filter(({ msg }) => msg === 'request')).toHaveLength(5);
+      expect(lines.filter(({ level }) => level !== 'debug' && level !== 'info')).toEqual([]);
+      expect(output).not.toContain('aborted');
+    });
+  });
+
   describe('client addresses', () => {
     const forwarded = { 'x-forwarded-for': '203.0.113.9, 10.0.0.7' };
     const requestIps = (): unknown[] => lines.filter(({ msg }) => msg === 'request').map(({ ip }) => ip);

@@ -236,6 +236,54 @@ describe('GET /auth/revocations', () => {
   });
 });
 
+describe('GET /auth/revocations of a long list', () => {
+  const ENDED = 25_000;
+  const database = useDatabase();
+
+  it('comes in pages that a reader follows, whose age says that they are not all, and few at a time', async () => {
+    await database.sql(
+      `with ended_user as (
+         insert into users (id, email, password_hash) values (gen_random_uuid(), 'many@example.com', 'x') returning id
+       )
+       insert into refresh_token_families (id, user_id, secret_hash, generation, key_id, rotated_at, created_at,
+         expires_at, revoked_at, revoked_xid, revoke_reason)
+       select gen_random_uuid(), ended_user.id, '\\x00', 1, 1, now(), now(), now() + interval '1 day', now(),
+         pg_current_xact_id(), 'logout'
+       from ended_user, generate_series(1, $1::integer)`,
+      [ENDED],
+    );
+    const service = await startService(database);
+    try {
+      const known = new Set<string>();
+      const sizes: number[] = [];
+      let page = await readAll(service);
+      for (;;) {
+        page.revoked.forEach((id) => known.add(id));
+        sizes.push(page.revoked.length);
+        if (page.age_seconds < 3_720) {
+          break;
+        }
+        page = await readAfter(service, page.cursor);
+      }
+      expect(known.size).toBe(ENDED);
+      expect(sizes).toEqual([10_000, 10_000, 5_000]);
+
+      const reader = service.app.get(RevocationReaderService);
+      const sendings = Array.from({ length: 64 }, () => reader.beginAnswer(100_000));
+      const refused = await service.client.get(PATH);
+      expectProblem(refused, 'overloaded');
+      expect(refused.headers['retry-after']).toBe('1');
+      expect((await readAfter(service, page.cursor)).revoked).toEqual([]);
+      sendings.forEach((end) => {
+        end();
+      });
+      expect((await readAll(service)).revoked).toHaveLength(10_000);
+    } finally {
+      await service.stop();
+    }
+  });
+});
+
 describe('GET /auth/revocations of an instance that stops', () => {
   it('answers waiting readers first, so that they do not delay the stop', async () => {
     const database = await createTestDatabase();

@@ -1,10 +1,11 @@
-import { Controller, Get, Query, Req } from '@nestjs/common';
+import { Controller, Get, Header, Query, Req, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiProperty, ApiQuery, ApiTags } from '@nestjs/swagger';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ValidationFailedError } from '../platform/common/domain.errors.js';
 import { Public } from '../platform/common/public.decorator.js';
 import { ApiProblems } from '../platform/http/problems/api-problems.js';
 import { LONGEST_WAIT_FOR_NEWS_SECONDS, RevocationReaderService } from '../tokens/revocation-reader.service.js';
+import type { RevocationPage } from '../tokens/tokens.types.js';
 
 class RevocationsDto {
   @ApiProperty({
@@ -29,6 +30,9 @@ class RevocationsDto {
   readonly waited_seconds!: number;
 }
 
+/** A client that has not received a long answer within this time has given up, as verifiers do. */
+const LONGEST_SENDING_MS = 10_000;
+
 const WHOLE_SECONDS = /^\d{1,2}$/;
 
 @ApiTags('gateway')
@@ -41,8 +45,10 @@ export class RevocationsController {
   @ApiOperation({
     summary: 'List ended sessions, for verifiers elsewhere',
     description:
-      'Without `after`, answers at once with all sessions that ended within the longest life of an access token (62 minutes). ' +
+      'Without `after`, answers at once with the sessions that ended within the longest life of an access token (62 minutes). ' +
       'With it, answers with those that have ended since; while there are none, it waits for up to 5 seconds, or `wait`. ' +
+      'An answer has about 10,000 sessions at most. Where there are more, its `age_seconds` is above 3,720, and the next ' +
+      'answers have the rest. ' +
       'The list is public, like the keys: a session id gives no access.',
   })
   @ApiQuery({ name: 'after', required: false, description: 'The `cursor` of the previous answer, of any instance.' })
@@ -52,23 +58,36 @@ export class RevocationsController {
     description: 'The most whole seconds to wait for an ended session; 0 for none.',
   })
   @ApiOkResponse({ type: RevocationsDto, description: 'The ended sessions.' })
-  @ApiProblems('validation_failed', 'temporarily_unavailable')
+  @ApiProblems('validation_failed', 'overloaded', 'temporarily_unavailable')
+  @Header('Content-Type', 'application/json; charset=utf-8')
   async revocations(
     @Query('after') after: unknown,
     @Query('wait') wait: unknown,
     @Req() request: FastifyRequest,
-  ): Promise<RevocationsDto> {
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Buffer> {
     if (after !== undefined && typeof after !== 'string') {
       throw new ValidationFailedError([{ field: 'after', message: 'must be sent once' }]);
     }
     const page = await this.reader.readAfter(after, readWaitSeconds(wait), request.signal);
-    return {
-      revoked: page.sessionIds,
-      cursor: page.cursor,
-      age_seconds: Math.max(0, inMilliseconds(page.ageSeconds)),
-      waited_seconds: inMilliseconds(page.waitedSeconds),
-    };
+    const end = this.reader.beginAnswer(page.sessionIds.length);
+    const cut = setTimeout(() => reply.raw.destroy(), LONGEST_SENDING_MS);
+    reply.raw.once('close', () => {
+      clearTimeout(cut);
+      end();
+    });
+    return serialise(page);
   }
+}
+
+/** Writes a `RevocationsDto` around the list, which many answers share. */
+function serialise({ sessionIds, cursor, ageSeconds, waitedSeconds }: RevocationPage): Buffer {
+  const rest = {
+    cursor,
+    age_seconds: Math.max(0, inMilliseconds(ageSeconds)),
+    waited_seconds: inMilliseconds(waitedSeconds),
+  } satisfies Omit<RevocationsDto, 'revoked'>;
+  return Buffer.concat([Buffer.from('{"revoked":['), sessionIds, Buffer.from(`],${JSON.stringify(rest).slice(1)}`)]);
 }
 
 function readWaitSeconds(wait: unknown): number {

@@ -4,6 +4,7 @@ import {
   formatCursor,
   parseCursor,
   type CommittedRevocation,
+  type LogPage,
   type LogPosition,
   RevocationLog,
 } from './revocation-log.js';
@@ -22,6 +23,14 @@ function polled(log: RevocationLog, xid: number, revocations: readonly (readonly
   );
 }
 
+function idsIn({ sessionIds }: LogPage): readonly string[] {
+  return JSON.parse(`[${sessionIds.toString()}]`) as string[];
+}
+
+function idsAfter(log: RevocationLog, position: LogPosition | undefined): readonly string[] {
+  return idsIn(log.pageAfter(position));
+}
+
 describe('a revocation log', () => {
   it('knows the sessions that the database or its own instance reported, and no others', () => {
     const log = new RevocationLog('instance', WINDOW_MS);
@@ -35,10 +44,10 @@ describe('a revocation log', () => {
     polled(log, 10, [['a', 9]], 0);
     polled(log, 11, [['b', 10]], 600);
     polled(log, 12, [['a', 9]], WINDOW_MS - 1);
-    expect(log.after(undefined)).toEqual(['a', 'b']);
+    expect(idsAfter(log, undefined)).toEqual(['a', 'b']);
     polled(log, 13, [], WINDOW_MS);
     expect([log.has('a'), log.has('b')]).toEqual([false, true]);
-    expect(log.after(undefined)).toEqual(['b']);
+    expect(idsAfter(log, undefined)).toEqual(['b']);
   });
 
   it('gives its own reader each entry once, also when a poll reads it again', () => {
@@ -50,8 +59,8 @@ describe('a revocation log', () => {
       ['a', 9],
       ['b', 9],
     ]);
-    expect(log.after(first)).toEqual(['b']);
-    expect(log.after(log.end)).toEqual([]);
+    expect(idsAfter(log, first)).toEqual(['b']);
+    expect(idsAfter(log, log.end)).toEqual([]);
   });
 
   it('gives a reader whose entries it has forgotten the rest', () => {
@@ -60,9 +69,9 @@ describe('a revocation log', () => {
     const position = log.end;
     polled(log, 12, [['b', 11]], 5);
     polled(log, 13, [['c', 12]], WINDOW_MS + 1);
-    expect(log.after(position)).toEqual(['b', 'c']);
+    expect(idsAfter(log, position)).toEqual(['b', 'c']);
     polled(log, 14, [], 3 * WINDOW_MS);
-    expect(log.after(position)).toEqual([]);
+    expect(idsAfter(log, position)).toEqual([]);
   });
 
   it.each<[string, Partial<LogPosition>]>([
@@ -71,7 +80,32 @@ describe('a revocation log', () => {
   ])('gives a reader from %s the whole window', (_what, difference) => {
     const log = new RevocationLog('instance', WINDOW_MS);
     polled(log, 10, [['a', 3]]);
-    expect(log.after({ ...log.end, ...difference })).toEqual(['a']);
+    expect(idsAfter(log, { ...log.end, ...difference })).toEqual(['a']);
+  });
+
+  it('gives the window in pages of bounded size, which readers at one position share', () => {
+    const log = new RevocationLog('instance', WINDOW_MS, { most: 10, long: 5 });
+    const ids = Array.from({ length: 25 }, (_, index) => `s${index}`);
+    log.add(ids, 0);
+    const first = log.pageAfter(undefined);
+    const second = log.pageAfter(first.end);
+    const third = log.pageAfter(second.end);
+    expect([first, second, third].map(idsIn)).toEqual([ids.slice(0, 10), ids.slice(10, 20), ids.slice(20)]);
+    expect([first, second, third].map(({ isLast }) => isLast)).toEqual([false, false, true]);
+    log.add(['another'], 0);
+    expect(log.pageAfter(undefined).sessionIds).toBe(first.sessionIds);
+    expect(log.pageAfter(first.end).sessionIds).toBe(second.sessionIds);
+    expect(idsAfter(log, second.end)).toEqual([...ids.slice(20), 'another']);
+    expect(log.pageAfter({ ...first.end, entry: 13 }).sessionIds).toBe(second.sessionIds);
+    expect(idsAfter(log, third.end)).toEqual(['another']);
+  });
+
+  it('gives a reader from elsewhere only what it has not read there, also after an old session was announced', () => {
+    const log = new RevocationLog('instance', WINDOW_MS);
+    log.add(['ended long ago'], 0);
+    polled(log, 10, [['a', 9]], 1);
+    polled(log, 12, [['b', 11]], 2);
+    expect(idsAfter(log, { ...log.end, instance: 'elsewhere', xid: 11n })).toEqual(['b']);
   });
 
   it('omits nothing that it knows for a reader that comes from another instance', () => {
@@ -80,11 +114,13 @@ describe('a revocation log', () => {
       fc.record({ kind: fc.constant('commit' as const), pick: fc.nat(5) }),
       fc.record({ kind: fc.constant('poll' as const), instance: fc.nat(2) }),
       fc.record({ kind: fc.constant('own' as const), instance: fc.nat(2), pick: fc.nat(5) }),
-      fc.record({ kind: fc.constant('read' as const), instance: fc.nat(2) }),
+      fc.record({ kind: fc.constant('read' as const), instance: fc.nat(2), isWaiting: fc.boolean() }),
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-        const logs = ['A', 'B', 'C'].map((name) => new RevocationLog(`instanc${name}`, WINDOW_MS));
+        const logs = ['A', 'B', 'C'].map(
+          (name) => new RevocationLog(`instanc${name}`, WINDOW_MS, { most: 4, long: 2 }),
+        );
         const readFrom = [0n, 0n, 0n];
         const known = logs.map(() => new Set<string>());
         const open: CommittedRevocation[] = [];
@@ -116,8 +152,13 @@ describe('a revocation log', () => {
             committed.forEach(({ sessionId }) => known[each.instance]!.add(sessionId));
           } else {
             const log = logs[each.instance]!;
-            log.after(position).forEach((sessionId) => reader.add(sessionId));
-            position = parseCursor(formatCursor(log.end));
+            const page = log.pageAfter(each.isWaiting && position !== undefined ? log.localise(position) : position);
+            expect(idsIn(page).length).toBeLessThanOrEqual(4);
+            idsIn(page).forEach((sessionId) => reader.add(sessionId));
+            position = parseCursor(formatCursor(page.end));
+            if (!page.isLast) {
+              continue;
+            }
             expect([...known[each.instance]!].filter((sessionId) => !reader.has(sessionId))).toEqual([]);
           }
         }

@@ -28,12 +28,47 @@ export interface LogPosition {
   readonly entry: number;
 }
 
+/** What a reader has not read yet, or the first part of it. */
+export interface LogPage {
+  /** The text of the members of a JSON array. Readers at one position share it. */
+  readonly sessionIds: Buffer;
+  /** The position of a reader that has read this page. */
+  readonly end: LogPosition;
+  /** Whether the reader has then read everything. */
+  readonly isLast: boolean;
+}
+
+export interface LogPageSizes {
+  /** A page has at most this many sessions, 39 bytes each. */
+  readonly most: number;
+  /**
+   * A page of more sessions than this begins earlier than it must, at a multiple of this or of a whole page. So there
+   * are few long pages, however many positions clients make up.
+   */
+  readonly long: number;
+}
+
+const PAGE_SIZES: LogPageSizes = { most: 10_000, long: 1_000 };
+
+/** How many pages are kept for readers at the same position. */
+const MAX_KEPT_PAGES = 64;
+
+const UNKNOWN_XID = Number.POSITIVE_INFINITY;
+
+interface KeptPage {
+  readonly sessionIds: Buffer;
+  readonly lastNumber: number;
+}
+
 interface Entry {
   readonly number: number;
   readonly sessionId: string;
   readonly forgetAtMs: number;
-  /** Undefined until a poll has read it: this instance ended the session itself. */
-  xid: bigint | undefined;
+  /**
+   * The transaction id as a number, because a search through all entries compares it; rounding keeps the order.
+   * Infinite until a poll has told it: this instance ended the session itself.
+   */
+  xid: number;
 }
 
 /**
@@ -43,7 +78,11 @@ interface Entry {
 export class RevocationLog {
   private readonly bySessionId = new Map<string, Entry>();
   private entries: Entry[] = [];
+  /** Those whose transaction id is not known yet. */
+  private unpolled: Entry[] = [];
   private lastNumber = 0;
+  /** By the number of their first entry. One that ends with the last entry is forgotten when another is added. */
+  private readonly pages = new Map<number, KeptPage>();
   private epoch = '';
   /** Every revocation of an earlier transaction is here. */
   private completeBeforeXid = 0n;
@@ -55,6 +94,7 @@ export class RevocationLog {
   constructor(
     private readonly instance: string,
     private readonly windowMs: number,
+    private readonly pageSizes = PAGE_SIZES,
   ) {}
 
   get size(): number {
@@ -68,15 +108,16 @@ export class RevocationLog {
   /** Adds sessions that this instance has ended itself, before a poll reads them. */
   add(sessionIds: Iterable<string>, nowMs: number): void {
     for (const sessionId of sessionIds) {
-      this.enter(sessionId, undefined, nowMs);
+      this.enter(sessionId, UNKNOWN_XID, nowMs);
     }
   }
 
   /** @param nowMs when the poll began */
   addPolled({ revocations, epoch, completeBeforeXid }: PolledRevocations, nowMs: number): void {
     for (const { sessionId, xid } of revocations) {
-      this.enter(sessionId, xid, nowMs);
+      this.enter(sessionId, Number(xid), nowMs);
     }
+    this.settleUnpolled(Number(completeBeforeXid), nowMs);
     this.forgetBefore(nowMs);
     this.epoch = epoch;
     this.completeBeforeXid = completeBeforeXid;
@@ -98,34 +139,114 @@ export class RevocationLog {
   }
 
   /**
-   * Returns the sessions that a reader at this position has not read. May repeat sessions the reader already has; never
-   * omits one. Without a position, and for one of another history or ahead of this log, that is the whole window.
+   * Returns the position as one of this log, at or before it. From then on, what a reader has not read is found without
+   * a search, and readers that have read everything stand at the same position.
    */
-  after(position: LogPosition | undefined): readonly string[] {
-    return this.unread(position).map(({ sessionId }) => sessionId);
+  localise(position: LogPosition): LogPosition {
+    const lastRead = this.firstUnreadNumber(position) - 1;
+    return lastRead === this.lastNumber ? this.end : { ...position, instance: this.instance, entry: lastRead };
   }
 
-  private unread(position: LogPosition | undefined): readonly Entry[] {
+  hasNewsAfter(position: LogPosition): boolean {
+    return this.firstUnreadNumber(position) <= this.lastNumber;
+  }
+
+  /**
+   * Returns the sessions that a reader at this position has not read, or the first of them if they do not fit into a
+   * page. A reader that follows the ends of pages may get sessions again that it already has, but misses none, also if
+   * it goes to another instance in between. Without a position, and for one of another history or ahead of this log, the
+   * whole window is unread.
+   */
+  pageAfter(position: LogPosition | undefined): LogPage {
+    const { most, long } = this.pageSizes;
+    const firstUnread = this.firstUnreadNumber(position);
+    const isLong = this.lastNumber - firstUnread >= long;
+    const first = isLong ? this.startOf(firstUnread, long) : firstUnread;
+    if (this.lastNumber - first < most) {
+      return { sessionIds: this.sharedPage(first, this.lastNumber), end: this.end, isLast: true };
+    }
+    const last = lastOf(firstUnread, most);
+    const isOfHistory = position?.epoch === this.epoch && !this.isBehind(position);
+    return {
+      sessionIds: this.sharedPage(this.startOf(firstUnread, most), last),
+      end: { ...this.end, xid: isOfHistory ? position.xid : 0n, entry: last },
+      isLast: false,
+    };
+  }
+
+  /** The first kept entry of the stretch of so many that the entry is in. */
+  private startOf(entry: number, size: number): number {
+    return Math.max(this.oldestNumber(), lastOf(entry, size) - size + 1);
+  }
+
+  private oldestNumber(): number {
+    return this.entries[0]?.number ?? this.lastNumber + 1;
+  }
+
+  private firstUnreadNumber(position: LogPosition | undefined): number {
+    const oldest = this.oldestNumber();
     if (position === undefined || position.epoch !== this.epoch || this.isBehind(position)) {
-      return this.entries;
+      return oldest;
     }
     if (position.instance === this.instance) {
-      const firstNumber = this.entries[0]?.number ?? this.lastNumber + 1;
-      return this.entries.slice(Math.max(0, position.entry + 1 - firstNumber));
+      return Math.min(Math.max(oldest, position.entry + 1), this.lastNumber + 1);
     }
-    return this.entries.filter(({ xid }) => xid === undefined || xid >= position.xid);
+    const xid = Number(position.xid);
+    const index = this.entries.findIndex((entry) => entry.xid >= xid);
+    return index === -1 ? this.lastNumber + 1 : oldest + index;
   }
 
-  private enter(sessionId: string, xid: bigint | undefined, nowMs: number): void {
+  private sharedPage(first: number, last: number): Buffer {
+    const kept = this.pages.get(first);
+    if (kept !== undefined) {
+      return kept.sessionIds;
+    }
+    const oldest = this.oldestNumber();
+    const entries = this.entries.slice(first - oldest, last + 1 - oldest);
+    const sessionIds = Buffer.from(entries.map(({ sessionId }) => `"${sessionId}"`).join(','));
+    if (this.pages.size === MAX_KEPT_PAGES) {
+      this.pages.clear();
+    }
+    this.pages.set(first, { sessionIds, lastNumber: last });
+    return sessionIds;
+  }
+
+  private forgetUnfinishedPages(): void {
+    for (const [first, { lastNumber }] of this.pages) {
+      if (lastNumber === this.lastNumber) {
+        this.pages.delete(first);
+      }
+    }
+  }
+
+  private enter(sessionId: string, xid: number, nowMs: number): void {
     const known = this.bySessionId.get(sessionId);
     if (known !== undefined) {
-      known.xid ??= xid;
+      known.xid = known.xid === UNKNOWN_XID ? xid : known.xid;
       return;
     }
+    this.forgetUnfinishedPages();
     this.lastNumber += 1;
     const entry = { number: this.lastNumber, sessionId, forgetAtMs: nowMs + this.windowMs, xid };
     this.bySessionId.set(sessionId, entry);
     this.entries.push(entry);
+    if (xid === UNKNOWN_XID) {
+      this.unpolled.push(entry);
+    }
+  }
+
+  /**
+   * Gives up waiting for the transaction ids of sessions that this instance announced before a poll began that did not
+   * read them. They ended before the window, so it does not matter that readers from elsewhere skip them from now on.
+   */
+  private settleUnpolled(xid: number, nowMs: number): void {
+    const announcedLater = (entry: Entry): boolean => entry.forgetAtMs > nowMs + this.windowMs;
+    for (const entry of this.unpolled) {
+      if (entry.xid === UNKNOWN_XID && !announcedLater(entry)) {
+        entry.xid = xid;
+      }
+    }
+    this.unpolled = this.unpolled.filter((entry) => entry.xid === UNKNOWN_XID);
   }
 
   /** Entries stand in the order of their times, and their numbers have no gaps. */
@@ -137,6 +258,11 @@ export class RevocationLog {
       this.entries = this.entries.slice(forgotten);
     }
   }
+}
+
+/** The last entry of the stretch of so many that the entry is in. */
+function lastOf(entry: number, size: number): number {
+  return Math.ceil(entry / size) * size;
 }
 
 const CURSOR = /^([\w-]{11})\.(0|[1-9]\d{0,19})\.([\w-]{8})\.(0|[1-9]\d{0,14})$/;

@@ -4,7 +4,7 @@ import { Clock } from '../platform/common/clock.js';
 import { TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
 import { REVOCATION_WINDOW_SECONDS } from '../platform/config/access-token-lifetime.js';
 import { Config } from '../platform/config/config.js';
-import { type LogPosition, type PolledRevocations, RevocationLog } from './revocation-log.js';
+import { type LogPage, type LogPosition, type PolledRevocations, RevocationLog } from './revocation-log.js';
 import { Signal } from './signal.js';
 
 const LONGEST_WAIT_FOR_POLL_MS = 100;
@@ -17,10 +17,9 @@ const LONGEST_WAIT_FOR_POLL_MS = 100;
 export class RevokedSessionsService {
   /** Fires after each completed poll. */
   readonly polled = new Signal();
-  /** Fires when a session is added that was not known before. */
-  readonly news = new Signal();
   private readonly log = new RevocationLog(randomBytes(6).toString('base64url'), REVOCATION_WINDOW_SECONDS * 1000);
   private readonly maxStalenessMs: number;
+  private newsListener = (): void => undefined;
   /** Start of the last completed poll: everything committed before it is in `log`. */
   private currentAsOfMs = Number.NEGATIVE_INFINITY;
 
@@ -29,6 +28,11 @@ export class RevokedSessionsService {
     config: Config,
   ) {
     this.maxStalenessMs = config.revocation.maxStalenessSeconds * 1000;
+  }
+
+  /** Sets what is called when a session is added that was not known before. */
+  onNews(listener: () => void): void {
+    this.newsListener = listener;
   }
 
   /** Call it after the commit and before the answer: from then on this instance refuses the sessions' tokens. */
@@ -86,19 +90,23 @@ export class RevokedSessionsService {
     }
   }
 
-  /** The position of a reader that has read everything. */
-  get end(): LogPosition {
-    return this.log.end;
-  }
-
   /** Whether the position comes from an instance that had polled later than this one. */
   isBehind(position: LogPosition): boolean {
     return this.log.isBehind(position);
   }
 
-  /** Returns the sessions that a reader at this position has not read; may repeat some, never omits one. */
-  after(position: LogPosition | undefined): readonly string[] {
-    return this.log.after(position);
+  /** See `RevocationLog.localise`. */
+  localise(position: LogPosition): LogPosition {
+    return this.log.localise(position);
+  }
+
+  hasNewsAfter(position: LogPosition): boolean {
+    return this.log.hasNewsAfter(position);
+  }
+
+  /** See `RevocationLog.pageAfter`. */
+  pageAfter(position: LogPosition | undefined): LogPage {
+    return this.log.pageAfter(position);
   }
 
   private async isRevokedOncePolled(sessionId: string): Promise<boolean> {
@@ -111,7 +119,7 @@ export class RevokedSessionsService {
     const lastKnown = this.log.end.entry;
     change();
     if (this.log.end.entry !== lastKnown) {
-      this.news.tell();
+      this.newsListener();
     }
   }
 }

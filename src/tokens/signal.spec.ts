@@ -13,6 +13,16 @@ describe('a signal', () => {
     expect(signal.waitingCount).toBe(0);
   });
 
+  it('wakes so many of the longest waits', async () => {
+    const signal = new Signal();
+    const [first, second] = [signal.within(LONG_MS), signal.within(LONG_MS)];
+    signal.tell(1);
+    await first;
+    expect(signal.waitingCount).toBe(1);
+    signal.tell();
+    await second;
+  });
+
   it('does not end a later wait', async () => {
     const signal = new Signal();
     signal.tell();

@@ -9,9 +9,9 @@ export class Signal {
     return this.wakers.size;
   }
 
-  /** Wakes all that wait now; a later wait needs a later call. */
-  tell(): void {
-    for (const wake of [...this.wakers]) {
+  /** Wakes all that wait now, or so many of them, the longest waiting first; a later wait needs a later call. */
+  tell(atMost = Number.POSITIVE_INFINITY): void {
+    for (const wake of [...this.wakers].slice(0, atMost)) {
       wake();
     }
   }

@@ -48,10 +48,14 @@ export interface Session {
 
 /** What a follower of revocations has not read yet. */
 export interface RevocationPage {
-  readonly sessionIds: readonly string[];
+  /** The text of the members of a JSON array, shared by the readers at one position. */
+  readonly sessionIds: Buffer;
   /** The cursor to send with the next request. */
   readonly cursor: string;
-  /** How old the news is at most: what was committed earlier is in this page or an earlier one. */
+  /**
+   * How old the news is at most: what was committed earlier is in this page or an earlier one. Longer than the window
+   * in a page that others follow.
+   */
   readonly ageSeconds: number;
   /** How long the answer was held back, so that a follower can compute its age from the time of the request. */
   readonly waitedSeconds: number;

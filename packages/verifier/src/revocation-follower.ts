@@ -1,6 +1,6 @@
 import type { EventSink } from './events.js';
 import { backoffMs, getJson, reasonOf } from './json-source.js';
-import { RevokedSessions } from './revoked-sessions.js';
+import { RevokedSessions, WINDOW_MS } from './revoked-sessions.js';
 import type { Runtime } from './runtime.js';
 
 /** The service holds an answer back no longer than this. */
@@ -9,8 +9,8 @@ const LONGEST_WAIT_SECONDS = 5;
 /** On top of the time for which the answer is held back. */
 const ANSWER_TIMEOUT_MS = 2_000;
 
-/** The whole window, read at the start, can be megabytes. */
-const WINDOW_TIMEOUT_MS = 10_000;
+/** The pages that are read at the start can be long. */
+const FIRST_PAGE_TIMEOUT_MS = 10_000;
 
 /** From one question to the next after news, so that one answer carries several ends. */
 const PAUSE_AFTER_NEWS_MS = 100;
@@ -32,6 +32,7 @@ export class RevocationFollower {
   private cursor: string | undefined;
   /** Every session that ended before this time is in the set. */
   private currentAsOfMs = Number.NEGATIVE_INFINITY;
+  private hasWholeWindow = false;
 
   /**
    * @param url without a query
@@ -71,8 +72,9 @@ export class RevocationFollower {
     return this.revoked.has(sessionId);
   }
 
+  /** Whether the last page of the window has been read: a page that others follow counts as older than the window. */
   isLoaded(): boolean {
-    return this.currentAsOfMs !== Number.NEGATIVE_INFINITY;
+    return this.hasWholeWindow;
   }
 
   isStale(): boolean {
@@ -103,7 +105,7 @@ export class RevocationFollower {
     const { cursor } = this;
     const query = cursor === undefined ? '' : `?after=${encodeURIComponent(cursor)}&wait=${waitSeconds}`;
     const { status, body } = await getJson(this.runtime, `${this.url}${query}`, {
-      timeoutMs: cursor === undefined ? WINDOW_TIMEOUT_MS : waitSeconds * 1000 + ANSWER_TIMEOUT_MS,
+      timeoutMs: cursor === undefined ? FIRST_PAGE_TIMEOUT_MS : waitSeconds * 1000 + ANSWER_TIMEOUT_MS,
       closing,
     });
     if (status === 400) {
@@ -116,6 +118,7 @@ export class RevocationFollower {
     const page = readPage(body);
     const news = this.revoked.add(page.revoked, askedAtMs);
     this.cursor = page.cursor;
+    this.hasWholeWindow ||= page.ageSeconds * 1000 < WINDOW_MS;
     this.currentAsOfMs = Math.max(this.currentAsOfMs, this.asOfMs(page, askedAtMs));
     return news;
   }

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import { MalformedRequestError } from '../common/domain.errors.js';
+import { MalformedRequestError, OverloadedError } from '../common/domain.errors.js';
 import { HeadersTooLargeError } from './problems/http.errors.js';
 import { writeProblem } from './problems/problem.js';
 import type { EdgeHeaders } from './response-headers.js';
@@ -33,6 +33,45 @@ export function refuseUncollectedHeaders(instance: FastifyInstance, maxHeaderCou
   instance.addHook('onRequest', (request, _reply, done) => {
     const count = request.raw.rawHeaders.length / 2;
     done(count >= maxHeaderCount ? new HeadersTooLargeError('too many headers') : undefined);
+  });
+}
+
+/**
+ * Bounds the work that one connection can cause at a time: Node hands over every request that has arrived, also those
+ * that a client sends ahead of the answers (pipelining). The first that is too many is answered 503 in its turn, and
+ * with that answer the connection ends; RFC 9112 section 9.3.2 has clients repeat what was not answered.
+ */
+export function refuseExcessiveRequests(instance: FastifyInstance, maxUnanswered: number): void {
+  const unanswered = new WeakMap<Socket, number>();
+  const excessive = new WeakSet<IncomingMessage>();
+  // In front of Fastify, for which a request that will never be answered has been aborted by its client.
+  const handlers = instance.server.listeners('request');
+  instance.server.removeAllListeners('request');
+  instance.server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    const { socket } = request;
+    const count = (unanswered.get(socket) ?? 0) + 1;
+    if (count > maxUnanswered + 1) {
+      return;
+    }
+    unanswered.set(socket, count);
+    if (count > maxUnanswered) {
+      excessive.add(request);
+    } else {
+      response.once('close', () => {
+        unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1);
+      });
+    }
+    handlers.forEach((handle) => {
+      Reflect.apply(handle, instance.server, [request, response]);
+    });
+  });
+  instance.addHook('onRequest', (request, reply, done) => {
+    if (!excessive.has(request.raw)) {
+      done();
+      return;
+    }
+    reply.header('connection', 'close');
+    done(new OverloadedError(`${maxUnanswered} requests of the connection are unanswered`));
   });
 }
 

@@ -3,6 +3,8 @@ export interface HttpLimits {
   readonly maxHeaderBytes: number;
   /** A request with this many headers is refused. */
   readonly maxHeaderCount: number;
+  /** Of one connection, answered in parallel; a client that sends more before it has read an answer loses it. */
+  readonly maxUnansweredRequests: number;
   readonly headersTimeoutMs: number;
   /** From the first byte of a request to the last of its body. */
   readonly requestTimeoutMs: number;
@@ -22,6 +24,7 @@ export interface HttpLimits {
 export const DEFAULT_HTTP_LIMITS: HttpLimits = {
   maxHeaderBytes: 16 * 1024,
   maxHeaderCount: 256,
+  maxUnansweredRequests: 4,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 15_000,
   timeoutCheckIntervalMs: 2_000,
