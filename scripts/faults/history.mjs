@@ -24,6 +24,7 @@ export class History {
   }
 
   count(operation, answer) {
+    this.onAnswer?.(operation, answer);
     this.operations.set(operation, (this.operations.get(operation) ?? 0) + 1);
     const outcome = answer === undefined ? `${operation}: lost` : `${operation}: ${answer.status} ${answer.code ?? ''}`;
     this.outcomes.set(outcome.trim(), (this.outcomes.get(outcome.trim()) ?? 0) + 1);
