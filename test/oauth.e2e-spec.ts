@@ -661,7 +661,7 @@ describe('refused tokens', () => {
         service.client.refresh('rt1.x'),
       ]);
       await Promise.all(attempts.flat());
-      const answer = await post(service, '/oauth/token', refreshForm(pair.refresh_token));
+      const answer = await post(service, '/oauth/token', refreshForm('rt1.x'));
       const seconds = Number(answer.headers['retry-after']);
       expect(shown(answer)).toEqual(
         refusal('temporarily_unavailable', 'There were too many attempts recently; wait as long as Retry-After says.', {
@@ -672,6 +672,9 @@ describe('refused tokens', () => {
       expect(seconds).toBeGreaterThan(0);
       expect(seconds).toBeLessThanOrEqual(60);
       expect((await post(service, '/oauth/revoke', form({ client_id: 'ratchet', token: 'x' }))).status).toBe(429);
+      expect((await post(service, '/oauth/token', refreshForm(pair.refresh_token))).status).toBe(200);
+      const revocation = form({ client_id: 'ratchet', token: pair.access_token });
+      expect((await post(service, '/oauth/revoke', revocation)).status).toBe(200);
     } finally {
       await service.stop();
       await database.close();

@@ -125,8 +125,9 @@ describe('refresh and logout', () => {
   const proxy = useProxy(database);
   const service = useInstance(proxy, { RATE_LIMITS: 'on', TRUSTED_PROXIES: '127.0.0.1' });
 
-  it('turn away a network that shows 300 refused tokens in a minute, and no other, without a single query', async () => {
+  it('turn away the refused tokens of a network that shows 300 in a minute, and no authentic ones, nor other networks', async () => {
     const { pair } = await service.client.signUpAndIn();
+    const { pair: other } = await service.client.signUpAndIn();
     const post = (path: string, token: string, address: string): Promise<Response> =>
       service.client.post(path, { refresh_token: token }, { 'x-forwarded-for': address });
     const statements = recordStatements(proxy);
@@ -141,16 +142,19 @@ describe('refresh and logout', () => {
       });
     }
     for (const path of ['/auth/refresh', '/auth/logout']) {
-      const refused = await post(path, pair.refresh_token, '192.0.2.1');
+      const refused = await post(path, 'rt1.rubbish', '192.0.2.1');
       expectProblem(refused, 'too_many_attempts');
       expect(Number(refused.headers['retry-after'])).toBeGreaterThanOrEqual(1);
       expect(Number(refused.headers['retry-after'])).toBeLessThanOrEqual(60);
+      expectProblem(await post(path, 'rt1.rubbish', '192.0.2.2'), 'refresh_token_invalid');
     }
     expect(statements).toEqual([]);
-    const next = await post('/auth/refresh', pair.refresh_token, '192.0.2.2');
+    const next = await post('/auth/refresh', pair.refresh_token, '192.0.2.1');
     expect(next.status).toBe(200);
     const { refresh_token } = next.body as { refresh_token: string };
-    expect((await post('/auth/logout', refresh_token, '192.0.2.2')).status).toBe(204);
+    expect((await post('/auth/logout', refresh_token, '192.0.2.1')).status).toBe(204);
+    const byAccessToken = { authorization: `Bearer ${other.access_token}`, 'x-forwarded-for': '192.0.2.1' };
+    expect((await service.client.post('/auth/logout', {}, byAccessToken)).status).toBe(204);
   });
 });
 

@@ -108,8 +108,7 @@ export class AuthController {
     @CurrentClient() client: Client,
     @Req() request: FastifyRequest,
   ): Promise<TokenPairDto> {
-    const pair = await this.sessions.refresh({
-      refreshToken: refresh_token,
+    const pair = await this.sessions.refresh(refresh_token, {
       idempotencyKey,
       client,
       isAbandoned: () => request.raw.socket.destroyed,

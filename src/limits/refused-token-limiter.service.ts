@@ -1,6 +1,5 @@
 import { Injectable } from '@nestjs/common';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
-import { DomainError, type ErrorCode } from '../platform/common/domain.errors.js';
 import { Config } from '../platform/config/config.js';
 import { TooManyAttemptsError } from './limits.errors.js';
 
@@ -8,18 +7,10 @@ import { TooManyAttemptsError } from './limits.errors.js';
 const REFUSALS_PER_NETWORK = 300;
 const WINDOW_SECONDS = 60;
 
-/** Failures of the service or of the request's form, which say nothing about a token. */
-const NOT_REFUSALS: ReadonlySet<ErrorCode> = new Set([
-  'validation_failed',
-  'roles_not_granted',
-  'overloaded',
-  'temporarily_unavailable',
-  'outcome_unknown',
-]);
-
 /**
- * Turns a client network away for the rest of a minute in which it has sent too many refused tokens. Counts in this
- * process only, so that invalid tokens never cause a query.
+ * Limits how many tokens that this service never issued a client network may show. Authentic ones are never limited: a
+ * neighbour's rubbish must not keep anyone from refreshing or logging out. Counts in this process only, so that invalid
+ * tokens never cause a query.
  */
 @Injectable()
 export class RefusedTokenLimiterService {
@@ -28,25 +19,21 @@ export class RefusedTokenLimiterService {
   constructor(private readonly config: Config) {}
 
   /**
-   * Runs `work` unless the network has sent too many refused tokens, and counts a refusal.
+   * Reads a token, and counts a failure.
    *
    * @param network see `networkOf`
-   * @param work what is done with the token; its errors are counted and passed on
-   * @throws TooManyAttemptsError before `work` has begun
+   * @param read throws when the token is not authentic
+   * @throws TooManyAttemptsError in place of what `read` throws, once the network has shown too many such tokens
    */
-  async limitRefusals<T>(network: string, work: () => Promise<T>): Promise<T> {
-    if (!this.config.limits.isOn) {
-      return work();
-    }
-    const counted = await this.byNetwork.get(network);
-    if (counted !== null && counted.consumedPoints >= REFUSALS_PER_NETWORK) {
-      throw new TooManyAttemptsError('refused tokens from this network', counted.msBeforeNext / 1000);
-    }
+  async limitRefusals<T>(network: string, read: () => T): Promise<T> {
     try {
-      return await work();
+      return read();
     } catch (error) {
-      if (error instanceof DomainError && !NOT_REFUSALS.has(error.code)) {
-        await this.byNetwork.penalty(network);
+      if (this.config.limits.isOn) {
+        const { consumedPoints, msBeforeNext } = await this.byNetwork.penalty(network);
+        if (consumedPoints > REFUSALS_PER_NETWORK) {
+          throw new TooManyAttemptsError('refused tokens from this network', msBeforeNext / 1000);
+        }
       }
       throw error;
     }

@@ -51,8 +51,7 @@ export class OAuthController {
     if (required(form, 'grant_type') !== 'refresh_token') {
       throw new UnsupportedGrantTypeError();
     }
-    const pair = await this.sessions.refresh({
-      refreshToken: required(form, 'refresh_token'),
+    const pair = await this.sessions.refresh(required(form, 'refresh_token'), {
       idempotencyKey,
       requestedRoles: parseScope(form.get('scope')),
       client,

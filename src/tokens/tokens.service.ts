@@ -97,14 +97,14 @@ export class TokensService {
    * that is lost with the connection is settled before this returns: the statement is retried with the same keys, and
    * the retry of a rotation that did commit is a replay.
    *
+   * @param presented what `identify` has read
    * @throws RefreshTokenInvalidError, RefreshTokenReusedError, SessionRevokedError, SessionExpiredError,
    *   AccountDisabledError, IdempotencyKeyReusedError, RolesNotGrantedError
    * @throws OverloadedError, TemporarilyUnavailableError nothing was done
    * @throws OutcomeUnknownError the database did not come back in time
    */
-  async refresh(request: RefreshRequest): Promise<SessionGrant> {
+  async refresh(presented: RefreshTokenParts, request: RefreshRequest): Promise<SessionGrant> {
     const receivedAtMs = this.clock.monotonicMs();
-    const presented = this.identify(request.refreshToken);
     await this.refuseExcess(presented, request.requestedRoles);
     const presentation = presentationOf(presented, request);
     const outcome = await this.database.settle((isRetry) =>

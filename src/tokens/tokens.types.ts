@@ -62,7 +62,6 @@ export interface RevocationPage {
 }
 
 export interface RefreshRequest {
-  readonly refreshToken: string;
   /** The client's `Idempotency-Key`, already of the documented shape. */
   readonly idempotencyKey: string | undefined;
   /** What the client asks for; every refresh grants all the user's roles, and is refused if this is more. */

@@ -52,13 +52,11 @@ export class SessionsService {
     return this.tokenPair(opened.grant);
   }
 
-  /** @throws TooManyAttemptsError, and the errors of `TokensService.refresh` */
-  async refresh(request: RefreshRequest & { readonly client: Client }): Promise<TokenPair> {
+  /** @throws TooManyAttemptsError, and the errors of `TokensService.identify` and `TokensService.refresh` */
+  async refresh(refreshToken: string, request: RefreshRequest & { readonly client: Client }): Promise<TokenPair> {
     this.issuer.requireKey();
-    const grant = await this.refusedTokenLimiter.limitRefusals(request.client.network, () =>
-      this.tokens.refresh(request),
-    );
-    return this.tokenPair(grant);
+    const presented = await this.identify(refreshToken, request.client);
+    return this.tokenPair(await this.tokens.refresh(presented, request));
   }
 
   /**
@@ -67,15 +65,13 @@ export class SessionsService {
    * @throws RefreshTokenInvalidError, TooManyAttemptsError
    */
   async logout(refreshToken: string | undefined, identity: Identity | undefined, client: Client): Promise<void> {
-    await this.refusedTokenLimiter.limitRefusals(client.network, async () => {
-      const presented = refreshToken === undefined ? undefined : this.tokens.identify(refreshToken);
-      if (presented !== undefined) {
-        await this.tokens.endSessionByToken(presented, 'logout');
-      }
-      if (identity !== undefined && identity.sessionId !== presented?.familyId) {
-        await this.tokens.endSessionByIdentity(identity.userId, identity.sessionId, 'logout');
-      }
-    });
+    const presented = refreshToken === undefined ? undefined : await this.identify(refreshToken, client);
+    if (presented !== undefined) {
+      await this.tokens.endSessionByToken(presented, 'logout');
+    }
+    if (identity !== undefined && identity.sessionId !== presented?.familyId) {
+      await this.tokens.endSessionByIdentity(identity.userId, identity.sessionId, 'logout');
+    }
   }
 
   async logoutAll(userId: string): Promise<void> {
@@ -98,6 +94,10 @@ export class SessionsService {
   /** @throws NotFoundError when the user never had this session */
   async end(userId: string, sessionId: string): Promise<void> {
     await this.tokens.endSessionOfUser(userId, sessionId, 'session_ended');
+  }
+
+  private identify(refreshToken: string, client: Client): Promise<ReturnType<TokensService['identify']>> {
+    return this.refusedTokenLimiter.limitRefusals(client.network, () => this.tokens.identify(refreshToken));
   }
 
   /** Returns what a client gets for a session that has just been opened or continued. */
