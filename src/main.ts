@@ -1,3 +1,4 @@
+import { interruption } from './platform/common/interruption.js';
 import type { Logger } from 'pino';
 import { startServing } from './app.serve.js';
 import { bootFailureText, welcomeText } from './boot.report.js';
@@ -6,20 +7,12 @@ import { loadConfig } from './platform/config/config.loader.js';
 import type { DatabaseAddress } from './platform/database/database.types.js';
 import { openDatabase } from './platform/database/open-database.js';
 import { createProcessLogger } from './platform/logging/logger.js';
+import { writeLastWords } from './platform/logging/standard-output.js';
 
 const IGNORED_VARIABLES = 'the database is described by DATABASE_URL alone; variables of PostgreSQL are ignored';
 
 /** Boots the service. On SIGTERM or SIGINT, finishes the requests in flight and only then closes the database. */
 async function main(): Promise<void> {
-  const shutdown = new AbortController();
-  // Both stay installed, because each signal may come twice: npm repeats one that the terminal has sent to the group.
-  process.on('SIGINT', () => {
-    shutdown.abort();
-  });
-  process.on('SIGTERM', () => {
-    shutdown.abort();
-  });
-
   const config = loadConfig();
   const logger = await createProcessLogger({ level: config.runtime.logLevel });
   logger.info({ event: 'configured', settings: config.changedSettings }, 'settings that differ from their defaults');
@@ -31,17 +24,20 @@ async function main(): Promise<void> {
     (line) => {
       logger.info(line);
     },
-    shutdown.signal,
+    interruption,
   );
   try {
-    await serve(config, database.address, logger, shutdown.signal);
+    if (!interruption.aborted) {
+      await serve(config, database.address, logger);
+    }
   } finally {
     await database.close();
   }
   logger.info({ event: 'stopped' }, 'stopped');
+  await flushed(logger);
 }
 
-async function serve(config: Config, address: DatabaseAddress, logger: Logger, shutdown: AbortSignal): Promise<void> {
+async function serve(config: Config, address: DatabaseAddress, logger: Logger): Promise<void> {
   const app = await startServing(config, address, logger);
   const url = await app.getUrl();
   logger.info({ event: 'listening', url }, `listening on ${url}`);
@@ -49,16 +45,28 @@ async function serve(config: Config, address: DatabaseAddress, logger: Logger, s
     // Standard output carries the log; the welcome is for a person.
     process.stderr.write(welcomeText(url));
   }
-  if (!shutdown.aborted) {
+  if (!interruption.aborted) {
     await new Promise((resolve) => {
-      shutdown.addEventListener('abort', resolve);
+      interruption.addEventListener('abort', resolve);
     });
   }
   logger.info({ event: 'stopping' }, 'finishing the requests in flight');
   await app.close();
 }
 
+/** Ends the process where the log has no reader: what is left to write would keep it alive. */
+function flushed(logger: Logger): Promise<void> {
+  return new Promise((resolve) => {
+    logger.flush((error) => {
+      if (error !== undefined) {
+        process.exit();
+      }
+      resolve();
+    });
+  });
+}
+
 main().catch((error: unknown) => {
-  process.stderr.write(`${bootFailureText(error)}\n`);
+  writeLastWords(`${bootFailureText(error)}\n`);
   process.exitCode = 1;
 });

@@ -1,4 +1,5 @@
+import { interruption } from '../platform/common/interruption.js';
 import { keysCommand } from './keys.command.js';
 import { runProgram } from './run-command.js';
 
-await runProgram(keysCommand);
+await runProgram(keysCommand, interruption);

@@ -21,17 +21,12 @@ export function createCommand(name: string, { answers, output }: Invocation): Co
 }
 
 /**
- * Runs the command line of this process and sets the exit code. SIGINT and SIGTERM interrupt it, so that no embedded
- * database is left running.
+ * Runs the command line of this process and sets the exit code.
+ *
+ * @param interruption interrupts it, so that no embedded database is left running
  */
-export async function runProgram(build: BuildCommand): Promise<void> {
-  const interruption = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM']) {
-    process.on(signal, () => {
-      interruption.abort();
-    });
-  }
-  const exitCode = await runCommand(build, processInvocation(interruption.signal));
+export async function runProgram(build: BuildCommand, interruption: AbortSignal): Promise<void> {
+  const exitCode = await runCommand(build, processInvocation(interruption));
   if (exitCode !== 0) {
     // Everything is closed by now, unless the services failed while they started: Nest then provides no handle to close
     // them, and their connections would keep the process alive for seconds.

@@ -1,4 +1,5 @@
+import { interruption } from '../platform/common/interruption.js';
 import { runProgram } from './run-command.js';
 import { usersCommand } from './users.command.js';
 
-await runProgram(usersCommand);
+await runProgram(usersCommand, interruption);

@@ -55,6 +55,19 @@ export class ServiceProcess {
     return this.lines.filter((line) => line['event'] === event);
   }
 
+  /** Leaves its log unread, as a collector does that hangs. */
+  stopReading(): void {
+    this.child.stdout.pause();
+  }
+
+  readAgain(): void {
+    this.child.stdout.resume();
+  }
+
+  get hasEnded(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null;
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.child.kill(signal);
   }
@@ -63,7 +76,7 @@ export class ServiceProcess {
   async ended(): Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }> {
     await Promise.race([
       this.closed,
-      eventually(() => this.child.exitCode !== null || this.child.signalCode !== null, { withinMs: LONGEST_STOP_MS }),
+      eventually(() => this.hasEnded, { withinMs: LONGEST_STOP_MS }),
     ]);
     await this.closed;
     return { code: this.child.exitCode, signal: this.child.signalCode };

@@ -1,6 +1,7 @@
 import { isatty } from 'node:tty';
 import { type DestinationStream, type Logger, type LoggerOptions, pino, stdTimeFunctions } from 'pino';
 import { redactFields, redactLine, redactValue } from './redaction.js';
+import { StandardOutput } from './standard-output.js';
 
 const STDOUT_FD = 1;
 
@@ -37,7 +38,7 @@ export function createLogger({ level, destination }: CreateLoggerOptions): Logge
       streamWrite: redactLine,
     },
   };
-  return pino(options, destination ?? pino.destination({ dest: STDOUT_FD, sync: true }));
+  return pino(options, destination ?? new StandardOutput());
 }
 
 /** Creates the log of the process on standard output, for people where that is a terminal. */

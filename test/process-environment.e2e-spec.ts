@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest';
+import { ServiceProcess } from './support/service-process.js';
+import { eventually } from './support/eventually.js';
+import { useDatabase } from './support/use-service.js';
+import { AUTH_SECRET } from './support/test-service.js';
+
+describe('a SIGTERM', () => {
+  const database = useDatabase();
+
+  /** Sends it as soon as there is a listener, and says what has been loaded by then. */
+  const SIGNAL_EARLY = `data:text/javascript,${encodeURIComponent(
+    `process.once('newListener', (name) => setImmediate(() => {
+       process.stderr.write(name + ' before http: ' + !process.moduleLoadList.includes('NativeModule http') + '\\n');
+       process.kill(process.pid, 'SIGTERM');
+     }));`,
+  )}`;
+
+  it('while the program loads stops it before it listens, and is heard before anything is loaded', async () => {
+    const service = new ServiceProcess({
+      DATABASE_URL: database.url,
+      AUTH_SECRET,
+      NODE_OPTIONS: `--import ${SIGNAL_EARLY}`,
+    });
+    expect(await service.ended()).toEqual({ code: 0, signal: null });
+    expect(service.errorOutput).toMatch(/^SIG(INT|TERM) before http: true$/m);
+    expect(service.hasLogged('listening')).toBe(false);
+    expect(service.hasLogged('stopped')).toBe(true);
+  });
+});
+
+describe('a service whose log is no longer read', () => {
+  const database = useDatabase();
+
+  /** Their lines are more than the pipe and the backlog hold. */
+  const REQUESTS = 4_000;
+  const LONG_PATH = `/${'x'.repeat(199)}`;
+
+  it('answers every request, drops and counts lines, and says so when the log is read again', async () => {
+    const service = new ServiceProcess({ DATABASE_URL: database.url, AUTH_SECRET });
+    try {
+      const client = await service.listening();
+      service.stopReading();
+      for (let sent = 0; sent < REQUESTS; sent += 100) {
+        const answers = await Promise.all(Array.from({ length: 100 }, () => client.get(LONG_PATH)));
+        expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([404]));
+      }
+      service.readAgain();
+      await eventually(() => service.hasLogged('log_lines_dropped'), { withinMs: 10_000 });
+      const [dropped] = service.logged('log_lines_dropped');
+      await eventually(() => loggedRequests(service) + Number(dropped?.['lines']) === REQUESTS, { withinMs: 10_000 });
+    } finally {
+      await service.kill();
+    }
+  });
+
+  it('ends at SIGTERM all the same', async () => {
+    const service = new ServiceProcess({ DATABASE_URL: database.url, AUTH_SECRET });
+    try {
+      const client = await service.listening();
+      service.stopReading();
+      for (let sent = 0; sent < 1_000; sent += 100) {
+        await Promise.all(Array.from({ length: 100 }, () => client.get(LONG_PATH)));
+      }
+      service.signal('SIGTERM');
+      await eventually(() => service.hasEnded, { withinMs: 20_000 });
+      service.readAgain();
+      expect(await service.ended()).toEqual({ code: 0, signal: null });
+    } finally {
+      await service.kill();
+    }
+  });
+
+  function loggedRequests(service: ServiceProcess): number {
+    return service.lines.filter(({ path }) => path === LONG_PATH).length;
+  }
+});
