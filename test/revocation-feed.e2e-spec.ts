@@ -1,11 +1,14 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Client } from 'pg';
+import { AccountsService } from '../src/auth/accounts/accounts.service.js';
 import { eventually } from './support/eventually.js';
 import { askGuard } from './support/guard-probe.js';
+import { holdLock } from './support/held-lock.js';
 import { PostgresProxy } from './support/postgres-proxy.js';
 import { expectProblem } from './support/problem.js';
 import { ENDINGS, MAX_SESSIONS } from './support/session-endings.js';
-import { sessionIdOf } from './support/test-client.js';
+import { COMMIT, ROTATION } from './support/statements.js';
+import { type Account, newPassword, sessionIdOf, type TokenPair } from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';
 import { expectUnavailable } from './support/unavailable.js';
@@ -72,6 +75,65 @@ describe('the end of a session reaches access tokens', () => {
       expect(line.cuts).toBe(1);
     },
   );
+
+  describe('invariant 4: what another instance has ended already, this one refuses at once after', () => {
+    it.each<[string, (account: Account, pair: TokenPair) => Promise<unknown>]>([
+      ['a logout from everywhere', (_, pair) => deaf.client.logoutAll(pair.access_token)],
+      ['a logout by access token', (_, pair) => deaf.client.logout({ accessToken: pair.access_token })],
+      ['disabling the account', ({ id }) => deaf.app.get(AccountsService).disable(id)],
+      ["an operator's end of all sessions", ({ id }) => deaf.app.get(AccountsService).endSessions(id)],
+      ["an operator's new password", ({ id }) => deaf.app.get(AccountsService).setPassword(id, newPassword())],
+      ['deleting the account', ({ id }) => deaf.app.get(AccountsService).delete(id)],
+      ['a refresh', (_, pair) => deaf.client.refresh(pair.refresh_token)],
+      [
+        'a password change',
+        async (account) =>
+          deaf.client.changePassword((await deaf.client.signIn(account)).access_token, account.password, newPassword()),
+      ],
+    ])('%s', async (_, act) => {
+      const { pair, ...account } = await deaf.client.signUpAndIn();
+      const other = await deaf.client.signIn(account);
+      deafLine.freeze();
+      for (const { refresh_token } of [pair, other]) {
+        expect((await near.client.logout({ refreshToken: refresh_token })).status).toBe(204);
+      }
+      expect((await askGuard(deaf.client, pair.access_token)).status).toBe(400);
+      await act(account, pair);
+      expectProblem(await askGuard(deaf.client, pair.access_token), 'access_token_revoked');
+    });
+  });
+
+  it('invariant 4: a session that one call ends while another waits for the account is refused at once', async () => {
+    const { pair, ...account } = await deaf.client.signUpAndIn();
+    deafLine.freeze();
+    const lock = await holdLock(database, 'select 1 from users where id = $1 for update', [account.id]);
+    const endingAll = deaf.client.logoutAll(pair.access_token);
+    await lock.untilWaiting(1);
+    await near.client.logout({ refreshToken: pair.refresh_token });
+    await lock.release();
+    expect((await endingAll).status).toBe(204);
+    expectProblem(await askGuard(deaf.client, pair.access_token), 'access_token_revoked');
+  });
+
+  it('invariant 4: a reuse is refused at once also when the answer to its commit was lost', async () => {
+    const { pair } = await deaf.client.signUpAndIn();
+    const next = await deaf.client.rotate(pair.refresh_token);
+    deafLine.freeze();
+    line.cutNext(ROTATION, 'after');
+    expectProblem(await deaf.client.refresh(pair.refresh_token), 'refresh_token_reused');
+    expectProblem(await askGuard(deaf.client, next.access_token), 'access_token_revoked');
+  });
+
+  it('invariant 4: a session over the limit is refused at once also when the answer to that commit was lost', async () => {
+    const { pair, ...account } = await deaf.client.signUpAndIn();
+    for (let count = 1; count < MAX_SESSIONS; count += 1) {
+      await deaf.client.signIn(account);
+    }
+    deafLine.freeze();
+    line.cutNext(COMMIT, 'after');
+    await deaf.client.signIn(account);
+    expectProblem(await askGuard(deaf.client, pair.access_token), 'access_token_revoked');
+  });
 
   it('an instance that starts later knows of the ends before it', async () => {
     const { pair } = await near.client.signUpAndIn();

@@ -5,7 +5,7 @@ import { TombstoneCleanerService } from '../src/tokens/tombstone-cleaner.service
 import { holdLock } from './support/held-lock.js';
 import { ageSession } from './support/move-clock.js';
 import { expectProblem } from './support/problem.js';
-import { type Account, sessionIdOf, type TokenPair } from './support/test-client.js';
+import { type Account, sessionIdOf, type TokenPair, newPassword, pairOf } from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';
 import { useDatabase, useInstance, useService } from './support/use-service.js';
@@ -336,6 +336,26 @@ describe('sessions', () => {
       expect((await service.client.logoutAll(account.pair.access_token)).status).toBe(204);
       expectProblem(await service.client.refresh(stolen.refresh_token), 'session_revoked');
       expect((await service.client.logoutAll(account.pair.access_token)).status).toBe(204);
+    });
+
+    it('leaves the sessions alone that were opened since the session of its token ended', async () => {
+      const account = await service.client.signUpAndIn();
+      const earlier = await service.client.signIn(account);
+      await service.client.logout({ refreshToken: account.pair.refresh_token });
+      const later = await otherInstance.client.signIn(account);
+      expect((await service.client.logoutAll(account.pair.access_token)).status).toBe(204);
+      expect(await reasonOf(sessionIdOf(earlier))).toBe('logout_all');
+      expect(await reasonOf(sessionIdOf(later))).toBeNull();
+      expect((await service.client.me(later.access_token)).status).toBe(200);
+    });
+
+    it('leaves the session alone that took the place of its own', async () => {
+      const account = await service.client.signUpAndIn();
+      const { refresh_token } = pairOf(
+        await service.client.changePassword(account.pair.access_token, account.password, newPassword()),
+      );
+      expect((await service.client.logoutAll(account.pair.access_token)).status).toBe(204);
+      expect((await service.client.refresh(refresh_token)).status).toBe(200);
     });
 
     it('needs an access token', async () => {

@@ -156,8 +156,11 @@ export class AuthController {
   @AllowEndedSession()
   @HttpCode(204)
   @ApiBearerAuth(ACCESS_TOKEN_SCHEME)
-  @ApiOperation({ summary: 'End every session of the user' })
-  @ApiNoContentResponse({ description: 'Every session has ended.' })
+  @ApiOperation({
+    summary: 'End every session of the user',
+    description: 'The access token of a session that has ended itself ends only those that were opened before its end.',
+  })
+  @ApiNoContentResponse({ description: 'These sessions have ended.' })
   @ApiProblems(
     'access_token_missing',
     'access_token_invalid',
@@ -166,7 +169,7 @@ export class AuthController {
     'outcome_unknown',
   )
   async logoutAll(@CurrentIdentity() identity: Identity): Promise<void> {
-    await this.sessions.logoutAll(identity.userId);
+    await this.sessions.logoutAll(identity);
   }
 
   @Get('me')

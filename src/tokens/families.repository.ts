@@ -6,7 +6,7 @@ import { type Connection, DatabaseService, type Transaction } from '../platform/
 import { OPEN_FAMILY, type OpeningRow } from './opening.statement.js';
 import { NOTIFY_REVOCATION, revocation } from './revocation.fragments.js';
 import { ROTATE_FAMILY, ROTATE_FREE_FAMILIES, type RotationRow, type RotationVerdict } from './rotation.statement.js';
-import type { ClientInfo, RevokeReason, Session } from './tokens.types.js';
+import type { ClientInfo, EndedSessions, RevokeReason, Session, SessionsToSpare } from './tokens.types.js';
 
 export interface Presentation {
   readonly familyId: string;
@@ -166,23 +166,28 @@ export class FamiliesRepository {
    * Ends every live family of a user. The caller holds the lock on the user's row, taken in an earlier statement: this
    * one's snapshot then holds every family that a login could have created, and none can be created until the commit.
    *
-   * @param exceptId the family that this transaction creates in their place, which a retry finds there
-   * @returns the ids of the families it ended
+   * The second statement also sees what others have ended meanwhile without that lock, one session at a time.
    */
   async endFamiliesOfUser(
     transaction: Transaction,
     userId: string,
     reason: RevokeReason,
-    exceptId?: string,
-  ): Promise<readonly string[]> {
-    const rows = await transaction.query<{ id: string }>(
+    { exceptId, askedBySessionId }: SessionsToSpare = {},
+  ): Promise<EndedSessions> {
+    const ended = await transaction.query<{ id: string }>(
       `update refresh_token_families
        set ${revocation('$2')}
        where user_id = $1 and revoked_at is null and id is distinct from $3
+         and created_at < coalesce((select asking.revoked_at from refresh_token_families as asking where asking.id = $4), 'infinity')
        returning id, ${NOTIFY_REVOCATION}`,
-      [userId, reason, exceptId],
+      [userId, reason, exceptId, askedBySessionId],
     );
-    return rows.map((row) => row.id);
+    const known = await transaction.query<{ id: string }>(
+      `select id from refresh_token_families
+       where user_id = $1 and revoked_at > clock_timestamp() - make_interval(secs => ${REVOCATION_WINDOW_SECONDS})`,
+      [userId],
+    );
+    return { endedIds: ended.map(({ id }) => id), allEndedIds: known.map(({ id }) => id) };
   }
 
   /** Lists the sessions of a user that a refresh could still continue, the last used first. */

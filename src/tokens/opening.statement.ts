@@ -1,4 +1,5 @@
 import type { PreparedStatement } from '../platform/database/database.service.js';
+import { REVOCATION_WINDOW_SECONDS } from '../platform/config/access-token-lifetime.js';
 import { NOTIFY_REVOCATION, revocation } from './revocation.fragments.js';
 
 export interface OpeningRow {
@@ -9,8 +10,9 @@ export interface OpeningRow {
 }
 
 /**
- * Opens a family and ends as many of the user's least recently rotated ones as have to make room for it. Changes
- * nothing if an earlier attempt of unknown outcome has opened this family. The caller's lock on the user's row keeps
+ * Opens a family and ends as many of the user's least recently rotated ones as have to make room for it. Those end at
+ * the instant at which it begins, not later. If an earlier attempt of unknown outcome has opened this family, it changes
+ * nothing, and returns the sessions that the limit has ended lately, those of that attempt among them. The caller's lock on the user's row keeps
  * the number of live families from changing meanwhile.
  *
  * $1 family id, $2 user id, $3 secret hash, $4 key id, $5 seconds to live, $6 address, $7 user agent, $8 idle seconds,
@@ -22,9 +24,12 @@ export const OPEN_FAMILY: PreparedStatement = {
     with existing as materialized (
       select created_at, rotated_at, expires_at from refresh_token_families where id = $1
     ),
+    now as materialized (
+      select clock_timestamp() as at
+    ),
     evicted as (
       update refresh_token_families
-      set ${revocation("'session_limit'")}
+      set ${revocation("'session_limit'", '(select at from now)')}
       where revoked_at is null and not exists (select from existing) and id = any(array(
         select id from refresh_token_families
         where user_id = $2 and revoked_at is null
@@ -38,13 +43,19 @@ export const OPEN_FAMILY: PreparedStatement = {
       insert into refresh_token_families
         (id, user_id, secret_hash, generation, key_id, rotated_at, created_at, expires_at, ip_address, user_agent)
       select $1, $2, $3, 1, $4, now.at, now.at, now.at + make_interval(secs => $5), $6, $7
-      from (select clock_timestamp() as at) as now
+      from now
       where not exists (select from existing)
       returning created_at, rotated_at, expires_at
     )
     select extract(epoch from created_at)::float8 as now_seconds,
       extract(epoch from rotated_at)::float8 as rotated_at_seconds,
       extract(epoch from expires_at)::float8 as expires_at_seconds,
-      array(select id from evicted) as evicted_ids
+      array(
+        select id from evicted
+        union all
+        select id from refresh_token_families
+        where exists (select from existing) and user_id = $2 and revoke_reason = 'session_limit'
+          and revoked_at > clock_timestamp() - make_interval(secs => ${REVOCATION_WINDOW_SECONDS})
+      ) as evicted_ids
     from (table existing union all table created) as family`,
 };

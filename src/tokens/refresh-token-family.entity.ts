@@ -3,7 +3,7 @@ import { Check, Column, type ColumnType, Entity, Index, PrimaryColumn } from 'ty
 /** One row per login, however often it is refreshed: a rotation updates the row in place. */
 @Entity('refresh_token_families')
 @Check('refresh_token_families_revocation_check', 'num_nulls(revoked_at, revoked_xid, revoke_reason) in (0, 3)')
-@Index('refresh_token_families_live_user_id_idx', ['userId'], { where: 'revoked_at is null' })
+@Index('refresh_token_families_user_id_revoked_at_idx', ['userId', 'revokedAt'])
 @Index('refresh_token_families_expires_at_idx', ['expiresAt'])
 @Index('refresh_token_families_revoked_at_idx', ['revokedAt'], { where: 'revoked_at is not null' })
 @Index('refresh_token_families_revoked_xid_idx', ['revokedXid'], { where: 'revoked_xid is not null' })

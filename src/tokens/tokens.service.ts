@@ -31,13 +31,31 @@ import {
   SessionExpiredError,
   SessionRevokedError,
 } from './tokens.errors.js';
-import type { ClientInfo, NewFamily, RefreshRequest, RevokeReason, Session, SessionGrant } from './tokens.types.js';
+import type {
+  ClientInfo,
+  EndedSessions,
+  NewFamily,
+  RefreshRequest,
+  RevokeReason,
+  Session,
+  SessionGrant,
+  SessionsToSpare,
+} from './tokens.types.js';
 
 /**
  * A refresh that has waited this long is dropped before its statement is sent: its client may have given up and moved
  * on, and the late duplicate would look like a theft.
  */
 const LONGEST_WAIT_BEFORE_ROTATION_MS = 5_000;
+
+/** After these the session's access tokens are to be refused too. */
+const HAS_ENDED: ReadonlySet<RotationOutcome['kind']> = new Set([
+  'reused',
+  'rolled_back',
+  'ended',
+  'ended_by_reuse',
+  'ended_by_disabling',
+]);
 
 const FAMILY_SECRET_BYTES = 16;
 const INTERNAL_RETRY_KEY_BYTES = 16;
@@ -167,18 +185,16 @@ export class TokensService {
   }
 
   /**
-   * Ends every session of a user inside the caller's transaction, which holds the lock on the user's row.
-   *
-   * @param exceptId the family that this transaction makes in their place, which a retry finds there
-   * @returns the ids it ended; the caller passes them to `announceEnded` after its commit
+   * Ends every session of a user inside the caller's transaction, which holds the lock on the user's row. The caller
+   * passes `allEndedIds` to `announceEnded` after its commit.
    */
   endSessionsOfUser(
     transaction: Transaction,
     userId: string,
     reason: RevokeReason,
-    exceptId?: string,
-  ): Promise<readonly string[]> {
-    return this.families.endFamiliesOfUser(transaction, userId, reason, exceptId);
+    spare?: SessionsToSpare,
+  ): Promise<EndedSessions> {
+    return this.families.endFamiliesOfUser(transaction, userId, reason, spare);
   }
 
   /** Call it after the commit and before the answer: from then on this instance refuses the sessions' tokens. */
@@ -209,6 +225,10 @@ export class TokensService {
   private concludeRefresh(outcome: RotationOutcome, presented: RefreshTokenParts, client: ClientInfo): SessionGrant {
     const sessionId = presented.familyId;
     this.observeOutcome(outcome.kind);
+    if (HAS_ENDED.has(outcome.kind)) {
+      // Also one that ended before: by an attempt whose answer was lost, or on an instance that this one lags behind.
+      this.revoked.announce([sessionId]);
+    }
     switch (outcome.kind) {
       case 'unknown_family':
       case 'expired':
@@ -226,7 +246,6 @@ export class TokensService {
       case 'key_reused':
         throw new IdempotencyKeyReusedError();
       case 'reused':
-        this.revoked.announce([sessionId]);
         this.logger.warn({
           event: 'refresh_token_reused',
           msg: 'a used refresh token was presented again; its session has been ended',
@@ -239,7 +258,6 @@ export class TokensService {
         });
         throw new RefreshTokenReusedError();
       case 'rolled_back':
-        this.revoked.announce([sessionId]);
         this.reportLostCommits(presented, 'the session was ended (REFRESH_ROLL_FORWARD=off)');
         throw new SessionRevokedError();
       case 'rolled_forward':

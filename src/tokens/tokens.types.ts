@@ -37,6 +37,24 @@ export interface NewFamily {
   readonly secret: Buffer;
 }
 
+/** Which of a user's sessions go on when all others are ended. */
+export interface SessionsToSpare {
+  /** The family that the same transaction makes in their place, which a retry finds there. */
+  readonly exceptId?: string;
+  /** The session whose access token asks for it: if that has ended itself, those opened since are spared. */
+  readonly askedBySessionId?: string;
+}
+
+export interface EndedSessions {
+  /** What this call ended. */
+  readonly endedIds: readonly string[];
+  /**
+   * All sessions of the user that have ended within the life of an access token, by whichever call. After the commit
+   * these are for `announceEnded`: this instance may not have heard yet of those that another one ended.
+   */
+  readonly allEndedIds: readonly string[];
+}
+
 export interface Session {
   readonly id: string;
   readonly createdAt: Date;

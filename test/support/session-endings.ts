@@ -11,7 +11,7 @@ export const MAX_SESSIONS = 3;
 /** A way in which sessions end. */
 export interface Ending {
   readonly name: string;
-  /** The statement whose commit ends the sessions; absent where a lost answer leaves the news to the feed. */
+  /** The statement whose commit ends the sessions; absent where it is not the first of its kind. */
   readonly commit?: RegExp;
   /**
    * @param instance acknowledges the end
@@ -80,6 +80,7 @@ export const ENDINGS: readonly Ending[] = [
   },
   {
     name: 'deleting the account',
+    commit: COMMIT,
     end: async ({ app }: TestService, account: Account, pair: TokenPair): Promise<readonly string[]> => {
       await app.get(AccountsService).delete(account.id);
       return [pair.access_token];

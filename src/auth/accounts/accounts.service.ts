@@ -5,7 +5,6 @@ import { TokensService } from '../../tokens/tokens.service.js';
 import type { RevokeReason } from '../../tokens/tokens.types.js';
 import { InvalidCredentialsError } from '../../users/users.errors.js';
 import { UsersService } from '../../users/users.service.js';
-import type { LockedUser } from '../../users/users.types.js';
 import { AccessTokenIssuer } from '../access-tokens/access-token.issuer.js';
 import type { Client, TokenPair } from '../auth.types.js';
 import { SessionsService } from '../sessions/sessions.service.js';
@@ -45,7 +44,6 @@ export class AccountsService {
         client.network,
       );
       const family = this.tokens.newFamily();
-      const endedIds = new Set<string>();
       const changed = await this.database.settle(() =>
         this.database.transaction(async (transaction) => {
           const user = await this.users.lockUser(transaction, userId);
@@ -53,14 +51,14 @@ export class AccountsService {
           if (user?.status !== 'active' || replacement === 'superseded') {
             return undefined;
           }
-          const ids = await this.tokens.endSessionsOfUser(transaction, userId, 'password_changed', family.id);
-          // Collected over all attempts: after one whose answer alone was lost, the next finds nothing left to end.
-          ids.forEach((id) => endedIds.add(id));
-          return this.tokens.createFamily(transaction, family, user, client);
+          const spared = { exceptId: family.id };
+          const ended = await this.tokens.endSessionsOfUser(transaction, userId, 'password_changed', spared);
+          const { grant } = await this.tokens.createFamily(transaction, family, user, client);
+          return { grant, endedIds: ended.allEndedIds };
         }),
       );
       if (changed !== undefined) {
-        this.tokens.announceEnded(endedIds);
+        this.tokens.announceEnded(changed.endedIds);
         return this.sessions.tokenPair(changed.grant);
       }
       // The stored hash has changed since it was verified, by a rehash or another password change; verify again.
@@ -83,7 +81,9 @@ export class AccountsService {
   async enable(userId: string): Promise<void> {
     await this.database.settle(() =>
       this.database.transaction(async (transaction) => {
-        await this.requireLocked(transaction, userId);
+        if ((await this.users.lockUser(transaction, userId)) === undefined) {
+          throw noSuchUser();
+        }
         await this.users.setStatus(transaction, userId, 'active');
       }),
     );
@@ -125,24 +125,27 @@ export class AccountsService {
     change: (transaction: Transaction) => Promise<unknown>,
   ): Promise<number> {
     const endedIds = new Set<string>();
-    await this.database.settle(() =>
+    const { isFound, allEndedIds } = await this.database.settle((isRetry) =>
       this.database.transaction(async (transaction) => {
-        await this.requireLocked(transaction, userId);
-        const ids = await this.tokens.endSessionsOfUser(transaction, userId, reason);
-        // Collected over all attempts, as in `changePassword`.
-        ids.forEach((id) => endedIds.add(id));
-        await change(transaction);
+        const user = await this.users.lockUser(transaction, userId);
+        const ended = await this.tokens.endSessionsOfUser(transaction, userId, reason);
+        // Counted over all attempts: after one whose answer alone was lost, the next finds nothing left to end.
+        ended.endedIds.forEach((id) => endedIds.add(id));
+        if (user !== undefined) {
+          await change(transaction);
+        }
+        const isDeleted = isRetry && reason === 'user_deleted';
+        return { isFound: user !== undefined || isDeleted, allEndedIds: ended.allEndedIds };
       }),
     );
-    this.tokens.announceEnded(endedIds);
+    this.tokens.announceEnded(allEndedIds);
+    if (!isFound) {
+      throw noSuchUser();
+    }
     return endedIds.size;
   }
+}
 
-  private async requireLocked(transaction: Transaction, userId: string): Promise<LockedUser> {
-    const user = await this.users.lockUser(transaction, userId);
-    if (user === undefined) {
-      throw new NotFoundError('no such user');
-    }
-    return user;
-  }
+function noSuchUser(): NotFoundError {
+  return new NotFoundError('no such user');
 }

@@ -74,17 +74,18 @@ export class SessionsService {
     }
   }
 
-  async logoutAll(userId: string): Promise<void> {
-    const endedIds = new Set<string>();
-    await this.database.settle(() =>
+  /**
+   * Ends every session of the user. The access token of a session that has ended itself, perhaps because it was stolen,
+   * ends only those that were opened before that.
+   */
+  async logoutAll({ userId, sessionId }: Identity): Promise<void> {
+    const { allEndedIds } = await this.database.settle(() =>
       this.database.transaction(async (transaction) => {
         await this.users.lockUser(transaction, userId);
-        const ids = await this.tokens.endSessionsOfUser(transaction, userId, 'logout_all');
-        // Collected over all attempts: after one whose answer alone was lost, the next finds nothing left to end.
-        ids.forEach((id) => endedIds.add(id));
+        return this.tokens.endSessionsOfUser(transaction, userId, 'logout_all', { askedBySessionId: sessionId });
       }),
     );
-    this.tokens.announceEnded(endedIds);
+    this.tokens.announceEnded(allEndedIds);
   }
 
   list(userId: string): Promise<readonly Session[]> {

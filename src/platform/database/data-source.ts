@@ -8,6 +8,7 @@ import { CreateCoreTables1764000000000 } from './migrations/1764000000000-create
 import { CreateRateLimits1764100000000 } from './migrations/1764100000000-create-rate-limits.js';
 import { OneKeySigns1764200000000 } from './migrations/1764200000000-one-key-signs.js';
 import { KeepRetryKeys1764300000000 } from './migrations/1764300000000-keep-retry-keys.js';
+import { FindEndedSessionsOfUser1764300100000 } from './migrations/1764300100000-find-ended-sessions-of-user.js';
 import { DatabaseClient } from './database-client.js';
 import { SilentLogger } from './silent.logger.js';
 
@@ -35,6 +36,7 @@ export function createDataSource({ url, poolSize, use, canSet = true }: DataSour
       CreateRateLimits1764100000000,
       OneKeySigns1764200000000,
       KeepRetryKeys1764300000000,
+      FindEndedSessionsOfUser1764300100000,
     ],
     migrationsTableName: 'schema_migrations',
     installExtensions: false,

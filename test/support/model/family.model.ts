@@ -37,6 +37,7 @@ export interface Family {
   /** Somebody holds the tokens of every generation up to this one. */
   readonly newestGeneration: number;
   readonly end: End | undefined;
+  readonly endedAtMs: number | undefined;
   readonly isCleanedUp: boolean;
 }
 
@@ -161,8 +162,10 @@ export function take(world: World, action: Action): Step {
         ),
         answer: DONE,
       };
-    case 'log out everywhere':
-      return { world: endAll(world, familyOf(world, action.accessTokenOf).user, 'other'), answer: DONE };
+    case 'log out everywhere': {
+      const { user, endedAtMs = Infinity } = familyOf(world, action.accessTokenOf);
+      return { world: endAll(world, user, 'other', endedAtMs), answer: DONE };
+    }
     case 'end session':
       return withAccessToken(world, action.accessTokenOf, ({ user }) => {
         const target = familyOf(world, action.target);
@@ -309,6 +312,7 @@ function openSession(world: World, user: number): Step {
     backup: undefined,
     newestGeneration: 1,
     end: undefined,
+    endedAtMs: undefined,
     isCleanedUp: false,
   };
   return grant({ ...withRoom, families: [...withRoom.families, family] }, world.families.length);
@@ -361,12 +365,15 @@ function listed(world: World, index: number, current: number): ListedSession {
 
 /** Nothing ends twice, so the first reason stays; and what has been cleaned up cannot end any more. */
 function end(world: World, index: number, reason: End): World {
-  return change(world, index, (family) => (family.end === undefined && !family.isCleanedUp ? { end: reason } : {}));
+  return change(world, index, (family) =>
+    family.end === undefined && !family.isCleanedUp ? { end: reason, endedAtMs: world.nowMs } : {},
+  );
 }
 
-function endAll(world: World, user: number, reason: End): World {
+function endAll(world: World, user: number, reason: End, openedBeforeMs = Infinity): World {
   return world.families.reduce(
-    (before, family, index) => (family.user === user ? end(before, index, reason) : before),
+    (before, family, index) =>
+      family.user === user && family.createdAtMs < openedBeforeMs ? end(before, index, reason) : before,
     world,
   );
 }
