@@ -3,7 +3,7 @@ import type { Response } from 'supertest';
 import { eventually } from './support/eventually.js';
 import { PostgresProxy } from './support/postgres-proxy.js';
 import { expectProblem } from './support/problem.js';
-import { isRedisInstalled, RedisServer } from './support/redis-server.js';
+import { isRedisInstalled, RedisAddress, RedisServer } from './support/redis-server.js';
 import { recordStatements } from './support/statement-log.js';
 import { type Account, codeOf, newEmail, newPassword } from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
@@ -116,6 +116,35 @@ describe('a network behind a proxy that appends ports', () => {
     expect(new Set(wrong.map(codeOf))).toEqual(new Set(['invalid_credentials']));
     const right = await logIn('198.51.100.7:443', { email: account.email, password: account.password });
     expect(right.status).toBe(200);
+  });
+});
+
+describe.skipIf(!isRedisInstalled)('counters in a Redis that has become a replica', () => {
+  const database = useDatabase();
+
+  it('are counted on the new primary, though the old connection stays open; until then the instance is not ready', async () => {
+    const [old, promoted] = await Promise.all([RedisServer.start(), RedisServer.start()]);
+    let primary = old;
+    const address = await RedisAddress.listen(() => primary);
+    const service = await startService(database, { RATE_LIMITS: 'on', REDIS_URL: address.url });
+    const isReady = async (): Promise<boolean> => (await service.client.get('/health/ready')).status === 200;
+    try {
+      await eventually(isReady, { withinMs: 10_000 });
+      const account = await service.client.signUp();
+      await old.demote();
+      expectUnavailable(await service.client.login(credentialsOf(account)), 'temporarily_unavailable');
+      await eventually(async () => !(await isReady()), { withinMs: 10_000 });
+      primary = promoted;
+      await eventually(async () => (await service.client.login(credentialsOf(account))).status === 200, {
+        withinMs: 10_000,
+      });
+      await eventually(isReady, { withinMs: 10_000 });
+      expect(service.logs.filter(({ event }) => event === 'redis_away')).toHaveLength(1);
+    } finally {
+      await service.stop();
+      address.close();
+      await Promise.all([old.stop(), promoted.stop()]);
+    }
   });
 });
 

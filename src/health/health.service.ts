@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
+import { Readiness } from '../platform/common/readiness.js';
 import { DatabaseService } from '../platform/database/database.service.js';
 import { KeysService } from '../keys/keys.service.js';
 import { RevokedSessionsService } from '../tokens/revoked-sessions.service.js';
@@ -12,6 +13,7 @@ export class HealthService {
     private readonly database: DatabaseService,
     private readonly keys: KeysService,
     private readonly revoked: RevokedSessionsService,
+    private readonly readiness: Readiness,
   ) {}
 
   /**
@@ -27,6 +29,10 @@ export class HealthService {
   }
 
   private async check(): Promise<void> {
+    const obstacle = this.readiness.findObstacle();
+    if (obstacle !== undefined) {
+      throw new TemporarilyUnavailableError(obstacle);
+    }
     if (!this.keys.isLoaded()) {
       throw new TemporarilyUnavailableError('no signing key is loaded');
     }

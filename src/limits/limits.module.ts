@@ -1,5 +1,6 @@
 import { Logger, Module, type OnModuleInit } from '@nestjs/common';
 import { Config } from '../platform/config/config.js';
+import { Readiness } from '../platform/common/readiness.js';
 import { DatabaseService } from '../platform/database/database.service.js';
 import { Counters } from './counter.js';
 import { PasswordAttemptsService } from './password-attempts.service.js';
@@ -12,14 +13,14 @@ import { RegistrationsService } from './registrations.service.js';
   providers: [
     {
       provide: Counters,
-      inject: [Config, DatabaseService],
-      useFactory: async ({ limits }: Config, database: DatabaseService): Promise<Counters> => {
+      inject: [Config, DatabaseService, Readiness],
+      useFactory: async ({ limits }: Config, database: DatabaseService, readiness: Readiness): Promise<Counters> => {
         if (!limits.isOn || limits.redisUrl === undefined) {
           return new PostgresCounters(database);
         }
         // The Redis client is a quarter of all modules of the service; only a service that uses it loads it.
         const { RedisCounters } = await import('./redis-counters.js');
-        return new RedisCounters(limits.redisUrl);
+        return new RedisCounters(limits.redisUrl, readiness);
       },
     },
     PasswordAttemptsService,

@@ -1,7 +1,9 @@
 import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import { createClient } from '@redis/client';
+import { createClient, ErrorReply } from '@redis/client';
 import { RateLimiterRedis } from 'rate-limiter-flexible';
 import { messageOf } from '../platform/common/message-of.js';
+import { Periodic } from '../platform/common/periodic.js';
+import type { Readiness } from '../platform/common/readiness.js';
 import { Counter, Counters, type CounterSettings } from './counter.js';
 
 const CONNECT_TIMEOUT_MS = 2_000;
@@ -9,24 +11,32 @@ const LONGEST_RECONNECT_PAUSE_MS = 1_000;
 
 /** A connection without an answer for this long is closed, and the commands that wait on it fail. */
 const SILENCE_TIMEOUT_MS = 3_000;
-const PING_INTERVAL_MS = 1_000;
+const PROBE_INTERVAL_MS = 1_000;
+
+/** It is written, because a replica, a full server and one that is loading answer a `PING`. */
+const PROBE_KEY = 'ratchet:probe';
+const PROBE_KEY_SECONDS = 60;
 
 /**
- * Keeps counters in Redis. While it is unavailable, every `take` fails at once instead of waiting; the client
- * reconnects by itself.
+ * Keeps counters in Redis. While it is unavailable, every `take` fails at once instead of waiting. A connection whose
+ * server no longer takes writes (`READONLY` after a failover, `LOADING`, `MASTERDOWN`, `NOAUTH` and so on) is renewed
+ * once a second, because the address may lead to another server by now.
  */
 export class RedisCounters extends Counters implements OnModuleInit, OnApplicationShutdown {
   private readonly logger = new Logger(RedisCounters.name);
   private readonly client;
-  private isAway = false;
+  private readonly probing = new Periodic(PROBE_INTERVAL_MS, () => this.probe());
+  /** undefined: it takes writes */
+  private reason: string | undefined = 'not connected yet';
+  private isTold = false;
+  private isStopping = false;
 
   /** @param url of one server, `redis:` or `rediss:` */
-  constructor(url: string) {
+  constructor(url: string, readiness: Readiness) {
     super();
     this.client = createClient({
       url,
       disableOfflineQueue: true,
-      pingInterval: PING_INTERVAL_MS,
       socket: {
         connectTimeout: CONNECT_TIMEOUT_MS,
         socketTimeout: SILENCE_TIMEOUT_MS,
@@ -34,30 +44,63 @@ export class RedisCounters extends Counters implements OnModuleInit, OnApplicati
       },
     });
     this.client.on('error', (error: unknown) => {
-      if (!this.isAway) {
-        this.isAway = true;
-        this.logger.warn({
-          event: 'redis_away',
-          msg: 'Redis is unavailable; logins and registrations fail until it is back',
-          reason: messageOf(error),
-        });
-      }
+      this.setUnavailable(messageOf(error));
     });
-    this.client.on('ready', () => {
-      this.isAway = false;
-      this.logger.log({ event: 'redis_connected', msg: 'attempts are counted in Redis' });
-    });
+    this.client.on('ready', () => void this.probe());
+    readiness.addCheck(() => (this.reason === undefined ? undefined : `Redis takes no writes: ${this.reason}`));
   }
 
   /** Does not wait for the connection: everything except passwords and registration works without it. */
   onModuleInit(): void {
-    this.client.connect().catch((error: unknown) => {
-      this.logger.warn({ event: 'redis_given_up', msg: 'the connection was closed', reason: messageOf(error) });
-    });
+    void this.probe();
+    this.probing.start();
   }
 
-  onApplicationShutdown(): void {
+  async onApplicationShutdown(): Promise<void> {
+    this.isStopping = true;
     this.client.destroy();
+    await this.probing.stop();
+  }
+
+  private async probe(): Promise<void> {
+    try {
+      if (!this.client.isOpen) {
+        await this.client.connect();
+      }
+      if (this.client.isReady) {
+        await this.client.set(PROBE_KEY, '1', { EX: PROBE_KEY_SECONDS });
+        this.setAvailable();
+      }
+    } catch (error) {
+      this.setUnavailable(messageOf(error));
+      if (error instanceof ErrorReply && this.client.isOpen) {
+        // The next probe connects again.
+        this.client.destroy();
+      }
+    }
+  }
+
+  private setAvailable(): void {
+    if (this.reason !== undefined) {
+      this.reason = undefined;
+      this.isTold = false;
+      this.logger.log({ event: 'redis_connected', msg: 'attempts are counted in Redis' });
+    }
+  }
+
+  private setUnavailable(reason: string): void {
+    if (this.isStopping) {
+      return;
+    }
+    if (!this.isTold) {
+      this.isTold = true;
+      this.logger.warn({
+        event: 'redis_away',
+        msg: 'Redis is unavailable; logins and registrations fail until it is back',
+        reason,
+      });
+    }
+    this.reason = reason;
   }
 
   counter({ name, limit, windowSeconds }: CounterSettings): Counter {
