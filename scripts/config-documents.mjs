@@ -12,6 +12,8 @@ const PAGE_HEADER = `# Configuration
 
 Settings come from the environment, where an empty variable counts as unset. In development the file \`.env\` is read as
 well, and the environment takes precedence over it; [.env.example](../.env.example) is a template.
+It has one assignment a line. A value that contains a quote or a \`#\` is put into quotes as a whole; a line that could be
+read in two ways is refused by its number.
 
 A secret can come from a file instead: the variable with \`_FILE\` at its end holds the path. One newline at the end of the
 file is ignored.

@@ -451,6 +451,28 @@ describe('a secret from a file', () => {
 });
 
 describe('the .env file', () => {
+  it.each([
+    ['a blank line with a space', ' \nPORT=4000'],
+    ['a tab before a name', '\tPORT=4000'],
+    ['lines that end as on Windows', '# first\r\n\r\nPORT=4000\r\n'],
+    ['spaces around the sign', 'PORT = 4000 '],
+    ['single quotes and a comment', "export PORT='4000' # why"],
+    ['a mark of its byte order', '\uFEFFPORT=4000'],
+  ])('is read alike by every version of Node: with %s', (_case, text) => {
+    writeFile('.env', text);
+    expect(load({}).http.port).toBe(4000);
+  });
+
+  it.each([
+    ['AUTH_SECRET=k3Vq9Zx7Lm2Rt8Wp#Yn1Bc6Hd4Fg0J-s', 'in a value that is not quoted as a whole'],
+    ['AUTH_SECRET="k3Vq9Zx7Lm2Rt8Wp', 'in a value that is not quoted as a whole'],
+    ['AUTH_SECRET="k3Vq9"Zx7Lm2Rt8Wp"', 'in a value that is not quoted as a whole'],
+    ['AUTH_SECRET: k3Vq9Zx7Lm2Rt8Wp', 'is not `NAME=value`'],
+  ])('is refused by the number of a line whose value would be cut: %s', (line, problem) => {
+    writeFile('.env', `HOST=::1\n\n${line}\n`);
+    expect(problemsOf({})).toEqual([expect.stringMatching(new RegExp(`^\\.env line 3 .*${problem}$`))]);
+  });
+
   it('is read in development, and the environment wins', () => {
     writeFile('.env', '# comment\nHOST=::1\nPORT="4000"\nLOG_LEVEL=debug # why\n');
     for (const env of [{ PORT: '5000' }, { PORT: '5000', NODE_ENV: 'development' }]) {
@@ -489,7 +511,7 @@ describe('the .env file', () => {
 
   it('is a problem when one of its lines is not an assignment, since the next one would be lost with it', () => {
     writeFile('.env', 'PORT 4000\nACCESS_TOKEN_TTL_SECONDS=60\n');
-    expect(problemsOf({})).toEqual(['.env has a line that is not `NAME=value`']);
+    expect(problemsOf({})).toEqual(['.env line 1 is not `NAME=value`']);
   });
 
   it('is a problem when it is there and cannot be read', () => {

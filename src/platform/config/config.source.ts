@@ -1,11 +1,7 @@
 import { resolve } from 'node:path';
-import { parseEnv } from 'node:util';
 
 import { configVariableList, configVariables, fileVariableName } from './config.variables.js';
 import { readTextFile } from './text-file.js';
-
-/** An assignment on one line, a comment, or nothing. */
-const DOT_ENV_LINE = /^\s*(?:(?:export\s+)?\w+\s*=.*|#.*)?$/;
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -25,12 +21,7 @@ export function withDotEnv(
   if (file.kind === 'unreadable') {
     return { environment, problems: file.reason === 'ENOENT' ? [] : [`.env cannot be read (${file.reason})`] };
   }
-  const dotEnv: Environment = parseEnv(file.text);
-  const problems: string[] = [];
-  if (file.text.split(/\r?\n/).some((line) => !DOT_ENV_LINE.test(line))) {
-    // Node skips such a line or joins it to the next one, so a variable would be lost without notice.
-    problems.push('.env has a line that is not `NAME=value`');
-  }
+  const { values: dotEnv, problems } = parseDotEnv(file.text);
   if ((textOf(dotEnv, nodeEnv.name) ?? 'development') !== 'development') {
     problems.push(`${nodeEnv.name} decides whether .env is read, so .env cannot make it anything but development`);
   }
@@ -41,6 +32,47 @@ export function withDotEnv(
     }
   }
   return { environment: merged, problems };
+}
+
+const ASSIGNMENT = /^\s*(?:export\s+)?(\w+)\s*=(.*)$/;
+const QUOTED = /^(["'`])(.*)\1(?:\s+#.*)?$/;
+
+/**
+ * Reads assignments, one a line. Our own reader, because that of Node differs between its versions: after a blank line
+ * with a space in it Node 20 loses the next variable. A line that two readers could understand differently is a problem
+ * and named by its number: what is left after a closing quote, and a `#` in a value that is not quoted.
+ */
+function parseDotEnv(text: string): { readonly values: Environment; readonly problems: string[] } {
+  const values: Record<string, string> = {};
+  const problems: string[] = [];
+  text.split(/\r\n|\n|\r/).forEach((line, index) => {
+    if (/^\s*(?:#.*)?$/.test(line)) {
+      return;
+    }
+    const [, name, written] = ASSIGNMENT.exec(line) ?? [];
+    const value = written === undefined ? undefined : readValue(written.trim());
+    if (name === undefined) {
+      problems.push(`.env line ${index + 1} is not \`NAME=value\``);
+    } else if (value === undefined) {
+      problems.push(`.env line ${index + 1} has a quote or a \`#\` in a value that is not quoted as a whole`);
+    } else {
+      values[name] = value;
+    }
+  });
+  return { values, problems };
+}
+
+/** @returns undefined for a value that cannot be told from a comment */
+function readValue(written: string): string | undefined {
+  const [, quote, quoted] = QUOTED.exec(written) ?? [];
+  if (quote !== undefined && quoted !== undefined) {
+    if (quoted.includes(quote)) {
+      return undefined;
+    }
+    return quote === '"' ? quoted.replaceAll('\\n', '\n') : quoted;
+  }
+  const value = written.replace(/(?:^|\s+)#.*$/, '');
+  return /^["'`]|#/.test(value) ? undefined : value;
 }
 
 /** Returns the text of a variable. An empty variable counts as unset. */
