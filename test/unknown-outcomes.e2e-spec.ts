@@ -1,8 +1,10 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Client, Pool } from 'pg';
 import { DataSource } from 'typeorm';
+import { KeysService } from '../src/keys/keys.service.js';
 import { openConnections, sendRefresh } from './support/abandoned-refresh.js';
 import { eventually } from './support/eventually.js';
+import { holdLock } from './support/held-lock.js';
 import { HonestClient } from './support/honest-client.js';
 import type { Cut } from './support/postgres-proxy.js';
 import { COMMIT, LOGOUT, REGISTRATION, ROTATION } from './support/statements.js';
@@ -201,6 +203,47 @@ describe('a connection that dies around a commit', () => {
     const retried = await client.rotate(pair.refresh_token, key);
     expect(await familyOf(pair)).toEqual([{ generation: 2, revoke_reason: null }]);
     await client.rotate(retried.refresh_token);
+  });
+
+  it('says outcome_unknown when it cannot sign what it has committed, and the retry gets the successor', async () => {
+    const { pair } = await client.signUpAndIn();
+    const key = newIdempotencyKey();
+    const lock = await holdLock(database, 'select 1 from refresh_token_families where id = $1 for update', [
+      sessionIdOf(pair),
+    ]);
+    const refreshing = client.refresh(pair.refresh_token, key);
+    await lock.untilWaiting(1);
+    await database.sql('create table kept_keys as select * from signing_keys');
+    await database.sql('delete from signing_keys');
+    await service.app.get(KeysService).reload();
+    await lock.release();
+    expectUnavailable(await refreshing, 'outcome_unknown');
+    // Now it knows before the commit that it cannot sign.
+    expectUnavailable(await client.refresh(pair.refresh_token, key), 'temporarily_unavailable');
+    expect(await familyOf(pair)).toEqual([{ generation: 2, revoke_reason: null }]);
+
+    await database.sql('insert into signing_keys select * from kept_keys');
+    await database.sql('drop table kept_keys');
+    await service.app.get(KeysService).reload();
+    await client.rotate((await client.rotate(pair.refresh_token, key)).refresh_token);
+  });
+
+  it('a logout of two sessions says outcome_unknown when it has ended one and cannot end the other', async () => {
+    const [first, second] = [await newSession(), await newSession()];
+    await database.sql(`
+      create function refuse_end() returns trigger language plpgsql as
+        $$ begin raise exception using errcode = '53200'; end $$`);
+    await database.sql(`
+      create trigger refuse_end before update on refresh_token_families for each row
+      when (old.id = '${sessionIdOf(second)}') execute function refuse_end()`);
+    const logout = (): ReturnType<TestClient['logout']> =>
+      client.logout({ refreshToken: first.refresh_token, accessToken: second.access_token });
+    expectUnavailable(await logout(), 'outcome_unknown');
+    expectUnavailable(await client.logout({ accessToken: second.access_token }), 'temporarily_unavailable');
+    expect(await familyOf(first)).toEqual([{ generation: 1, revoke_reason: 'logout' }]);
+    await database.sql('drop function refuse_end() cascade');
+    expect((await logout()).status).toBe(204);
+    expect(await familyOf(second)).toEqual([{ generation: 1, revoke_reason: 'logout' }]);
   });
 
   it('a refresh that waits too long for a connection is dropped, and one that hangs in the network settled', async () => {

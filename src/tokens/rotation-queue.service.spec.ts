@@ -198,4 +198,11 @@ describe('RotationQueueService', () => {
     expect(queue.waitingCount).toBe(4_096 - 64 + 1);
     expect(await outcomes[0]).toBe(UNKNOWN);
   });
+
+  it('a retry of an unknown outcome gets in when the queue is full', async () => {
+    const outcomes = Array.from({ length: 4_097 }, (_, index) => rotate(`${index}`));
+    await expect(rotate('refused')).rejects.toThrow(OverloadedError);
+    void queue.rotate(presentationOf('retry'), () => true, true);
+    expect(queue.waitingCount).toBe(outcomes.length);
+  });
 });

@@ -41,12 +41,13 @@ export class RotationQueueService {
 
   /**
    * @param isStillWanted called right before the statement is sent
+   * @param isRetry of a statement that may have been committed: it is never refused for want of room
    * @throws RefreshDroppedError when it was no longer wanted; nothing was done
    * @throws OverloadedError when too many wait; nothing was done
    * @throws the error of a failed statement; each presentation of the batch gets the same one
    */
-  rotate(presentation: Presentation, isStillWanted: () => boolean): Promise<RotationOutcome> {
-    if (this.waiting.length >= MOST_WAITING) {
+  rotate(presentation: Presentation, isStillWanted: () => boolean, isRetry = false): Promise<RotationOutcome> {
+    if (!isRetry && this.waiting.length >= MOST_WAITING) {
       return Promise.reject(new OverloadedError('too many refreshes are waiting'));
     }
     return new Promise((resolve, reject) => {

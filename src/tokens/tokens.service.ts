@@ -126,11 +126,15 @@ export class TokensService {
     await this.refuseExcess(presented, request.requestedRoles);
     const presentation = presentationOf(presented, request);
     const outcome = await this.database.settle((isRetry) =>
-      this.rotations.rotate(presentation, () => {
-        // `settle` bounds the retries.
-        const isTooLate = !isRetry && this.clock.monotonicMs() - receivedAtMs > LONGEST_WAIT_BEFORE_ROTATION_MS;
-        return !isTooLate && !request.isAbandoned();
-      }),
+      this.rotations.rotate(
+        presentation,
+        () => {
+          // `settle` bounds the retries.
+          const isTooLate = !isRetry && this.clock.monotonicMs() - receivedAtMs > LONGEST_WAIT_BEFORE_ROTATION_MS;
+          return !isTooLate && !request.isAbandoned();
+        },
+        isRetry,
+      ),
     );
     return this.concludeRefresh(outcome, presented, request.client);
   }

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { AccountDisabledError } from '../../platform/common/domain.errors.js';
+import { AccountDisabledError, afterCommit } from '../../platform/common/domain.errors.js';
 import { DatabaseService } from '../../platform/database/database.service.js';
 import { RefusedTokenLimiterService } from '../../limits/refused-token-limiter.service.js';
 import { TokensService } from '../../tokens/tokens.service.js';
@@ -70,7 +70,11 @@ export class SessionsService {
       await this.tokens.endSessionByToken(presented, 'logout');
     }
     if (identity !== undefined && identity.sessionId !== presented?.familyId) {
-      await this.tokens.endSessionByIdentity(identity.userId, identity.sessionId, 'logout');
+      try {
+        await this.tokens.endSessionByIdentity(identity.userId, identity.sessionId, 'logout');
+      } catch (error) {
+        throw presented === undefined ? error : afterCommit(error);
+      }
     }
   }
 
@@ -101,13 +105,25 @@ export class SessionsService {
     return this.refusedTokenLimiter.limitRefusals(client.network, () => this.tokens.identify(refreshToken));
   }
 
-  /** Returns what a client gets for a session that has just been opened or continued. */
+  /**
+   * Returns what a client gets for a session that has just been opened or continued.
+   *
+   * @throws OutcomeUnknownError when this instance has lost its signing key since `requireKey`
+   */
   tokenPair(grant: SessionGrant): TokenPair {
     return {
-      ...this.issuer.issue(grant),
+      ...this.sign(grant),
       refreshToken: grant.refreshToken,
       refreshExpiresInSeconds: grant.refreshExpiresInSeconds,
       roles: grant.roles,
     };
+  }
+
+  private sign(grant: SessionGrant): ReturnType<AccessTokenIssuer['issue']> {
+    try {
+      return this.issuer.issue(grant);
+    } catch (error) {
+      throw afterCommit(error);
+    }
   }
 }

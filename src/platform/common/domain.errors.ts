@@ -90,3 +90,15 @@ export class TemporarilyUnavailableError extends DomainError {
 export class OutcomeUnknownError extends DomainError {
   readonly code = 'outcome_unknown';
 }
+
+const SAYS_NOTHING_WAS_DONE: ReadonlySet<ErrorCode> = new Set(['overloaded', 'temporarily_unavailable']);
+
+/**
+ * Returns the error for a request of which something is committed already, or may be: one that says "nothing was done"
+ * becomes an unknown outcome, so that the client repeats the request with the same key. Any other stays.
+ */
+export function afterCommit(error: unknown): unknown {
+  return error instanceof DomainError && SAYS_NOTHING_WAS_DONE.has(error.code)
+    ? new OutcomeUnknownError('it failed after a commit', { cause: error })
+    : error;
+}

@@ -3,7 +3,12 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { Pool, PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { Clock } from '../common/clock.js';
-import { OutcomeUnknownError, TemporarilyUnavailableError } from '../common/domain.errors.js';
+import {
+  afterCommit,
+  OutcomeUnknownError,
+  OverloadedError,
+  TemporarilyUnavailableError,
+} from '../common/domain.errors.js';
 import {
   ConnectionLostError,
   isConnectionSpent,
@@ -39,6 +44,9 @@ export interface DatabaseOptions {
  * crash, shorter than the time after which clients give up.
  */
 const SETTLE_DEADLINE_MS = 8_000;
+
+/** Failures of a retry after which the next one may succeed. */
+const MAY_CLEAR = [ConnectionLostError, TemporarilyUnavailableError, OverloadedError] as const;
 
 /**
  * Runs every statement of the service. A failure that a caller can do something about leaves here as a
@@ -117,7 +125,8 @@ export class DatabaseService implements OnApplicationShutdown {
    *
    * @param attempt must be idempotent: run twice it changes what running it once changes. Its argument says whether
    *   this run is a retry.
-   * @throws OutcomeUnknownError when the database does not come back in time
+   * @throws OutcomeUnknownError when the database does not come back in time, or a retry fails in another way; an error
+   *   that says "nothing was done" comes from a first attempt only
    */
   async settle<T>(attempt: (isRetry: boolean) => Promise<T>): Promise<T> {
     const giveUpAt = this.clock.monotonicMs() + SETTLE_DEADLINE_MS;
@@ -127,9 +136,11 @@ export class DatabaseService implements OnApplicationShutdown {
         return await attempt(outcomeIsUnknown);
       } catch (error) {
         outcomeIsUnknown ||= error instanceof ConnectionLostError;
-        const mayClear = error instanceof ConnectionLostError || error instanceof TemporarilyUnavailableError;
-        if (!outcomeIsUnknown || !mayClear) {
+        if (!outcomeIsUnknown) {
           throw error;
+        }
+        if (!MAY_CLEAR.some((kind) => error instanceof kind)) {
+          throw afterCommit(error);
         }
         if (this.clock.monotonicMs() + pauseMs > giveUpAt) {
           throw new OutcomeUnknownError('the database did not come back in time', { cause: error });
