@@ -3,6 +3,6 @@
 # them its tests say so and are skipped.
 set -euo pipefail
 
-programs=(redis-server pgbouncer nginx caddy haproxy apache2 libapache2-mod-auth-openidc openssl)
+programs=(redis-server pgbouncer nginx caddy haproxy apache2 libapache2-mod-auth-openidc openssl spin gcc libc6-dev)
 apt-get update -qq
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${programs[@]}"
