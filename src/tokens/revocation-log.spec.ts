@@ -108,6 +108,28 @@ describe('a revocation log', () => {
     expect(idsAfter(log, { ...log.end, instance: 'elsewhere', xid: 11n })).toEqual(['b']);
   });
 
+  it('compares no transaction ids of two histories: what it knew before is told again', () => {
+    const log = new RevocationLog('instance', WINDOW_MS);
+    polled(log, 4, [['a', 3]]);
+    const lost = { revocations: [{ sessionId: 'b', xid: 4n }], epoch: 'other-of-11', completeBeforeXid: 5n };
+    expect(log.lostIn(lost)).toEqual(['a']);
+    log.addPolled(lost, 0);
+    const reader = { ...log.end, instance: 'elsewhere', entry: 0 };
+    expect(idsAfter(log, reader)).toEqual(['a', 'b']);
+    // Read again in this history, it has an id of this history.
+    log.addPolled({ ...lost, revocations: [{ sessionId: 'a', xid: 2n }] }, 0);
+    expect(idsAfter(log, reader)).toEqual([]);
+  });
+
+  it('misses nothing at its first poll, and nothing in a poll of the same history', () => {
+    const log = new RevocationLog('instance', WINDOW_MS);
+    log.add(['a'], 0);
+    const poll = { revocations: [], epoch: EPOCH, completeBeforeXid: 5n };
+    expect(log.lostIn(poll)).toEqual([]);
+    log.addPolled(poll, 0);
+    expect(log.lostIn(poll)).toEqual([]);
+  });
+
   it('omits nothing that it knows for a reader that comes from another instance', () => {
     const step = fc.oneof(
       fc.record({ kind: fc.constant('begin' as const) }),

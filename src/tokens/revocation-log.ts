@@ -83,7 +83,8 @@ export class RevocationLog {
   private lastNumber = 0;
   /** By the number of their first entry. One that ends with the last entry is forgotten when another is added. */
   private readonly pages = new Map<number, KeptPage>();
-  private epoch = '';
+  /** Names the history that the last poll read. */
+  epoch = '';
   /** Every revocation of an earlier transaction is here. */
   private completeBeforeXid = 0n;
 
@@ -112,12 +113,35 @@ export class RevocationLog {
     }
   }
 
+  /**
+   * Returns the sessions known to have ended that a first poll of another history should have read and has not: the
+   * database may have lost their ends.
+   */
+  lostIn({ revocations, epoch }: PolledRevocations): readonly string[] {
+    if (this.epoch === '' || this.epoch === epoch) {
+      return [];
+    }
+    const read = new Set(revocations.map(({ sessionId }) => sessionId));
+    return [...this.bySessionId.keys()].filter((sessionId) => !read.has(sessionId));
+  }
+
   /** @param nowMs when the poll began */
   addPolled({ revocations, epoch, completeBeforeXid }: PolledRevocations, nowMs: number): void {
+    const isOtherHistory = this.epoch !== '' && epoch !== this.epoch;
+    if (isOtherHistory) {
+      // Transaction ids of another history compare with none of this one.
+      for (const entry of this.entries) {
+        entry.xid = UNKNOWN_XID;
+      }
+      this.unpolled = [...this.entries];
+    }
     for (const { sessionId, xid } of revocations) {
       this.enter(sessionId, Number(xid), nowMs);
     }
-    this.settleUnpolled(Number(completeBeforeXid), nowMs);
+    // What this history has lost is put back after its first poll, so only the next one can read it.
+    if (!isOtherHistory) {
+      this.settleUnpolled(Number(completeBeforeXid), nowMs);
+    }
     this.forgetBefore(nowMs);
     this.epoch = epoch;
     this.completeBeforeXid = completeBeforeXid;

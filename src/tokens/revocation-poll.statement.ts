@@ -1,22 +1,10 @@
 import { REVOCATION_WINDOW_SECONDS } from '../platform/config/access-token-lifetime.js';
-import { REVOCATION_CHANNEL } from './revocation.fragments.js';
+import { NOTIFY_REVOCATION, REVOCATION_CHANNEL, revocation } from './revocation.fragments.js';
 
 export const LISTEN_FOR_REVOCATIONS = `listen ${REVOCATION_CHANNEL}`;
 
 /** The snapshot of a server that has run no transaction yet. */
 export const EMPTY_SNAPSHOT = '1:1:';
-
-/**
- * Names the server and how often its history has branched off (by a promotion or a point-in-time recovery). Fails on a
- * standby, whose data may be old.
- */
-export const HISTORY = `(
-  select system_identifier::text || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) from pg_control_system())`;
-
-/** For managed servers that refuse to name their history. */
-export const UNKNOWN_HISTORY = `''`;
-
-export const ASK_HISTORY = `select ${HISTORY}`;
 
 export interface PolledRow {
   /** What this poll saw; the next one reads what it did not. */
@@ -24,9 +12,41 @@ export interface PolledRow {
   /** Every transaction with an earlier id had ended when the statement began. */
   readonly xmin: string;
   readonly history: string;
+  /** Whether this is a standby, whose data may be old. */
+  readonly is_standby: boolean;
   readonly ids: readonly string[];
   /** The transaction ids of the same rows, in the same order. */
   readonly xids: readonly string[];
+}
+
+/**
+ * Ends sessions of which this history of the database does not know that they have ended; skips those that another
+ * transaction holds, so that it waits for none while it holds others.
+ *
+ * $1 session ids
+ */
+export const RESTORE_REVOCATIONS = `
+  with alive as materialized (
+    select id from refresh_token_families where id = any ($1::uuid[]) and revoked_at is null
+  ),
+  free as materialized (
+    select id from refresh_token_families where id in (table alive) and revoked_at is null
+    for no key update skip locked
+  ),
+  ended as (
+    update refresh_token_families set ${revocation("'restored'")} where id in (table free)
+    returning id, ${NOTIFY_REVOCATION}
+  )
+  select id::text, id in (select id from ended) as is_ended from alive`;
+
+/** Does the same for one session, and waits for a transaction that holds it. */
+export const RESTORE_REVOCATION = `
+  update refresh_token_families set ${revocation("'restored'")} where id = $1 and revoked_at is null
+  returning id::text, true as is_ended, ${NOTIFY_REVOCATION}`;
+
+export interface RestoredRow {
+  readonly id: string;
+  readonly is_ended: boolean;
 }
 
 /**
@@ -37,7 +57,7 @@ export interface PolledRow {
 export function pollText(history: string): string {
   return `
     select pg_current_snapshot()::text as snapshot, pg_snapshot_xmin(pg_current_snapshot())::text as xmin,
-      ${history} as history,
+      ${history} as history, pg_is_in_recovery() as is_standby,
       coalesce(array_agg(id::text), '{}') as ids, coalesce(array_agg(revoked_xid::text), '{}') as xids
     from refresh_token_families
     where revoked_xid >= pg_snapshot_xmin($1::pg_snapshot)

@@ -1,4 +1,3 @@
-import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { type Client, DatabaseError } from 'pg';
@@ -7,17 +6,19 @@ import { messageOf } from '../platform/common/message-of.js';
 import { connectionConfig } from '../platform/database/connection-settings.js';
 import { DatabaseClient } from '../platform/database/database-client.js';
 import { DatabaseAddress, SessionSupport } from '../platform/database/database.types.js';
+import { type Beat, Heartbeat } from './heartbeat.js';
 import type { PolledRevocations } from './revocation-log.js';
 import {
-  ASK_HISTORY,
   EMPTY_SNAPSHOT,
-  HISTORY,
   LISTEN_FOR_REVOCATIONS,
   type PolledRow,
   pollText,
-  UNKNOWN_HISTORY,
+  RESTORE_REVOCATION,
+  RESTORE_REVOCATIONS,
+  type RestoredRow,
 } from './revocation-poll.statement.js';
 import { RevokedSessionsService } from './revoked-sessions.service.js';
+import { epochOf, findHistory } from './server-history.statement.js';
 import { Signal } from './signal.js';
 
 const POLL_INTERVAL_MS = 500;
@@ -31,15 +32,13 @@ const SHORTEST_POLL_INTERVAL_MS = 20;
 const RECONNECT_PAUSE_MS = 200;
 const QUERY_TIMEOUT_MS = 3_000;
 
-/**
- * SQLSTATEs of a server that refuses to name its history: insufficient privilege, no such function, feature not
- * supported.
- */
-const HISTORY_REFUSED_SQLSTATES: readonly (string | undefined)[] = ['42501', '42883', '0A000'];
+/** So many ended sessions are put back per statement, which has to end within the time-out. */
+const RESTORED_AT_ONCE = 1_000;
 
 /**
  * Polls for the revocations of all instances and puts them into the set. NOTIFY only starts a poll earlier, so a pooler
- * that breaks LISTEN breaks nothing. Reconnects for as long as the service runs.
+ * that breaks LISTEN breaks nothing. Reconnects for as long as the service runs. What this instance remembers and another
+ * history of the database has lost is put back there first.
  */
 @Injectable()
 export class RevocationPollerService implements OnModuleInit, OnApplicationShutdown {
@@ -48,18 +47,39 @@ export class RevocationPollerService implements OnModuleInit, OnApplicationShutd
   private isWoken = false;
   private isStopping = false;
   private running: Promise<void> = Promise.resolve();
+  private readonly heartbeat: Heartbeat;
+  private lastBeat: Beat | undefined;
+  /** The last beat because of which the heartbeat was told to go on elsewhere. */
+  private renewedBeat: Beat | undefined;
+  private isHeartFailing = false;
 
   constructor(
     private readonly address: DatabaseAddress,
     private readonly sessions: SessionSupport,
     private readonly clock: Clock,
     private readonly revoked: RevokedSessionsService,
-  ) {}
+  ) {
+    this.heartbeat = new Heartbeat(
+      address.directUrl,
+      sessions.isKeptDirectly,
+      clock,
+      (beat) => {
+        this.noteBeat(beat);
+      },
+      (error) => {
+        this.noteFailedBeat(error);
+      },
+    );
+  }
 
-  /** Resolves when the whole window is loaded: no request is answered from an empty set. */
+  /**
+   * Resolves when the whole window is loaded from a server that commits: no request is answered from an empty set, nor
+   * from a standby's.
+   */
   async onModuleInit(): Promise<void> {
+    this.heartbeat.start();
     this.running = this.pollUntilStopped();
-    while (!this.revoked.isLoaded()) {
+    while (!this.revoked.isCurrent()) {
       await this.revoked.polled.within(POLL_INTERVAL_MS);
     }
   }
@@ -67,7 +87,27 @@ export class RevocationPollerService implements OnModuleInit, OnApplicationShutd
   async onApplicationShutdown(): Promise<void> {
     this.isStopping = true;
     this.wake();
-    await this.running;
+    await Promise.all([this.running, this.heartbeat.stop()]);
+  }
+
+  private noteBeat(beat: Beat): void {
+    this.lastBeat = beat;
+    this.revoked.addHeartbeat(beat);
+    if (this.isHeartFailing) {
+      this.isHeartFailing = false;
+      this.logger.log({ event: 'heartbeat_restored', msg: 'the database commits heartbeats again' });
+    }
+  }
+
+  private noteFailedBeat(error: unknown): void {
+    if (!this.isHeartFailing) {
+      this.isHeartFailing = true;
+      this.logger.warn({
+        event: 'heartbeat_lost',
+        msg: 'the database commits no heartbeat; after FENCE_SECONDS access tokens are answered with 503',
+        reason: messageOf(error),
+      });
+    }
   }
 
   private async pollUntilStopped(): Promise<void> {
@@ -75,11 +115,15 @@ export class RevocationPollerService implements OnModuleInit, OnApplicationShutd
     while (this.isRunning()) {
       let connection: RevocationConnection | undefined;
       try {
+        const openedAtMs = this.clock.monotonicMs();
         connection = await this.connect();
         while (this.isRunning()) {
           const startedAtMs = this.clock.monotonicMs();
           this.isWoken = false;
-          this.revoked.addPolled(await connection.poll(), startedAtMs);
+          const polled = await connection.poll();
+          await this.restoreLost(connection, polled);
+          this.revoked.addPolled(polled, startedAtMs);
+          this.requireHeartbeatOf(polled.epoch, openedAtMs);
           if (isFailing) {
             isFailing = false;
             this.logger.log({ event: 'revocation_feed_restored', msg: 'revocations are being followed again' });
@@ -101,6 +145,41 @@ export class RevocationPollerService implements OnModuleInit, OnApplicationShutd
       if (this.isRunning()) {
         await pause(RECONNECT_PAUSE_MS, undefined, { ref: false });
       }
+    }
+  }
+
+  /** Before the set counts as current again: ended sessions stay ended, whatever the database has lost. */
+  private async restoreLost(connection: RevocationConnection, polled: PolledRevocations): Promise<void> {
+    const lost = this.revoked.lostIn(polled);
+    let restored = 0;
+    for (let start = 0; start < lost.length; start += RESTORED_AT_ONCE) {
+      restored += await connection.restore(lost.slice(start, start + RESTORED_AT_ONCE));
+    }
+    if (restored > 0) {
+      this.logger.warn({
+        event: 'revocations_restored',
+        msg: 'the database had lost the ends of sessions; they have ended again',
+        count: restored,
+      });
+    }
+  }
+
+  /**
+   * The heartbeat has a connection of its own, which may lead to another server: after a failover, one of the two is
+   * still connected to the server of before.
+   *
+   * @throws Error when a heartbeat that began after the feed's connection was committed elsewhere
+   */
+  private requireHeartbeatOf(epoch: string, openedAtMs: number): void {
+    if (this.lastBeat === undefined || this.lastBeat.epoch === epoch) {
+      return;
+    }
+    if (this.renewedBeat !== this.lastBeat) {
+      this.renewedBeat = this.lastBeat;
+      this.heartbeat.renew();
+    }
+    if (this.lastBeat.startedAtMs > openedAtMs) {
+      throw new Error('the feed and the heartbeat reach different servers');
     }
   }
 
@@ -180,11 +259,7 @@ class RevocationConnection {
       await client.connect();
       // Before the first poll: what is committed in between is then either read or notified.
       const listenRefusal = isSession ? await refusalOf(client, LISTEN_FOR_REVOCATIONS) : undefined;
-      const historyRefusal = await refusalOf(client, ASK_HISTORY);
-      if (historyRefusal !== undefined && !HISTORY_REFUSED_SQLSTATES.includes(historyRefusal.code)) {
-        throw historyRefusal;
-      }
-      const text = pollText(historyRefusal === undefined ? HISTORY : UNKNOWN_HISTORY);
+      const text = pollText(await findHistory(client));
       return new RevocationConnection(client, text, isSession && listenRefusal === undefined, listenRefusal);
     } catch (error) {
       await client.end().catch(() => undefined);
@@ -193,14 +268,17 @@ class RevocationConnection {
   }
 
   /**
-   * @throws Error also when this is no longer the same history: a pooler now leads to another server, or the server was
-   *   restored. Polling has to begin again on a new connection.
+   * @throws Error also on a standby, and when this is no longer the same history: a pooler now leads to another server,
+   *   or the server was restored. Polling has to begin again on a new connection.
    */
   async poll(): Promise<PolledRevocations> {
     const { rows } = await this.client.query<PolledRow>(this.pollText, [this.snapshot]);
     const [row] = rows;
     if (row === undefined) {
       throw new Error('the poll returned no row');
+    }
+    if (row.is_standby) {
+      throw new Error('the server is a standby');
     }
     const completeBeforeXid = BigInt(row.xmin);
     this.requireSameHistory(row.history, completeBeforeXid);
@@ -213,18 +291,25 @@ class RevocationConnection {
     };
   }
 
+  /** @returns how many of these sessions were alive and have ended now */
+  async restore(sessionIds: readonly string[]): Promise<number> {
+    const { rows: alive } = await this.client.query<RestoredRow>(RESTORE_REVOCATIONS, [sessionIds]);
+    let restored = 0;
+    for (const { id, is_ended: isEnded } of alive) {
+      restored += isEnded ? 1 : ((await this.client.query(RESTORE_REVOCATION, [id])).rowCount ?? 0);
+    }
+    return restored;
+  }
+
   async close(): Promise<void> {
     await this.client.end().catch(() => undefined);
   }
 
-  /**
-   * On a server that does not name its history, a new connection or ids that run backwards count as another history.
-   */
+  /** Ids that run backwards count as another history as well. */
   private requireSameHistory(history: string, completeBeforeXid: bigint): void {
     if (this.history === undefined) {
       this.history = history;
-      const source = history === '' ? randomBytes(16) : history;
-      this.epoch = createHash('sha256').update(source).digest().subarray(0, 8).toString('base64url');
+      this.epoch = epochOf(history);
     }
     if (history !== this.history || completeBeforeXid < this.completeBeforeXid) {
       throw new Error('the connection leads to another history of the database');

@@ -4,6 +4,7 @@ import { Clock } from '../platform/common/clock.js';
 import { TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
 import { REVOCATION_WINDOW_SECONDS } from '../platform/config/access-token-lifetime.js';
 import { Config } from '../platform/config/config.js';
+import type { Beat } from './heartbeat.js';
 import { type LogPage, type LogPosition, type PolledRevocations, RevocationLog } from './revocation-log.js';
 import { Signal } from './signal.js';
 
@@ -15,19 +16,23 @@ const LONGEST_WAIT_FOR_POLL_MS = 100;
  */
 @Injectable()
 export class RevokedSessionsService {
-  /** Fires after each completed poll. */
+  /** Fires after each completed poll and each heartbeat. */
   readonly polled = new Signal();
   private readonly log = new RevocationLog(randomBytes(6).toString('base64url'), REVOCATION_WINDOW_SECONDS * 1000);
   private readonly maxStalenessMs: number;
+  private readonly fenceMs: number;
   private newsListener = (): void => undefined;
   /** Start of the last completed poll: everything committed before it is in `log`. */
   private currentAsOfMs = Number.NEGATIVE_INFINITY;
+  /** The last heartbeat that the database has committed. */
+  private beat: Beat = { epoch: 'none', startedAtMs: Number.NEGATIVE_INFINITY };
 
   constructor(
     private readonly clock: Clock,
     config: Config,
   ) {
     this.maxStalenessMs = config.revocation.maxStalenessSeconds * 1000;
+    this.fenceMs = config.revocation.fenceSeconds * 1000;
   }
 
   /** Sets what is called when a session is added that was not known before. */
@@ -51,6 +56,17 @@ export class RevokedSessionsService {
     this.polled.tell();
   }
 
+  /** Says that the server which polls of the same epoch read may still acknowledge changes. */
+  addHeartbeat(beat: Beat): void {
+    this.beat = beat;
+    this.polled.tell();
+  }
+
+  /** Returns the sessions of which this other history does not know that they have ended. */
+  lostIn(polled: PolledRevocations): readonly string[] {
+    return this.log.lostIn(polled);
+  }
+
   /**
    * Whether the session has ended, as of at most `REVOCATION_MAX_STALENESS_SECONDS` ago. Returns a plain boolean while
    * the set is current (nearly always), to avoid a promise per request.
@@ -67,12 +83,13 @@ export class RevokedSessionsService {
     return this.log.size;
   }
 
-  isLoaded(): boolean {
-    return this.currentAsOfMs !== Number.NEGATIVE_INFINITY;
-  }
-
+  /**
+   * Whether the last poll is recent enough, and its server has committed a heartbeat within `FENCE_SECONDS`: a primary
+   * that was replaced goes on answering polls, and knows nothing of what its successor acknowledges.
+   */
   isCurrent(): boolean {
-    return this.clock.monotonicMs() - this.currentAsOfMs <= this.maxStalenessMs;
+    const nowMs = this.clock.monotonicMs();
+    return nowMs - this.currentAsOfMs <= this.maxStalenessMs && this.isFedByPrimary(nowMs);
   }
 
   /** How long ago the last completed poll began. */
@@ -80,12 +97,20 @@ export class RevokedSessionsService {
     return (this.clock.monotonicMs() - this.currentAsOfMs) / 1000;
   }
 
+  /** How long ago the last committed heartbeat was sent. */
+  heartbeatAgeSeconds(): number {
+    return (this.clock.monotonicMs() - this.beat.startedAtMs) / 1000;
+  }
+
   /** @throws TemporarilyUnavailableError when the set is stale, like `isRevoked` */
   async requireCurrent(): Promise<void> {
     if (!this.isCurrent()) {
       await this.polled.within(LONGEST_WAIT_FOR_POLL_MS);
       if (!this.isCurrent()) {
-        throw new TemporarilyUnavailableError(`the revocation feed is ${this.ageSeconds().toFixed(1)} s old`);
+        throw new TemporarilyUnavailableError(
+          `the revocation feed is ${this.ageSeconds().toFixed(1)} s old, the heartbeat of the database ` +
+            `${this.heartbeatAgeSeconds().toFixed(1)} s${this.beat.epoch === this.log.epoch ? '' : ' and of another server'}`,
+        );
       }
     }
   }
@@ -107,6 +132,10 @@ export class RevokedSessionsService {
   /** See `RevocationLog.pageAfter`. */
   pageAfter(position: LogPosition | undefined): LogPage {
     return this.log.pageAfter(position);
+  }
+
+  private isFedByPrimary(nowMs: number): boolean {
+    return nowMs - this.beat.startedAtMs <= this.fenceMs && this.beat.epoch === this.log.epoch;
   }
 
   private async isRevokedOncePolled(sessionId: string): Promise<boolean> {

@@ -9,7 +9,9 @@ export type RevokeReason =
   | 'user_deleted'
   | 'operator'
   | 'reuse'
-  | 'rolled_back';
+  | 'rolled_back'
+  /** The database had lost the end of the session, and an instance remembered it. */
+  | 'restored';
 
 /** Where a request came from, as far as is known; for the session list and the log, never for a decision. */
 export interface ClientInfo {

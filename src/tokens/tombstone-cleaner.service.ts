@@ -4,11 +4,15 @@ import { Periodic } from '../platform/common/periodic.js';
 import { DatabaseService } from '../platform/database/database.service.js';
 import { LOCKS } from '../platform/database/locks.js';
 import { FamiliesRepository } from './families.repository.js';
+import { FORGET_SILENT_INSTANCES } from './heartbeat.statement.js';
 
 const INTERVAL_MS = 60_000;
 const BATCH_SIZE = 1_000;
 
-/** Deletes families long past their end, in small batches, never on a request's path, on one instance at a time. */
+/**
+ * Deletes families long past their end, in small batches, never on a request's path, on one instance at a time; also
+ * the rows of instances that have ended without a word.
+ */
 @Injectable()
 export class TombstoneCleanerService implements OnModuleInit, OnApplicationShutdown {
   private readonly logger = new Logger(TombstoneCleanerService.name);
@@ -49,6 +53,7 @@ export class TombstoneCleanerService implements OnModuleInit, OnApplicationShutd
 
   private async cleanQuietly(): Promise<void> {
     try {
+      await this.database.query(FORGET_SILENT_INSTANCES);
       const deleted = await this.clean();
       if (deleted > 0) {
         this.logger.log({ event: 'tombstones_deleted', msg: 'deleted sessions long past their end', count: deleted });

@@ -143,6 +143,17 @@ export class PostgresServer {
     await this.sql('select pg_reload_conf()');
   }
 
+  /** As a session that the kernel has killed: all sessions end, and the server recovers without a start. */
+  async crashSession(): Promise<void> {
+    const [session] = await this.sql<{ pid: number }>('select pg_backend_pid() as pid');
+    process.kill(session?.pid ?? 0, 'SIGKILL');
+  }
+
+  async restart(): Promise<void> {
+    await this.kill();
+    await this.start();
+  }
+
   async promote(): Promise<void> {
     await this.sql('select pg_promote()');
   }
@@ -193,6 +204,28 @@ export class PostgresPair {
         (await this.primary.sql('select 1 from pg_stat_replication where sync_state = $1', [state])).length === 1,
       { withinMs: 20_000 },
     );
+  }
+
+  /** The standby has everything that the primary has committed so far. */
+  async isCaughtUp(): Promise<void> {
+    const [now] = await this.primary.sql<{ lsn: string }>('select pg_current_wal_lsn()::text as lsn');
+    await eventually(
+      async () => {
+        const [standby] = await this.standby.sql<{ has: boolean }>(
+          'select pg_last_wal_replay_lsn() >= $1::pg_lsn as has',
+          [now?.lsn],
+        );
+        return standby?.has === true;
+      },
+      { withinMs: 20_000 },
+    );
+  }
+
+  /** Nothing that is committed from now on reaches the standby. */
+  async isAlone(): Promise<void> {
+    await eventually(async () => (await this.primary.sql('select 1 from pg_stat_replication')).length === 0, {
+      withinMs: 20_000,
+    });
   }
 
   async stop(): Promise<void> {

@@ -54,7 +54,7 @@ export const configVariables = {
     poolSize: {
       name: 'DATABASE_POOL_SIZE',
       default: '10',
-      meaning: 'Connections per instance, which keeps one more for revocations.',
+      meaning: 'Connections per instance, which keeps two more for revocations and its heartbeat.',
       parser: integerBetween(1, 1000),
     },
     dataDir: {
@@ -204,6 +204,13 @@ export const configVariables = {
       default: '5',
       meaning: 'An instance that has not read revocations for this long answers access tokens with 503.',
       parser: integerBetween(1, 60),
+    },
+    fenceSeconds: {
+      name: 'FENCE_SECONDS',
+      default: '30',
+      meaning:
+        'An instance whose database has committed no heartbeat for this long, as a replaced primary, answers access tokens with 503.',
+      parser: integerBetween(10, 300),
     },
   },
   passwords: {

@@ -9,6 +9,7 @@ import { CreateRateLimits1764100000000 } from './migrations/1764100000000-create
 import { OneKeySigns1764200000000 } from './migrations/1764200000000-one-key-signs.js';
 import { KeepRetryKeys1764300000000 } from './migrations/1764300000000-keep-retry-keys.js';
 import { FindEndedSessionsOfUser1764300100000 } from './migrations/1764300100000-find-ended-sessions-of-user.js';
+import { CreateInstances1764400000000 } from './migrations/1764400000000-create-instances.js';
 import { DatabaseClient } from './database-client.js';
 import { SilentLogger } from './silent.logger.js';
 
@@ -37,6 +38,7 @@ export function createDataSource({ url, poolSize, use, canSet = true }: DataSour
       OneKeySigns1764200000000,
       KeepRetryKeys1764300000000,
       FindEndedSessionsOfUser1764300100000,
+      CreateInstances1764400000000,
     ],
     migrationsTableName: 'schema_migrations',
     installExtensions: false,

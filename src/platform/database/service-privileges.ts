@@ -41,6 +41,10 @@ export const SERVICE_PRIVILEGES: readonly TablePrivilege[] = [
   { table: 'rate_limits', privilege: 'insert' },
   { table: 'rate_limits', privilege: 'update', columns: ['points', 'expire'] },
   { table: 'rate_limits', privilege: 'delete' },
+  { table: 'instances', privilege: 'select' },
+  { table: 'instances', privilege: 'insert' },
+  { table: 'instances', privilege: 'update', columns: ['seen_at', 'history'] },
+  { table: 'instances', privilege: 'delete' },
 ];
 
 /**
