@@ -62,7 +62,7 @@ function parseDotEnv(text: string): { readonly values: Environment; readonly pro
   return { values, problems };
 }
 
-/** @returns undefined for a value that cannot be told from a comment */
+/** @returns undefined for a value that could be a comment as well */
 function readValue(written: string): string | undefined {
   const [, quote, quoted] = QUOTED.exec(written) ?? [];
   if (quote !== undefined && quoted !== undefined) {
