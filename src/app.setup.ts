@@ -24,6 +24,7 @@ import { addResponseHeaders, type EdgeHeaders, edgeHeadersOf, requestIdFor } fro
 import { refuseUnmatchedRequests } from './platform/http/route-table.js';
 import { BodyValidationPipe } from './platform/http/validation.pipe.js';
 import { NestLogger } from './platform/logging/nest.logger.js';
+import { OnceAMinute } from './platform/logging/once-a-minute.js';
 
 /**
  * Builds the application as it runs in production, without listening; both main.ts and the e2e tests start from it.
@@ -38,14 +39,15 @@ export async function createApp(
   limits: HttpLimits = DEFAULT_HTTP_LIMITS,
 ): Promise<NestFastifyApplication> {
   const edgeHeaders = edgeHeadersOf(config.http);
-  const filter = new ProblemFilter(logger, edgeHeaders);
+  const onceAMinute = new OnceAMinute(new Clock());
+  const filter = new ProblemFilter(logger, edgeHeaders, onceAMinute);
   const adapter = createAdapter(config, logger, limits, filter, edgeHeaders);
   // Before Nest: the hooks must see every route, and run in this order.
   const instance = adapter.getInstance();
   addResponseHeaders(instance, edgeHeaders);
-  readForwardedFor(instance, logger, new Clock());
+  readForwardedFor(instance, logger, onceAMinute);
   refuseExcessiveRequests(instance, limits.maxUnansweredRequests);
-  logRequests(instance, logger);
+  logRequests(instance, logger, onceAMinute);
   takeOverNodeAnswers(instance);
   refuseUncollectedHeaders(instance, limits.maxHeaderCount);
   refuseUnmatchedRequests(instance);

@@ -6,6 +6,7 @@ import { migrateDatabase } from '../src/platform/database/migrate.js';
 import { openDatabase } from '../src/platform/database/open-database.js';
 import { listMissingPrivileges } from '../src/platform/database/service-privileges.js';
 import { findSessionSupport } from '../src/platform/database/session-support.js';
+import { openConnections, sendRefresh } from './support/abandoned-refresh.js';
 import { eventually } from './support/eventually.js';
 import { askGuard } from './support/guard-probe.js';
 import { PostgresProxy } from './support/postgres-proxy.js';
@@ -20,6 +21,7 @@ import {
   type TestClient,
   type TokenPair,
 } from './support/test-client.js';
+import { startService } from './support/test-service.js';
 import { expectUnavailable } from './support/unavailable.js';
 import { useDatabase, useInstance, useProxy } from './support/use-service.js';
 
@@ -110,6 +112,59 @@ describe('a running service whose database goes away', () => {
     expect(await database.sql('select id, generation, revoked_at from refresh_token_families order by id')).toEqual(
       before,
     );
+  });
+
+  it('an outage is told in a few lines, however many requests it refuses, and the end of it as well', async () => {
+    const operated = await startService(proxy, { LOG_LEVEL: 'info', REVOCATION_MAX_STALENESS_SECONDS: '1' });
+    const bytes = (): number => operated.logs.reduce((sum, line) => sum + JSON.stringify(line).length, 0);
+    const linesOf = (msg: string): number => operated.logs.filter((line) => line['msg'] === msg).length;
+    const askAll = async (times: number): Promise<void> => {
+      for (let count = 0; count < times; count += 1) {
+        const answers = await Promise.all([
+          ...ROUTES_THAT_NEED_THE_DATABASE.map(({ ask }) => ask(operated.client, signed)),
+          operated.client.get('/auth/verify', signed.pair.access_token),
+        ]);
+        expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 503));
+      }
+    };
+    try {
+      const atFirst = bytes();
+      proxy.refuse();
+      await eventually(
+        async () => (await operated.client.get('/auth/verify', signed.pair.access_token)).status === 503,
+        {
+          withinMs: 5_000,
+        },
+      );
+      await askAll(2);
+      const told = bytes();
+      expect(told - atFirst).toBeGreaterThan(0);
+      await askAll(20);
+      expect(bytes() - told).toBeLessThan(1_000);
+      expect(bytes() - atFirst).toBeLessThan(20_000);
+
+      await proxy.resume();
+      await eventually(() => linesOf('revocations are being followed again') > 0, { withinMs: 5_000 });
+      // Clients that give up, while they send or while they wait.
+      proxy.freeze();
+      const open = await openConnections(operated);
+      const sockets = await Promise.all(
+        ['{', undefined].flatMap((sentBody) =>
+          Array.from({ length: 20 }, () => sendRefresh(operated.url, signed.pair.refresh_token, sentBody)),
+        ),
+      );
+      await eventually(async () => (await openConnections(operated)) === open + sockets.length, { withinMs: 5_000 });
+      sockets.forEach((socket) => socket.destroy());
+      await eventually(() => linesOf('request aborted by the client') > 0, { withinMs: 5_000 });
+      await eventually(async () => (await openConnections(operated)) === open, { withinMs: 5_000 });
+      await proxy.resume();
+      await eventually(async () => (await operated.client.get('/health/ready')).status === 200, { withinMs: 10_000 });
+      expect(linesOf('request aborted by the client')).toBe(1);
+      expect(bytes() - atFirst).toBeLessThan(20_000);
+    } finally {
+      await proxy.resume();
+      await operated.stop();
+    }
   });
 
   it('the process lives, serves its public keys, and answers what needs no database', async () => {

@@ -1,6 +1,6 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, Logger } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
-import { type DomainError, TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
+import type { DomainError } from '../platform/common/domain.errors.js';
 import { toDomainError } from '../platform/http/problems/error-translation.js';
 import { noteProblem, toProblem } from '../platform/http/problems/problem.js';
 
@@ -21,7 +21,7 @@ export class DenialFilter implements ExceptionFilter {
     noteProblem(reply, error.code);
     const isDenial = status === 401 || status === 403;
     if (!isDenial) {
-      this.log(error, reply.request.id);
+      this.log(error, status, reply.request.id);
     }
     void reply
       .code(isDenial ? status : CANNOT_DECIDE)
@@ -31,9 +31,9 @@ export class DenialFilter implements ExceptionFilter {
   }
 
   /** The feed already logs an outage once; one line per request would flood the log. */
-  private log(error: DomainError, requestId: string): void {
+  private log(error: DomainError, status: number, requestId: string): void {
     const line = { msg: 'a gateway could not be answered', code: error.code, request_id: requestId };
-    if (error instanceof TemporarilyUnavailableError) {
+    if (status === CANNOT_DECIDE) {
       this.logger.debug({ ...line, reason: error.message });
     } else {
       this.logger.error({ ...line, err: error });

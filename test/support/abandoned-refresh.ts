@@ -8,8 +8,12 @@ export function openConnections(service: TestService): Promise<number> {
   return promisify(server.getConnections.bind(server))();
 }
 
-/** Sends a whole refresh; the answer is nobody's business. */
-export async function sendRefresh(serviceUrl: string, refreshToken: string): Promise<Socket> {
+/** Sends a refresh, or the part of it that is `sentBody`; does not read the answer. */
+export async function sendRefresh(
+  serviceUrl: string,
+  refreshToken: string,
+  sentBody = JSON.stringify({ refresh_token: refreshToken }),
+): Promise<Socket> {
   const { hostname, port } = new URL(serviceUrl);
   const body = JSON.stringify({ refresh_token: refreshToken });
   const socket = connect(Number(port), hostname);
@@ -17,7 +21,7 @@ export async function sendRefresh(serviceUrl: string, refreshToken: string): Pro
     socket.once('error', reject);
     socket.write(
       'POST /auth/refresh HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n' +
-        `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+        `content-length: ${Buffer.byteLength(body)}\r\n\r\n${sentBody}`,
       resolve,
     );
   });

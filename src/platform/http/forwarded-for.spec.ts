@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fastify, type FastifyInstance } from 'fastify';
 import { Clock } from '../common/clock.js';
 import { createLogger } from '../logging/logger.js';
+import { OnceAMinute } from '../logging/once-a-minute.js';
 import { readForwardedFor } from './forwarded-for.js';
 
 class FakeClock extends Clock {
@@ -29,7 +30,7 @@ describe('X-Forwarded-For', () => {
   async function serve(trustProxy: string[] | false): Promise<(forwardedFor: string) => Promise<string>> {
     instance = fastify({ trustProxy });
     const logger = createLogger({ level: 'warn', destination: { write: (line) => void warnings.push(line) } });
-    readForwardedFor(instance, logger, clock);
+    readForwardedFor(instance, logger, new OnceAMinute(clock));
     instance.get('/', (request) => request.ip);
     const address = await instance.listen({ host: '127.0.0.1', port: 0 });
     return async (forwardedFor) => {

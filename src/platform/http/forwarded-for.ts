@@ -1,9 +1,7 @@
 import { isIP } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import type { Clock } from '../common/clock.js';
-
-const QUIET_MS = 60_000;
+import type { OnceAMinute } from '../logging/once-a-minute.js';
 
 const WITH_PORT = /^"?(?:\[([^\]]*)\](?::\d{1,5})?|([\d.]+):\d{1,5})"?$/;
 
@@ -16,16 +14,7 @@ const WITH_PORT = /^"?(?:\[([^\]]*)\](?::\d{1,5})?|([\d.]+):\d{1,5})"?$/;
  * forges addresses, or `TRUSTED_PROXIES` lacks the gateway and every client shares its address), and of one that a
  * trusted proxy sent without an address.
  */
-export function readForwardedFor(instance: FastifyInstance, logger: Logger, clock: Clock): void {
-  const warnOfUntrusted = atMostOnceAMinute(clock, (fields) => {
-    logger.warn(fields, 'ignored X-Forwarded-For from a peer that is not in TRUSTED_PROXIES');
-  });
-  const warnOfUnreadable = atMostOnceAMinute(clock, (fields) => {
-    logger.warn(
-      { event: 'forwarded_for_unreadable', ...fields },
-      'a trusted proxy sent X-Forwarded-For without an address of the client, who counts under the proxy',
-    );
-  });
+export function readForwardedFor(instance: FastifyInstance, logger: Logger, frequent: OnceAMinute): void {
   // Fastify lists the peer first, and forwarded addresses after it only as far as each reporter is trusted.
   instance.addHook('onRequest', (request, _reply, done) => {
     const { headers } = request.raw;
@@ -39,10 +28,17 @@ export function readForwardedFor(instance: FastifyInstance, logger: Logger, cloc
       const addresses = request.ips ?? [];
       const fields = { peer: request.socket.remoteAddress, request_id: request.id };
       if (addresses.length < 2) {
-        warnOfUntrusted(fields);
+        if (frequent.tell('forwarded for, untrusted') !== undefined) {
+          logger.warn(fields, 'ignored X-Forwarded-For from a peer that is not in TRUSTED_PROXIES');
+        }
       } else if (isIP(addresses.at(-1) ?? '') === 0) {
         headers['x-forwarded-for'] = addresses.slice(1, -1).reverse().join(', ');
-        warnOfUnreadable(fields);
+        if (frequent.tell('forwarded for, unreadable') !== undefined) {
+          logger.warn(
+            { event: 'forwarded_for_unreadable', ...fields },
+            'a trusted proxy sent X-Forwarded-For without an address of the client, who counts under the proxy',
+          );
+        }
       }
       if (headers['x-forwarded-for'] === '') {
         // Fastify would read one empty address.
@@ -57,15 +53,4 @@ function withoutPort(entry: string): string {
   const text = entry.trim();
   const [, ipv6, ipv4] = WITH_PORT.exec(text) ?? [];
   return ipv6 ?? ipv4 ?? text;
-}
-
-function atMostOnceAMinute(clock: Clock, warn: (fields: object) => void): (fields: object) => void {
-  let lastWarnedMs = -Infinity;
-  return (fields) => {
-    const nowMs = clock.monotonicMs();
-    if (nowMs - lastWarnedMs >= QUIET_MS) {
-      lastWarnedMs = nowMs;
-      warn(fields);
-    }
-  };
 }

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
+import type { OnceAMinute } from '../logging/once-a-minute.js';
 import { redactLine } from '../logging/redaction.js';
 import { FORWARD_AUTH_PATH } from './forward-auth.js';
 import { outcomeOf } from './problems/problem.js';
@@ -12,14 +13,19 @@ const MAX_SEARCHED_PATH_LENGTH = 1_024;
 /** An address of any kind is shorter; in place of one, a proxy may write anything. */
 const MAX_ADDRESS_LENGTH = 64;
 
-/** Logs one line at the end of each request; frequent requests of probes and gateways only at debug. */
-export function logRequests(instance: FastifyInstance, logger: Logger): void {
+/**
+ * Logs one line at the end of each request; frequent requests of probes and gateways, and those that an outage refuses,
+ * only at debug. Of requests whose clients hang up, one a minute is logged at info.
+ */
+export function logRequests(instance: FastifyInstance, logger: Logger, frequent: OnceAMinute): void {
   instance.addHook('onResponse', (request, reply, done) => {
     logRequest(logger, request, reply);
     done();
   });
   instance.addHook('onRequestAbort', (request, done) => {
-    logger.info(requestFields(request), 'request aborted by the client');
+    const untold = frequent.tell('request aborted');
+    const level = untold === undefined ? 'debug' : 'info';
+    logger[level]({ ...requestFields(request), ...(untold && { untold }) }, 'request aborted by the client');
     done();
   });
 }
@@ -57,5 +63,5 @@ function requestFields(request: FastifyRequest): { method: string; path: string;
 
 /** @param url in which all requests of gateways have the same path by now */
 function isRoutine(url: string, status: number): boolean {
-  return url.startsWith('/health/') || (url === FORWARD_AUTH_PATH && status < 400);
+  return status === 503 || url.startsWith('/health/') || (url === FORWARD_AUTH_PATH && status < 400);
 }
