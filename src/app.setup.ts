@@ -5,7 +5,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { Clock } from './platform/common/clock.js';
 import type { Config } from './platform/config/config.js';
-import { BODY_LIMIT_BYTES, registerBodyParsers } from './platform/http/body-parser.js';
+import { BODY_LIMIT_BYTES, ignoreTypeOfEmptyBodies, registerBodyParsers } from './platform/http/body-parser.js';
 import { enableCors } from './platform/http/cors.js';
 import {
   answerParserError,
@@ -49,6 +49,7 @@ export async function createApp(
   refuseExcessiveRequests(instance, limits.maxUnansweredRequests);
   logRequests(instance, logger, onceAMinute);
   takeOverNodeAnswers(instance);
+  ignoreTypeOfEmptyBodies(instance);
   refuseUncollectedHeaders(instance, limits.maxHeaderCount);
   refuseUnmatchedRequests(instance);
   registerBodyParsers(instance);
@@ -74,7 +75,7 @@ function createAdapter(
   filter: ProblemFilter,
   edgeHeaders: EdgeHeaders,
 ): FastifyAdapter {
-  const { trustedProxies } = config.http;
+  const { trustedProxies, keepAliveSeconds } = config.http;
   return new FastifyAdapter({
     logger: false,
     // Nest middleware is not used: guards decide, because a path has more spellings than middleware matches.
@@ -94,7 +95,7 @@ function createAdapter(
     },
     requestTimeout: limits.requestTimeoutMs,
     connectionTimeout: limits.connectionTimeoutMs,
-    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    keepAliveTimeout: keepAliveSeconds * 1000,
     http: {
       requireHostHeader: false,
       maxHeaderSize: limits.maxHeaderBytes,

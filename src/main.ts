@@ -1,5 +1,7 @@
 import { interruption } from './platform/common/interruption.js';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { Readiness } from './platform/common/readiness.js';
 import { startServing } from './app.serve.js';
 import { bootFailureText, welcomeText } from './boot.report.js';
 import type { Config } from './platform/config/config.js';
@@ -49,6 +51,12 @@ async function serve(config: Config, address: DatabaseAddress, logger: Logger): 
     await new Promise((resolve) => {
       interruption.addEventListener('abort', resolve);
     });
+  }
+  const delaySeconds = config.http.shutdownDelaySeconds;
+  if (delaySeconds > 0) {
+    app.get(Readiness).addCheck(() => 'the instance is stopping');
+    logger.info({ event: 'leaving', delay_seconds: delaySeconds }, 'not ready any more, and still serving');
+    await pause(delaySeconds * 1000);
   }
   logger.info({ event: 'stopping' }, 'finishing the requests in flight');
   await app.close();

@@ -470,6 +470,51 @@ describe('X-Forwarded-For', () => {
   );
 });
 
+describe('a logout by an access token', () => {
+  const { service } = useService();
+
+  it.each([
+    'application/x-www-form-urlencoded',
+    'text/plain;charset=UTF-8',
+    'application/json; charset=utf8',
+    'multipart/form-data; boundary=x',
+    'application/octet-stream',
+  ])('with an empty body of the type %s ends the session', async (type) => {
+    const { pair } = await service.client.signUpAndIn();
+    const answer = await sendRaw(service.url, {
+      method: 'POST',
+      path: '/auth/logout',
+      headers: [
+        ['authorization', `Bearer ${pair.access_token}`],
+        ['content-type', type],
+      ],
+    });
+    expect(answer.status).toBe(204);
+    expectProblem(await service.client.get('/auth/me', pair.access_token), 'access_token_revoked');
+  });
+
+  it('with a charset that is spelled otherwise ends it as well', async () => {
+    const { pair } = await service.client.signUpAndIn();
+    const answer = await service.client.post(
+      '/auth/logout',
+      { refresh_token: pair.refresh_token },
+      { 'content-type': 'application/json; charset=utf8' },
+    );
+    expect(answer.status).toBe(204);
+  });
+});
+
+describe('an idle connection', () => {
+  const database = useDatabase();
+  const usual = useInstance(database);
+  const short = useInstance(database, { KEEP_ALIVE_SECONDS: '5' });
+
+  it('stays open for more than ten minutes, as long as any usual proxy keeps it, or for KEEP_ALIVE_SECONDS', async () => {
+    const answers = await Promise.all([usual, short].map(({ url }) => fetch(`${url}/health/live`)));
+    expect(answers.map(({ headers }) => headers.get('keep-alive'))).toEqual(['timeout=620', 'timeout=5']);
+  });
+});
+
 describe('CORS', () => {
   const ORIGIN = 'https://app.example.com';
 

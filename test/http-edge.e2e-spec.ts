@@ -96,7 +96,16 @@ describe('the HTTP edge', () => {
       },
     };
     const config = {
-      http: { host: '127.0.0.1', port: 0, trustedProxies: [], corsOrigins: [], hstsMaxAgeSeconds: 31_536_000, ...http },
+      http: {
+        host: '127.0.0.1',
+        port: 0,
+        trustedProxies: [],
+        corsOrigins: [],
+        keepAliveSeconds: 620,
+        shutdownDelaySeconds: 0,
+        hstsMaxAgeSeconds: 31_536_000,
+        ...http,
+      },
     };
     const logger = createLogger({ level: 'debug', destination });
     const app = await createApp(EdgeModule, config, logger, { ...DEFAULT_HTTP_LIMITS, ...limits });
@@ -514,7 +523,7 @@ describe('the HTTP edge', () => {
       expect(corsHeaders(response)).toEqual({
         'access-control-allow-origin': ORIGIN,
         'access-control-allow-methods': 'GET, HEAD, POST, DELETE',
-        'access-control-allow-headers': 'Authorization, Content-Type, Idempotency-Key, X-Request-Id',
+        'access-control-allow-headers': 'Authorization, Content-Type, Idempotency-Key, X-Request-Id, *',
         'access-control-expose-headers': 'Retry-After, WWW-Authenticate, X-Request-Id',
         'access-control-max-age': '600',
       });

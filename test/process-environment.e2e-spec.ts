@@ -15,6 +15,22 @@ describe('a SIGTERM', () => {
      }));`,
   )}`;
 
+  it('with SHUTDOWN_DELAY_SECONDS leaves the balancers time: not ready, and every request is still served', async () => {
+    const service = new ServiceProcess({ DATABASE_URL: database.url, AUTH_SECRET, SHUTDOWN_DELAY_SECONDS: '3' });
+    try {
+      const client = await service.listening();
+      const statusOf = async (path: string): Promise<number> => (await client.get(path)).status;
+      await eventually(async () => (await statusOf('/health/ready')) === 200, { withinMs: 10_000 });
+      service.signal('SIGTERM');
+      await eventually(async () => (await statusOf('/health/ready')) === 503, { withinMs: 2_000 });
+      await client.signUpAndIn();
+      expect(service.hasLogged('stopping')).toBe(false);
+      expect(await service.ended()).toEqual({ code: 0, signal: null });
+    } finally {
+      await service.kill();
+    }
+  });
+
   it('while the program loads stops it before it listens, and is heard before anything is loaded', async () => {
     const service = new ServiceProcess({
       DATABASE_URL: database.url,

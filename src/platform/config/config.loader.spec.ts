@@ -58,7 +58,15 @@ describe('the configuration', () => {
     expect(config).toEqual({
       ignoredVariables: [],
       runtime: { environment: 'development', logLevel: 'info' },
-      http: { host: '127.0.0.1', port: 3000, trustedProxies: [], corsOrigins: [], hstsMaxAgeSeconds: 31_536_000 },
+      http: {
+        host: '127.0.0.1',
+        port: 3000,
+        trustedProxies: [],
+        corsOrigins: [],
+        keepAliveSeconds: 620,
+        shutdownDelaySeconds: 0,
+        hstsMaxAgeSeconds: 31_536_000,
+      },
       database: { poolSize: 10, dataDir: join(directory, '.ratchet') },
       accessTokens: { issuer: 'http://localhost:3000', audience: 'ratchet', algorithm: 'ES256', ttlSeconds: 300 },
       signingKeys: { rotationDays: 90, publicationSeconds: 86_400 },
@@ -106,6 +114,8 @@ describe('the configuration', () => {
       RATE_LIMITS: 'off',
       REDIS_URL: 'rediss://:hidden@redis.example.com:6380/2',
       HSTS_MAX_AGE_SECONDS: '0',
+      KEEP_ALIVE_SECONDS: '70',
+      SHUTDOWN_DELAY_SECONDS: '5',
       LOG_LEVEL: 'warn',
     });
     expect(config).toEqual({
@@ -116,6 +126,8 @@ describe('the configuration', () => {
         port: 0,
         trustedProxies: ['10.0.0.0/8', '::1'],
         corsOrigins: ['https://app.example.com'],
+        keepAliveSeconds: 70,
+        shutdownDelaySeconds: 5,
         hstsMaxAgeSeconds: 0,
       },
       database: {

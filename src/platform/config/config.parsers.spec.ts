@@ -231,6 +231,16 @@ describe('CORS origins', () => {
     ]);
   });
 
+  it('may be those of apps', () => {
+    const origins = [
+      'capacitor://localhost',
+      'ionic://localhost',
+      'tauri://localhost:1420',
+      'chrome-extension://abcdef',
+    ];
+    expect(originList.parse(origins.join(','))).toEqual(origins);
+  });
+
   it.each([
     '*',
     'null',
@@ -240,6 +250,13 @@ describe('CORS origins', () => {
     'https://APP.example.com',
     'app.example.com',
     'file:///index.html',
+    'file://host',
+    'capacitor://',
+    'capacitor://localhost/',
+    'capacitor://*',
+    'Capacitor://localhost',
+    'wss://app.example.com',
+    'data:text/html,x',
     'https://app.example.com,',
     'https://app.example.com,*',
   ])('may not be %j', (text) => {

@@ -160,6 +160,9 @@ export const proxyList: ListParser<string> = {
   parse: (text) => parseList(text, isAddressOrCidr),
 };
 
+/** What the web view of an app sends, such as `capacitor://localhost`: a scheme of its own and a host. */
+const APP_ORIGIN = /^(?!https?:|wss?:|ftp:|file:)[a-z][a-z0-9+.-]*:\/\/[a-z0-9_.-]+(?::\d{1,5})?$/;
+
 /**
  * `*` and `null` are not origins, and an origin has no path: a text that is not in canonical form would match nothing.
  */
@@ -169,7 +172,10 @@ export const originList: ListParser<string> = {
   parse: (text) =>
     parseList(text, (origin) => {
       const url = parseUrl(origin);
-      return url !== undefined && isHttp(url) && url.origin === origin && !origin.includes('*');
+      if (url === undefined || origin.includes('*')) {
+        return false;
+      }
+      return isHttp(url) ? url.origin === origin : APP_ORIGIN.test(origin);
     }),
 };
 

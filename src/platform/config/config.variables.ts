@@ -103,8 +103,22 @@ export const configVariables = {
     corsOrigins: {
       name: 'CORS_ORIGINS',
       whenUnset: 'none',
-      meaning: 'The origins whose pages may call the service from a browser.',
+      meaning: 'The origins whose pages, or apps such as `capacitor://localhost`, may call the service from a browser.',
       parser: originList,
+    },
+    keepAliveSeconds: {
+      name: 'KEEP_ALIVE_SECONDS',
+      default: '620',
+      meaning:
+        'How long an idle connection stays open: longer than any proxy in front keeps it, or requests are lost now and then.',
+      parser: integerBetween(1, 86_400),
+    },
+    shutdownDelaySeconds: {
+      name: 'SHUTDOWN_DELAY_SECONDS',
+      default: '0',
+      meaning:
+        'How long the instance goes on serving after SIGTERM, with readiness 503, until its balancers have noticed.',
+      parser: integerBetween(0, 300),
     },
     hstsMaxAgeSeconds: {
       name: 'HSTS_MAX_AGE_SECONDS',

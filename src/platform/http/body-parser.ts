@@ -20,6 +20,21 @@ export function registerBodyParsers(instance: FastifyInstance): void {
 }
 
 /**
+ * Makes an empty body none, whatever it is called: a browser's beacon and an empty form have a type, and a logout whose
+ * credential is in a header would be refused for it while the session lives on.
+ */
+export function ignoreTypeOfEmptyBodies(instance: FastifyInstance): void {
+  instance.addHook('onRequest', (request, _reply, done) => {
+    const { headers } = request.raw;
+    const length = headers['content-length'];
+    if (headers['transfer-encoding'] === undefined && (length === undefined || Number(length) === 0)) {
+      delete headers['content-type'];
+    }
+    done();
+  });
+}
+
+/**
  * Errors other than our own become `malformed_request` without their message, which may quote the body.
  *
  * @param isWanted whether the route reads this media type; 415 where it does not
@@ -50,7 +65,7 @@ function addBodyParser(
 /** Bodies are UTF-8 and never compressed. */
 function refuseOtherEncodings({ headers }: FastifyRequest): void {
   const charset = CHARSET_PARAMETER.exec(headers['content-type'] ?? '')?.[1];
-  if (charset !== undefined && charset.toLowerCase() !== 'utf-8') {
+  if (charset !== undefined && !/^utf-?8$/i.test(charset)) {
     throw new UnsupportedMediaTypeError('charset');
   }
   const contentCoding = headers['content-encoding'];

@@ -4,7 +4,9 @@ type CorsOptions = NonNullable<Parameters<NestFastifyApplication['enableCors']>[
 
 const FOR_ALLOWED_ORIGINS = {
   methods: ['GET', 'HEAD', 'POST', 'DELETE'],
-  allowedHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'X-Request-Id'],
+  // The wildcard is for what monitoring scripts add to every request (`traceparent`, `sentry-trace`, `baggage` and so on);
+  // it does not cover Authorization (Fetch standard, CORS protocol).
+  allowedHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'X-Request-Id', '*'],
   exposedHeaders: ['Retry-After', 'WWW-Authenticate', 'X-Request-Id'],
   credentials: false,
   maxAge: 600,

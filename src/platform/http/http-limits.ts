@@ -12,11 +12,6 @@ export interface HttpLimits {
   readonly timeoutCheckIntervalMs: number;
   /** Without a byte in either direction; longer than the slowest answer. */
   readonly connectionTimeoutMs: number;
-  /**
-   * Longer than the usual 60 s of a load balancer, so that the service never closes a connection that one is about to
-   * use.
-   */
-  readonly keepAliveTimeoutMs: number;
   /** How long requests in flight may take when the service stops. */
   readonly drainDeadlineMs: number;
 }
@@ -29,6 +24,5 @@ export const DEFAULT_HTTP_LIMITS: HttpLimits = {
   requestTimeoutMs: 15_000,
   timeoutCheckIntervalMs: 2_000,
   connectionTimeoutMs: 60_000,
-  keepAliveTimeoutMs: 75_000,
   drainDeadlineMs: 10_000,
 };
