@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Response } from 'supertest';
 import { AccountsService } from '../src/auth/accounts/accounts.service.js';
+import type { Client } from '../src/auth/auth.types.js';
 import type { ProblemCode } from '../src/platform/common/domain.errors.js';
 import { eventually } from './support/eventually.js';
 import { holdLock } from './support/held-lock.js';
@@ -212,7 +213,7 @@ describe('the session limit and a logout everywhere, in either order', () => {
 describe('logins, refreshes and everything that ends sessions, all at once', () => {
   const ROUNDS = 30;
   const ROUNDS_AT_ONCE = 3;
-  const NOBODY = { ipAddress: undefined, userAgent: undefined, network: 'unknown' };
+  const NOBODY: Client = { ipAddress: undefined, userAgent: undefined, networks: ['unknown'], hasGone: () => false };
 
   it('invariant 4: no token handed out before or during an end works after it; no deadlock, no 5xx', async () => {
     const database = await createTestDatabase();
@@ -254,7 +255,12 @@ describe('logins, refreshes and everything that ends sessions, all at once', () 
       work.push(keepRefreshing(otherInstance, other, handedOut));
       // Not over HTTP: the session limit may end the caller's own session before its request is read.
       await (isPasswordChange
-        ? accounts.changePassword(account.id, account.password, newPassword(), NOBODY)
+        ? accounts.changePassword(
+            { userId: account.id, sessionId: sessionIdOf(account.pair) },
+            account.password,
+            newPassword(),
+            NOBODY,
+          )
         : accounts.disable(account.id));
       await Promise.all(work);
 

@@ -32,9 +32,9 @@ function watchHasher(service: TestService): { verifications: number; failure: Er
   const hasher = service.app.get(PasswordHasherService, { strict: false });
   const watch: { verifications: number; failure: Error | undefined } = { verifications: 0, failure: undefined };
   const verify = hasher.verify.bind(hasher);
-  hasher.verify = (passwordHash, password): Promise<boolean> => {
+  hasher.verify = (passwordHash, password, applicant): Promise<boolean> => {
     watch.verifications += 1;
-    return watch.failure === undefined ? verify(passwordHash, password) : Promise.reject(watch.failure);
+    return watch.failure === undefined ? verify(passwordHash, password, applicant) : Promise.reject(watch.failure);
   };
   return watch;
 }
@@ -128,25 +128,89 @@ describe.each([['PostgreSQL'], ...(isRedisInstalled ? [['Redis']] : [])])('guess
     expect((await loginFrom(service, newAddress(), email, password)).status).toBe(200);
   });
 
-  it('logins and password changes of an account are counted together, in any spelling of its e-mail', async () => {
+  it('are counted together for an account, in any spelling of its e-mail', async () => {
     const { email, password } = await newAccount();
-    const login = await loginFrom(service, newAddress(), email, password);
+    await guess(email, 5);
+    await guess(email.toUpperCase().replace('EXAMPLE.COM', 'Example.com'), 5);
+    const hasher = watchHasher(service);
+    expectTooMany(await loginFrom(service, newAddress(), email, password));
+    expect(hasher.verifications).toBe(0);
+  });
+
+  it('elsewhere keep an owner neither from a login where the account has signed in, nor from a new password', async () => {
+    const { email, password } = await newAccount();
+    const home = newAddress();
+    const login = await loginFrom(service, home, email, password);
     const { access_token } = login.body as { access_token: string };
+    await guess(email, LIMIT + 2);
+    expectTooMany(await loginFrom(service, newAddress(), email, password));
+    for (let attempt = 1; attempt <= LIMIT - 1; attempt += 1) {
+      expectProblem(await loginFrom(service, home, email, newPassword()), 'invalid_credentials');
+    }
+    expect((await loginFrom(service, home, email, password)).status).toBe(200);
+    // The attack goes on: a right password at home does not end the delay for the places that caused it.
+    expectTooMany(await loginFrom(service, newAddress(), email, password));
     const change = (current: string): Promise<Response> =>
       service.client.post(
         '/auth/password',
         { current_password: current, new_password: newPassword() },
         { 'x-forwarded-for': newAddress(), authorization: `Bearer ${access_token}` },
       );
-    for (let attempt = 1; attempt <= 5; attempt += 1) {
+    for (let attempt = 1; attempt <= LIMIT - 1; attempt += 1) {
       expectProblem(await change(newPassword()), 'invalid_credentials');
     }
-    await guess(email.toUpperCase().replace('EXAMPLE.COM', 'Example.com'), 5);
-    const hasher = watchHasher(service);
-    expectTooMany(await change(password));
-    expectTooMany(await loginFrom(service, newAddress(), email, password));
-    expect(hasher.verifications).toBe(0);
-    expect((await service.client.me(access_token)).status).toBe(200);
+    expect((await change(password)).status).toBe(200);
+  });
+
+  it('at home and in an open session have a limit of their own', async () => {
+    const { email, password } = await newAccount();
+    const home = newAddress();
+    const login = await loginFrom(service, home, email, password);
+    const { access_token } = login.body as { access_token: string };
+    await guess(email, LIMIT + 1);
+    const atHome = Array.from({ length: 2 * LIMIT }, () => loginFrom(service, home, email, newPassword()));
+    const codes = (await Promise.all(atHome)).map(codeOf);
+    expect(codes.filter((code) => code === 'invalid_credentials')).toHaveLength(LIMIT);
+    expectTooMany(await loginFrom(service, home, email, password));
+    const changes = Array.from({ length: 2 * LIMIT }, () =>
+      service.client.post(
+        '/auth/password',
+        { current_password: newPassword(), new_password: newPassword() },
+        { 'x-forwarded-for': newAddress(), authorization: `Bearer ${access_token}` },
+      ),
+    );
+    const changeCodes = (await Promise.all(changes)).map(codeOf);
+    expect(changeCodes.filter((code) => code === 'invalid_credentials')).toHaveLength(LIMIT);
+  });
+
+  it('that are right and come at once leave nothing behind, and those refused learn when these are judged', async () => {
+    const accounts = await Promise.all([newAccount(), newAccount(), newAccount()]);
+    const address = newAddress();
+    const logIn = ({ email, password }: (typeof accounts)[number]): Promise<Response> =>
+      loginFrom(service, address, email, password);
+    const answers = await Promise.all(accounts.flatMap((account) => Array.from({ length: 40 }, () => logIn(account))));
+    const refused = answers.filter(({ status }) => status !== 200);
+    expect(refused.length).toBeLessThan(90);
+    refused.forEach((answer) => {
+      expect(expectTooMany(answer)).toBeLessThanOrEqual(2);
+    });
+    for (const account of accounts) {
+      expect((await logIn(account)).status).toBe(200);
+    }
+  });
+
+  it('that are right are limited as well: 100 an hour for an account', async () => {
+    const { email, password } = await newAccount();
+    const statuses: number[] = [];
+    for (let batch = 1; batch <= 13; batch += 1) {
+      const answers = Array.from({ length: 8 }, () => loginFrom(service, newAddress(), email, password));
+      statuses.push(...(await Promise.all(answers)).map(({ status }) => status));
+    }
+    expect(statuses.filter((status) => status === 200)).toHaveLength(100);
+    const refused = await loginFrom(service, newAddress(), email, password);
+    expectProblem(refused, 'too_many_attempts');
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThan(3_000);
+    expect(Number(refused.headers['retry-after'])).toBeLessThanOrEqual(3_600);
   });
 
   it('another account of the same person is not affected', async () => {
@@ -155,11 +219,11 @@ describe.each([['PostgreSQL'], ...(isRedisInstalled ? [['Redis']] : [])])('guess
     expect((await loginFrom(service, newAddress(), other.email, other.password)).status).toBe(200);
   });
 
-  it('one network has 100 wrong passwords, on whatever accounts; its own right ones neither count nor clear', async () => {
+  it('one network has 100 wrong passwords, on whatever accounts; a right one counts a tenth of that, and clears nothing', async () => {
     const address = newAddress();
     const own = await newAccount();
     const wrong = (): Promise<Response> => loginFrom(instances[1]!, address, newEmail(), newPassword());
-    expect(new Set((await Promise.all(Array.from({ length: 99 }, wrong))).map(codeOf))).toEqual(
+    expect(new Set((await Promise.all(Array.from({ length: 98 }, wrong))).map(codeOf))).toEqual(
       new Set(['invalid_credentials']),
     );
     expect((await loginFrom(service, address, own.email, own.password)).status).toBe(200);
@@ -167,6 +231,18 @@ describe.each([['PostgreSQL'], ...(isRedisInstalled ? [['Redis']] : [])])('guess
     expectTooMany(await wrong());
     expectTooMany(await loginFrom(service, address, own.email, own.password));
     expect((await loginFrom(service, newAddress(), own.email, own.password)).status).toBe(200);
+  });
+
+  it('many /64 of one /48 have four times the limit of one', async () => {
+    const wrong = (index: number): Promise<Response> =>
+      loginFrom(service, `2001:db8:2:${index.toString(16)}00::1`, newEmail(), newPassword());
+    const codes: string[] = [];
+    for (let batch = 0; batch < 9; batch += 1) {
+      const attempts = Array.from({ length: 50 }, (_, index) => wrong(batch * 5 + (index % 5)));
+      codes.push(...(await Promise.all(attempts)).map(codeOf));
+    }
+    expect(codes.filter((code) => code === 'invalid_credentials')).toHaveLength(400);
+    expectTooMany(await wrong(200));
   });
 
   it('the IPv6 addresses of one /64 are one network', async () => {

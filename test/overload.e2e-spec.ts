@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { PasswordHasherService } from '../src/users/password-hasher.service.js';
+import type { Applicant } from '../src/users/users.types.js';
 import { expectProblem } from './support/problem.js';
 import { newEmail, newPassword } from './support/test-client.js';
 import { useService } from './support/use-service.js';
@@ -17,7 +18,8 @@ describe('more logins at once than can be hashed', () => {
   it('are answered with 503 and a time to come back beyond a bounded queue, and the service goes on', async () => {
     const account = await service.client.signUp();
     const hasher = service.app.get(PasswordHasherService);
-    const hashes = Array.from({ length: HASHES }, () => hasher.hash(Buffer.from(newPassword())));
+    const here: Applicant = { networks: ['127.0.0.1'], hasGone: () => false };
+    const hashes = Array.from({ length: HASHES }, () => hasher.hash(Buffer.from(newPassword()), here));
     const settled = Promise.allSettled(hashes);
     const answers = await Promise.all(
       Array.from({ length: LOGINS }, () => service.client.login({ email: newEmail(), password: newPassword() })),

@@ -55,7 +55,7 @@ export class AuthController {
     'outcome_unknown',
   )
   async register(@Body() { email, password }: CredentialsDto, @CurrentClient() client: Client): Promise<UserDto> {
-    return toUserDto(await this.users.register({ email, password, network: client.network }));
+    return toUserDto(await this.users.register({ email, password, applicant: client }));
   }
 
   @Post('login')
@@ -209,6 +209,6 @@ export class AuthController {
     @CurrentIdentity() identity: Identity,
     @CurrentClient() client: Client,
   ): Promise<TokenPairDto> {
-    return toTokenPairDto(await this.accounts.changePassword(identity.userId, current_password, new_password, client));
+    return toTokenPairDto(await this.accounts.changePassword(identity, current_password, new_password, client));
   }
 }

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import type { ClientInfo } from '../tokens/tokens.types.js';
+import type { Applicant } from '../users/users.types.js';
 
 /** The one OAuth client, a public one: every token is issued to it (RFC 9068 section 2.2). */
 export const CLIENT_ID = 'ratchet';
@@ -15,10 +16,7 @@ export interface Identity {
 }
 
 /** Where a request came from. */
-export interface Client extends ClientInfo {
-  /** The key that its attempts are counted by, see `networkOf`. */
-  readonly network: string;
-}
+export interface Client extends ClientInfo, Applicant {}
 
 /** A request that has passed the access-token guard; `user` is where passport puts its result. */
 export interface AuthenticatedRequest extends FastifyRequest {

@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import type { AuthenticatedRequest, Client, Identity } from './auth.types.js';
-import { networkOf } from './client-network.js';
+import { networksOf } from './client-network.js';
 
 const LONGEST_USER_AGENT_CHARACTERS = 256;
 
@@ -19,7 +19,8 @@ export const CurrentClient = createParamDecorator((_data: unknown, context: Exec
   const [address = ''] = request.ip.split('%', 1);
   return {
     ipAddress: isIP(address) === 0 ? undefined : address,
-    network: networkOf(address),
+    networks: networksOf(address),
+    hasGone: () => request.raw.socket.destroyed,
     userAgent: request.headers['user-agent']?.slice(0, LONGEST_USER_AGENT_CHARACTERS),
   };
 });

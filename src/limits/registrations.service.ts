@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Config } from '../platform/config/config.js';
-import { type Counter, Counters } from './counter.js';
+import { Counters } from './counter.js';
+import { takesOfNetworks } from './network-takes.js';
 import { TooManyAttemptsError } from './limits.errors.js';
 
 const REGISTRATIONS_PER_NETWORK = 20;
@@ -12,34 +13,39 @@ const WINDOW_SECONDS = 15 * 60;
  */
 @Injectable()
 export class RegistrationsService {
-  private readonly byNetwork: Counter;
-
   constructor(
     private readonly config: Config,
-    counters: Counters,
-  ) {
-    this.byNetwork = counters.counter({
-      name: 'registration-network',
-      limit: REGISTRATIONS_PER_NETWORK,
-      windowSeconds: WINDOW_SECONDS,
-    });
-  }
+    private readonly counters: Counters,
+  ) {}
 
   /**
    * Counts a registration. Call it after validation, so that a typing error is not counted, and before the password is
    * hashed.
    *
-   * @param network see `networkOf`
+   * @param networks see `networksOf`
    * @throws TooManyAttemptsError
    * @throws TemporarilyUnavailableError when the counters cannot be reached
    */
-  async countRegistration(network: string): Promise<void> {
+  async countRegistration(networks: readonly string[]): Promise<void> {
     if (!this.config.limits.isOn) {
       return;
     }
-    const taken = await this.byNetwork.take(network);
-    if (taken.kind === 'exceeded') {
-      throw new TooManyAttemptsError('registrations from this network', taken.retryAfterSeconds);
+    const takes = takesOfNetworks(networks, {
+      name: 'registration-network',
+      points: 1,
+      limit: REGISTRATIONS_PER_NETWORK,
+      windowSeconds: WINDOW_SECONDS,
+    });
+    const taken = await this.counters.take(takes);
+    const exceeded = taken.filter(({ isTaken }) => !isTaken);
+    if (exceeded.length > 0) {
+      await this.counters.change(
+        takes.filter((_take, index) => taken[index]?.isTaken).map((take) => ({ ...take, kind: 'give_back' })),
+      );
+      throw new TooManyAttemptsError(
+        'registrations from this network',
+        Math.max(...exceeded.map(({ remainingSeconds }) => remainingSeconds)),
+      );
     }
   }
 }

@@ -4,7 +4,8 @@ import { hashSync, parseOptions } from '@node-rs/argon2';
 import { usableCores } from '../platform/common/cores.js';
 import { Config } from '../platform/config/config.js';
 import { Argon2Threads } from './argon2-threads.js';
-import { BoundedQueue } from './bounded-queue.js';
+import { BoundedQueue, type WorkOrigin } from './bounded-queue.js';
+import type { Applicant } from './users.types.js';
 
 /** The library's defaults for variant and version, RFC 9106. */
 const CURRENT_VARIANT = '$argon2id$v=19$';
@@ -61,20 +62,24 @@ export class PasswordHasherService implements OnApplicationShutdown {
   /**
    * @throws OverloadedError when a hash would be refused now; a call in advance saves the work that leads to the hash
    */
-  requireRoom(): void {
-    this.queue.requireRoom();
+  requireRoom(applicant?: Applicant): void {
+    this.queue.requireRoom(originOf(applicant).owner);
   }
 
-  hash(password: Uint8Array): Promise<string> {
-    return this.queue.run(() => this.threads.hash(password, { ...this.parameters, salt: randomBytes(SALT_BYTES) }));
+  hash(password: Uint8Array, applicant?: Applicant): Promise<string> {
+    return this.queue.run(originOf(applicant), () =>
+      this.threads.hash(password, { ...this.parameters, salt: randomBytes(SALT_BYTES) }),
+    );
   }
 
   /**
    * @param passwordHash undefined if there is no account: never matches, and takes as long, so that the time of an
    *   answer does not reveal it
    */
-  async verify(passwordHash: string | undefined, password: Uint8Array): Promise<boolean> {
-    const isCorrect = await this.queue.run(() => this.threads.verify(passwordHash ?? this.nobodysHash, password));
+  async verify(passwordHash: string | undefined, password: Uint8Array, applicant?: Applicant): Promise<boolean> {
+    const isCorrect = await this.queue.run(originOf(applicant), () =>
+      this.threads.verify(passwordHash ?? this.nobodysHash, password),
+    );
     return isCorrect && passwordHash !== undefined;
   }
 
@@ -94,4 +99,11 @@ export class PasswordHasherService implements OnApplicationShutdown {
       found.saltLen < SALT_BYTES
     );
   }
+}
+
+/** By the widest network, because a client that has many narrow ones must not have many turns. */
+function originOf(applicant: Applicant | undefined): WorkOrigin {
+  return applicant === undefined
+    ? { owner: '', isAbandoned: () => false }
+    : { owner: applicant.networks.at(-1) ?? '', isAbandoned: applicant.hasGone };
 }

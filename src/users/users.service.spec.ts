@@ -16,7 +16,7 @@ import { PasswordHasherService } from './password-hasher.service.js';
 import { InvalidCredentialsError } from './users.errors.js';
 import { type NewUser, type StoredCredentials, UsersRepository } from './users.repository.js';
 import { UsersService } from './users.service.js';
-import type { PreparedPasswordChange, User } from './users.types.js';
+import type { Applicant, PreparedPasswordChange, User } from './users.types.js';
 
 const ADA: StoredCredentials = {
   user: {
@@ -104,7 +104,7 @@ class FakeHasher {
 class FakeLimits {
   isClosed = false;
   readonly attempts: object[] = [];
-  readonly registrations: string[] = [];
+  readonly registrations: (readonly string[])[] = [];
 
   async admitAttempt(attempt: PasswordAttempt, check: () => Promise<boolean>): Promise<boolean> {
     this.refuseIfClosed();
@@ -113,9 +113,9 @@ class FakeLimits {
     return isCorrect;
   }
 
-  admitRegistration(network: string): Promise<void> {
+  admitRegistration(networks: readonly string[]): Promise<void> {
     this.refuseIfClosed();
-    this.registrations.push(network);
+    this.registrations.push(networks);
     return Promise.resolve();
   }
 
@@ -126,7 +126,11 @@ class FakeLimits {
   }
 }
 
-const NETWORK = '203.0.113.7';
+const APPLICANT: Applicant = { networks: ['203.0.113.7'], hasGone: () => false };
+const { networks: NETWORKS } = APPLICANT;
+const SESSION_ID = '2ae1a4de-8d71-4f45-a7d2-9d9c578bf564';
+
+const ADA_IN_SESSION = { userId: ADA.user.id, sessionId: SESSION_ID };
 
 let repository: FakeRepository;
 let hasher: FakeHasher;
@@ -152,7 +156,7 @@ beforeEach(async () => {
       },
       {
         provide: RegistrationsService,
-        useValue: { countRegistration: (network: string) => limits.admitRegistration(network) },
+        useValue: { countRegistration: (networks: readonly string[]) => limits.admitRegistration(networks) },
       },
       { provide: DatabaseService, useValue: { settle: <T>(attempt: () => Promise<T>) => attempt() } },
       { provide: Config, useValue: { passwords: { minLengthCodePoints: 8 } } },
@@ -199,12 +203,14 @@ describe('UsersService.register', () => {
 
   it('counts a well-formed registration against its network before it hashes, and none of an operator', async () => {
     const registration = { email: 'grace@example.com', password: 'nanoseconds of wire' };
-    await users.register({ ...registration, network: NETWORK });
+    await users.register({ ...registration, applicant: APPLICANT });
     await users.register(registration);
-    await fieldsRefusedBy(users.register({ ...registration, password: 'short', network: NETWORK }));
-    expect(limits.registrations).toEqual([NETWORK]);
+    await fieldsRefusedBy(users.register({ ...registration, password: 'short', applicant: APPLICANT }));
+    expect(limits.registrations).toEqual([NETWORKS]);
     limits.isClosed = true;
-    await expect(users.register({ ...registration, network: NETWORK })).rejects.toBeInstanceOf(TooManyAttemptsError);
+    await expect(users.register({ ...registration, applicant: APPLICANT })).rejects.toBeInstanceOf(
+      TooManyAttemptsError,
+    );
     expect({ hashes: hasher.hashes, inserted: repository.inserted.length }).toEqual({ hashes: 2, inserted: 2 });
   });
 
@@ -217,7 +223,7 @@ describe('UsersService.register', () => {
 
 describe('UsersService.verifyCredentials', () => {
   it('returns the account and its credential version for the right password, in any spelling of the e-mail', async () => {
-    expect(await users.verifyCredentials('ADA@example.COM', 'analytical engine', NETWORK)).toEqual({
+    expect(await users.verifyCredentials('ADA@example.COM', 'analytical engine', APPLICANT)).toEqual({
       user: ADA.user,
       credentialVersion: 3,
     });
@@ -230,7 +236,7 @@ describe('UsersService.verifyCredentials', () => {
     ['an empty e-mail', '', 'analytical engine'],
     ['a password that registration would refuse', 'ada@example.com', ''],
   ])('refuses %s after one look-up and one verification', async (_reason, email, password) => {
-    await expect(users.verifyCredentials(email, password, NETWORK)).rejects.toBeInstanceOf(InvalidCredentialsError);
+    await expect(users.verifyCredentials(email, password, APPLICANT)).rejects.toBeInstanceOf(InvalidCredentialsError);
     expect({ lookUps: repository.lookUps.length, verifications: hasher.verifications, hashes: hasher.hashes }).toEqual({
       lookUps: 1,
       verifications: 1,
@@ -243,17 +249,17 @@ describe('UsersService.verifyCredentials', () => {
     ['an unknown e-mail', 'Eve@example.com', 'eve@example.com'],
     ['what is no e-mail', 'eve@@', 'eve@@'],
   ])('counts %s as one account, and its password as right or wrong', async (_what, email, account) => {
-    await users.verifyCredentials(email, 'difference engine', NETWORK).catch(() => undefined);
-    await users.verifyCredentials(email, 'analytical engine', NETWORK).catch(() => undefined);
+    await users.verifyCredentials(email, 'difference engine', APPLICANT).catch(() => undefined);
+    await users.verifyCredentials(email, 'analytical engine', APPLICANT).catch(() => undefined);
     expect(limits.attempts).toEqual([
-      { account, network: NETWORK, isCorrect: false },
-      { account, network: NETWORK, isCorrect: account === ADA.user.email },
+      { account, networks: NETWORKS, isCorrect: false },
+      { account, networks: NETWORKS, isCorrect: account === ADA.user.email },
     ]);
   });
 
   it('looks nothing up and hashes nothing while attempts are refused', async () => {
     limits.isClosed = true;
-    const attempt = users.verifyCredentials('ada@example.com', 'analytical engine', NETWORK);
+    const attempt = users.verifyCredentials('ada@example.com', 'analytical engine', APPLICANT);
     await expect(attempt).rejects.toBeInstanceOf(TooManyAttemptsError);
     expect({ lookUps: repository.lookUps, verifications: hasher.verifications }).toEqual({
       lookUps: [],
@@ -263,16 +269,18 @@ describe('UsersService.verifyCredentials', () => {
 
   it('neither counts an attempt nor looks anything up while the queue of hashes is full', async () => {
     hasher.isFull = true;
-    const attempt = users.verifyCredentials('ada@example.com', 'analytical engine', NETWORK);
+    const attempt = users.verifyCredentials('ada@example.com', 'analytical engine', APPLICANT);
     await expect(attempt).rejects.toBeInstanceOf(OverloadedError);
     expect({ attempts: limits.attempts, lookUps: repository.lookUps }).toEqual({ attempts: [], lookUps: [] });
   });
 
   it('refuses an oversized or malformed password before any work', async () => {
-    expect(await fieldsRefusedBy(users.verifyCredentials('ada@example.com', 'x'.repeat(1025), NETWORK))).toEqual([
+    expect(await fieldsRefusedBy(users.verifyCredentials('ada@example.com', 'x'.repeat(1025), APPLICANT))).toEqual([
       'password',
     ]);
-    expect(await fieldsRefusedBy(users.verifyCredentials('eve@example.com', '\ud800', NETWORK))).toEqual(['password']);
+    expect(await fieldsRefusedBy(users.verifyCredentials('eve@example.com', '\ud800', APPLICANT))).toEqual([
+      'password',
+    ]);
     expect({ lookUps: repository.lookUps, verifications: hasher.verifications }).toEqual({
       lookUps: [],
       verifications: 0,
@@ -283,8 +291,8 @@ describe('UsersService.verifyCredentials', () => {
     repository.stored = { ...ADA, user: { ...ADA.user, status: 'disabled' } };
     hasher.isOutdated = true;
     const email = 'ada@example.com';
-    await expect(users.verifyCredentials(email, 'wrong', NETWORK)).rejects.toBeInstanceOf(InvalidCredentialsError);
-    await expect(users.verifyCredentials(email, 'analytical engine', NETWORK)).rejects.toBeInstanceOf(
+    await expect(users.verifyCredentials(email, 'wrong', APPLICANT)).rejects.toBeInstanceOf(InvalidCredentialsError);
+    await expect(users.verifyCredentials(email, 'analytical engine', APPLICANT)).rejects.toBeInstanceOf(
       AccountDisabledError,
     );
     expect(repository.rehashed).toEqual([]);
@@ -292,7 +300,7 @@ describe('UsersService.verifyCredentials', () => {
 
   it('renews an outdated hash, over the one it verified', async () => {
     hasher.isOutdated = true;
-    await users.verifyCredentials('ada@example.com', 'analytical engine', NETWORK);
+    await users.verifyCredentials('ada@example.com', 'analytical engine', APPLICANT);
     expect(repository.rehashed).toEqual([
       { verifiedHash: 'hash 0 of analytical engine', newHash: 'hash 1 of analytical engine' },
     ]);
@@ -301,56 +309,62 @@ describe('UsersService.verifyCredentials', () => {
   it('lets a login succeed when its hash cannot be renewed', async () => {
     hasher.isOutdated = true;
     repository.rehashFailure = new Error('connection lost');
-    expect((await users.verifyCredentials('ada@example.com', 'analytical engine', NETWORK)).user).toEqual(ADA.user);
+    expect((await users.verifyCredentials('ada@example.com', 'analytical engine', APPLICANT)).user).toEqual(ADA.user);
     hasher.hashFailure = new OverloadedError();
-    expect((await users.verifyCredentials('ada@example.com', 'analytical engine', NETWORK)).user).toEqual(ADA.user);
+    expect((await users.verifyCredentials('ada@example.com', 'analytical engine', APPLICANT)).user).toEqual(ADA.user);
   });
 
   it('leaves a current hash alone', async () => {
-    await users.verifyCredentials('ada@example.com', 'analytical engine', NETWORK);
+    await users.verifyCredentials('ada@example.com', 'analytical engine', APPLICANT);
     expect({ hashes: hasher.hashes, rehashed: repository.rehashed }).toEqual({ hashes: 0, rehashed: [] });
   });
 });
 
 describe('UsersService.prepareNewPassword', () => {
   it('returns the hash it verified and the new one', async () => {
-    expect(await users.prepareNewPassword(ADA.user.id, 'analytical engine', 'jacquard loom', NETWORK)).toEqual({
+    expect(await users.prepareNewPassword(ADA_IN_SESSION, 'analytical engine', 'jacquard loom', APPLICANT)).toEqual({
       verifiedHash: 'hash 0 of analytical engine',
       newHash: 'hash 1 of jacquard loom',
     });
   });
 
   it('refuses a wrong current password without hashing the new one', async () => {
-    const attempt = users.prepareNewPassword(ADA.user.id, 'wrong', 'jacquard loom', NETWORK);
+    const attempt = users.prepareNewPassword(ADA_IN_SESSION, 'wrong', 'jacquard loom', APPLICANT);
     await expect(attempt).rejects.toBeInstanceOf(InvalidCredentialsError);
     expect({ verifications: hasher.verifications, hashes: hasher.hashes }).toEqual({ verifications: 1, hashes: 0 });
   });
 
   it('holds the new password to the policy and the current one only to the byte limit', async () => {
-    const { id } = ADA.user;
-    expect(await fieldsRefusedBy(users.prepareNewPassword(id, 'analytical engine', 'password', NETWORK))).toEqual([
-      'new_password',
-    ]);
-    expect(await fieldsRefusedBy(users.prepareNewPassword(id, 'x'.repeat(1025), 'jacquard loom', NETWORK))).toEqual([
-      'current_password',
-    ]);
-    await expect(users.prepareNewPassword(id, 'short', 'jacquard loom', NETWORK)).rejects.toBeInstanceOf(
+    expect(
+      await fieldsRefusedBy(users.prepareNewPassword(ADA_IN_SESSION, 'analytical engine', 'password', APPLICANT)),
+    ).toEqual(['new_password']);
+    expect(
+      await fieldsRefusedBy(users.prepareNewPassword(ADA_IN_SESSION, 'x'.repeat(1025), 'jacquard loom', APPLICANT)),
+    ).toEqual(['current_password']);
+    await expect(users.prepareNewPassword(ADA_IN_SESSION, 'short', 'jacquard loom', APPLICANT)).rejects.toBeInstanceOf(
       InvalidCredentialsError,
     );
   });
 
-  it('counts the current password together with the logins of the account', async () => {
-    await users.prepareNewPassword(ADA.user.id, 'wrong', 'jacquard loom', NETWORK).catch(() => undefined);
-    expect(limits.attempts).toEqual([{ account: 'ada@example.com', network: NETWORK, isCorrect: false }]);
+  it('counts the current password by the session in which it is asked for', async () => {
+    await users.prepareNewPassword(ADA_IN_SESSION, 'wrong', 'jacquard loom', APPLICANT).catch(() => undefined);
+    expect(limits.attempts).toEqual([
+      { account: 'ada@example.com', networks: NETWORKS, sessionId: SESSION_ID, isCorrect: false },
+    ]);
     limits.isClosed = true;
-    const attempt = users.prepareNewPassword(ADA.user.id, 'analytical engine', 'jacquard loom', NETWORK);
+    const attempt = users.prepareNewPassword(ADA_IN_SESSION, 'analytical engine', 'jacquard loom', APPLICANT);
     await expect(attempt).rejects.toBeInstanceOf(TooManyAttemptsError);
     expect({ verifications: hasher.verifications, hashes: hasher.hashes }).toEqual({ verifications: 1, hashes: 0 });
   });
 
   it('answers for an account that is gone as for a wrong password', async () => {
     const gone = '00000000-0000-4000-8000-000000000000';
-    const attempt = users.prepareNewPassword(gone, 'analytical engine', 'jacquard loom', NETWORK);
+    const attempt = users.prepareNewPassword(
+      { userId: gone, sessionId: SESSION_ID },
+      'analytical engine',
+      'jacquard loom',
+      APPLICANT,
+    );
     await expect(attempt).rejects.toBeInstanceOf(InvalidCredentialsError);
     expect(hasher.verifications).toBe(1);
   });

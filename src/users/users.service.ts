@@ -19,6 +19,7 @@ import { parseRoleNames } from './role-names.js';
 import { InvalidCredentialsError } from './users.errors.js';
 import { type StoredCredentials, UsersRepository } from './users.repository.js';
 import type {
+  Applicant,
   LockedUser,
   PasswordReplacement,
   PreparedPasswordChange,
@@ -71,11 +72,12 @@ export class UsersService {
         ...(roles === undefined ? [INVALID_ROLES] : []),
       ]);
     }
-    this.hasher.requireRoom();
-    if (registration.network !== undefined) {
-      await this.registrations.countRegistration(registration.network);
+    const { applicant } = registration;
+    this.hasher.requireRoom(applicant);
+    if (applicant !== undefined) {
+      await this.registrations.countRegistration(applicant.networks);
     }
-    const newUser = { id: randomUUID(), email, passwordHash: await this.hasher.hash(password.bytes), roles };
+    const newUser = { id: randomUUID(), email, passwordHash: await this.hasher.hash(password.bytes, applicant), roles };
     const user = await this.database.settle(() => this.repository.insertUser(newUser));
     if (user === undefined) {
       throw new Error('the insertion of a user returned no row');
@@ -90,22 +92,22 @@ export class UsersService {
    *
    * @throws InvalidCredentialsError
    * @throws AccountDisabledError only after a correct password
-   * @param network the client's, see `PasswordAttempt`
    * @throws ValidationFailedError for a password that no account can have, see `encodePassword`; nothing was hashed
    * @throws TooManyAttemptsError counted per account and per network, whether or not the account exists; nothing was
    *   looked up or hashed
    * @throws OverloadedError
    */
-  async verifyCredentials(email: string, password: string, network: string): Promise<VerifiedCredentials> {
+  async verifyCredentials(email: string, password: string, applicant: Applicant): Promise<VerifiedCredentials> {
     const bytes = this.requireEncodable('password', password);
     const address = parseEmailAddress(email);
     const { user, passwordHash, credentialVersion } = await this.requireCorrectPassword(
-      { account: address ?? email, network },
+      { account: address ?? email, networks: applicant.networks },
+      applicant,
       bytes,
       () => this.repository.findCredentialsByEmail(address ?? NO_ADDRESS),
     );
     if (this.hasher.needsRehash(passwordHash)) {
-      await this.tryToRehash(user.id, passwordHash, bytes);
+      await this.tryToRehash(user.id, passwordHash, bytes, applicant);
     }
     return { user, credentialVersion };
   }
@@ -115,25 +117,27 @@ export class UsersService {
    *
    * @throws ValidationFailedError naming `current_password` or `new_password`; nothing was hashed
    * @throws InvalidCredentialsError also when the account is gone
-   * @throws TooManyAttemptsError counted together with the logins of the account
+   * @throws TooManyAttemptsError counted per network like the logins, but by session and not by account: an attack on
+   *   the account must not keep its owner from changing the password
    * @throws AccountDisabledError only after a correct password
    * @throws OverloadedError
    */
   async prepareNewPassword(
-    userId: string,
+    { userId, sessionId }: { readonly userId: string; readonly sessionId: string },
     currentPassword: string,
     newPassword: string,
-    network: string,
+    applicant: Applicant,
   ): Promise<PreparedPasswordChange> {
     const currentBytes = this.requireEncodable('current_password', currentPassword);
     const newBytes = await this.requireAcceptable('new_password', newPassword);
     const stored = isCanonicalUuid(userId) ? await this.repository.findCredentialsById(userId) : undefined;
     const { passwordHash } = await this.requireCorrectPassword(
-      { account: stored?.user.email ?? userId, network },
+      { account: stored?.user.email ?? userId, networks: applicant.networks, sessionId },
+      applicant,
       currentBytes,
       () => Promise.resolve(stored),
     );
-    return { verifiedHash: passwordHash, newHash: await this.hasher.hash(newBytes) };
+    return { verifiedHash: passwordHash, newHash: await this.hasher.hash(newBytes, applicant) };
   }
 
   /**
@@ -243,15 +247,16 @@ export class UsersService {
   /** Verifies every password, so that each attempt is counted. */
   private async requireCorrectPassword(
     attempt: PasswordAttempt,
+    applicant: Applicant,
     password: Buffer,
     lookUp: () => Promise<StoredCredentials | undefined>,
   ): Promise<StoredCredentials> {
     // Refuses before counting and looking up, so that a refusal costs no query.
-    this.hasher.requireRoom();
+    this.hasher.requireRoom(applicant);
     let stored: StoredCredentials | undefined;
     const isCorrect = await this.attempts.countAttempt(attempt, async () => {
       stored = await lookUp();
-      return this.hasher.verify(stored?.passwordHash, password);
+      return this.hasher.verify(stored?.passwordHash, password, applicant);
     });
     if (stored === undefined || !isCorrect) {
       throw new InvalidCredentialsError(stored === undefined ? 'no such account' : 'wrong password');
@@ -263,9 +268,17 @@ export class UsersService {
   }
 
   /** A failure is logged without its message and parameters, which may hold a hash; the login has succeeded anyway. */
-  private async tryToRehash(userId: string, verifiedHash: string, password: Buffer): Promise<void> {
+  private async tryToRehash(
+    userId: string,
+    verifiedHash: string,
+    password: Buffer,
+    applicant: Applicant,
+  ): Promise<void> {
     try {
-      await this.repository.rehashPassword(userId, { verifiedHash, newHash: await this.hasher.hash(password) });
+      await this.repository.rehashPassword(userId, {
+        verifiedHash,
+        newHash: await this.hasher.hash(password, applicant),
+      });
     } catch (error) {
       this.logger.warn(`could not rehash the password of user ${userId}: ${error instanceof Error ? error.name : ''}`);
     }

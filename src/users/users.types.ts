@@ -10,12 +10,20 @@ export interface User {
   readonly createdAt: Date;
 }
 
+/** A client that has a password checked or hashed. */
+export interface Applicant {
+  /** The keys that its attempts are counted by, the narrowest network first, see `networksOf`. */
+  readonly networks: readonly [string, ...string[]];
+  /** Whether it no longer waits for the answer. */
+  readonly hasGone: () => boolean;
+}
+
 export interface Registration {
   readonly email: string;
   readonly password: string;
   readonly roles?: readonly string[];
-  /** The client's network, which the registration counts against; absent for an operator, who is not limited. */
-  readonly network?: string;
+  /** Absent for an operator, who is not limited. */
+  readonly applicant?: Applicant;
 }
 
 export interface VerifiedCredentials {

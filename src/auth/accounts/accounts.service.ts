@@ -6,7 +6,7 @@ import type { RevokeReason } from '../../tokens/tokens.types.js';
 import { InvalidCredentialsError } from '../../users/users.errors.js';
 import { UsersService } from '../../users/users.service.js';
 import { AccessTokenIssuer } from '../access-tokens/access-token.issuer.js';
-import type { Client, TokenPair } from '../auth.types.js';
+import type { Client, Identity, TokenPair } from '../auth.types.js';
 import { SessionsService } from '../sessions/sessions.service.js';
 
 /** A change loses to a rehash at most once, because the parameters do not change between two attempts. */
@@ -30,18 +30,19 @@ export class AccountsService {
    * @throws ValidationFailedError, InvalidCredentialsError, AccountDisabledError, TooManyAttemptsError, OverloadedError
    */
   async changePassword(
-    userId: string,
+    identity: Pick<Identity, 'userId' | 'sessionId'>,
     currentPassword: string,
     newPassword: string,
     client: Client,
   ): Promise<TokenPair> {
     this.issuer.requireKey();
+    const { userId } = identity;
     for (let attempt = 1; attempt <= PASSWORD_CHANGE_ATTEMPTS; attempt += 1) {
       const { verifiedHash, newHash } = await this.users.prepareNewPassword(
-        userId,
+        identity,
         currentPassword,
         newPassword,
-        client.network,
+        client,
       );
       const family = this.tokens.newFamily();
       const changed = await this.database.settle(() =>

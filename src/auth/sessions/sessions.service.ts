@@ -27,7 +27,7 @@ export class SessionsService {
    */
   async login(email: string, password: string, client: Client): Promise<TokenPair> {
     this.issuer.requireKey();
-    const { user, credentialVersion } = await this.users.verifyCredentials(email, password, client.network);
+    const { user, credentialVersion } = await this.users.verifyCredentials(email, password, client);
     const family = this.tokens.newFamily();
     const opened = await this.database.settle(() =>
       this.database.transaction(async (transaction) => {
@@ -102,7 +102,7 @@ export class SessionsService {
   }
 
   private identify(refreshToken: string, client: Client): Promise<ReturnType<TokensService['identify']>> {
-    return this.refusedTokenLimiter.limitRefusals(client.network, () => this.tokens.identify(refreshToken));
+    return this.refusedTokenLimiter.limitRefusals(client.networks[0], () => this.tokens.identify(refreshToken));
   }
 
   /**
