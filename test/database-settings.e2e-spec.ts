@@ -1,5 +1,6 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { migrateDatabase, revertMigration } from '../src/platform/database/migrate.js';
 import { openDatabase } from '../src/platform/database/open-database.js';
 import { DatabaseService } from '../src/platform/database/database.service.js';
 import { SessionSupport } from '../src/platform/database/database.types.js';
@@ -96,6 +97,44 @@ describe('a DATABASE_URL with options of its own', () => {
       expect({ isKept, isKeptDirectly }).toEqual({ isKept: true, isKeptDirectly: true });
     } finally {
       await service.stop();
+      await database.close();
+    }
+  });
+});
+
+describe('a database that another program uses', () => {
+  const open = async (url: string): Promise<void> => {
+    const database = { url, directUrl: url, poolSize: 10, dataDir: testRun().runDir };
+    await (await openDatabase(database, () => undefined, new AbortController().signal)).close();
+  };
+
+  it.each([
+    ['schema_migrations', 'version text'],
+    ['users', 'id integer'],
+    ['signing_keys', 'id integer'],
+  ])('with a table %s is left alone by every command, which names the table and the way out', async (table, column) => {
+    const database = await createTestDatabase('empty');
+    try {
+      await database.sql(`create table ${table} (${column})`);
+      for (const use of [open, migrateDatabase, revertMigration]) {
+        await expect(use(database.url)).rejects.toMatchObject({
+          name: 'DatabaseUnusableError',
+          message: expect.stringMatching(
+            new RegExp(`public\\.${table}\\. .*create schema ratchet.*search_path`),
+          ) as unknown,
+        });
+      }
+      // The way out, by the URL.
+      await database.sql('create schema ratchet');
+      const url = new URL(database.url);
+      url.searchParams.set('options', '-c search_path=ratchet,public');
+      await open(url.href);
+      await open(url.href);
+      const [applied] = await database.sql<{ count: number }>(
+        'select count(*)::integer as count from ratchet.schema_migrations',
+      );
+      expect(applied?.count).toBeGreaterThan(0);
+    } finally {
       await database.close();
     }
   });

@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { openForMigrations } from './data-source.js';
+import { readAppliedMigrations } from './foreign-tables.js';
 
 /** Returns the migrations of this build that have not been applied, in the order in which they run. */
 export function dueMigrations(
@@ -16,15 +17,7 @@ export function dueMigrations(
 export async function listDueMigrations(directUrl: string): Promise<readonly string[]> {
   const dataSource = await openForMigrations(directUrl, 1);
   try {
-    const [table] = await dataSource.query<{ is_there: boolean }[]>(
-      `select to_regclass('schema_migrations') is not null as is_there`,
-    );
-    const applied =
-      table?.is_there === true ? await dataSource.query<{ name: string }[]>('select name from schema_migrations') : [];
-    return dueMigrations(
-      dataSource,
-      applied.map(({ name }) => name),
-    );
+    return dueMigrations(dataSource, await readAppliedMigrations(dataSource));
   } finally {
     await dataSource.destroy();
   }

@@ -1,5 +1,6 @@
 import { type DataSource, MigrationExecutor } from 'typeorm';
 import { openForMigrations } from './data-source.js';
+import { requireNoForeignTables } from './foreign-tables.js';
 import { LOCKS } from './locks.js';
 import { connectClient } from './with-client.js';
 
@@ -37,6 +38,7 @@ async function withMigrationsLocked<T>(directUrl: string, work: (dataSource: Dat
     await lockHolder.query('select pg_advisory_xact_lock($1)', [LOCKS.migrations]);
     const dataSource = await openForMigrations(directUrl, 2);
     try {
+      await requireNoForeignTables(dataSource);
       return await work(dataSource);
     } finally {
       await dataSource.destroy();
