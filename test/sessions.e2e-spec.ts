@@ -6,9 +6,10 @@ import { holdLock } from './support/held-lock.js';
 import { ageSession } from './support/move-clock.js';
 import { expectProblem } from './support/problem.js';
 import { type Account, sessionIdOf, type TokenPair, newPassword, pairOf } from './support/test-client.js';
+import { recordStatements } from './support/statement-log.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';
-import { useDatabase, useInstance, useService } from './support/use-service.js';
+import { useDatabase, useInstance, useProxy, useService } from './support/use-service.js';
 
 const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
 const DAY_SECONDS = 86_400;
@@ -527,5 +528,33 @@ describe('tombstones', () => {
     expect(await countLeft(ids)).toBe(3);
     await otherInstance.release();
     expect(await cleaner.clean()).toBe(3);
+  });
+});
+
+describe('many calls of logout-all at once', () => {
+  const database = useDatabase();
+  const proxy = useProxy(database);
+  const service = useInstance(proxy);
+  const locks = (statements: readonly string[]): number =>
+    statements.filter((statement) => /from users\s+where id = \$1\s+for no key update/.test(statement)).length;
+
+  it('share their work, and lock nothing when nothing is left to end', async () => {
+    const account = await service.client.signUpAndIn();
+    const others = await Promise.all([1, 2, 3].map(() => service.client.signIn(account)));
+    const { access_token } = account.pair;
+    const statements = recordStatements(proxy);
+    const logoutAll = async (): Promise<void> => {
+      expect((await service.client.logoutAll(access_token)).status).toBe(204);
+    };
+    await Promise.all(Array.from({ length: 200 }, logoutAll));
+    const locksOfMany = locks(statements);
+    expect(locksOfMany).toBeGreaterThan(0);
+    expect(locksOfMany).toBeLessThanOrEqual(3);
+    expect(statements.length).toBeLessThan(100);
+    for (const { refresh_token } of [account.pair, ...others]) {
+      expect((await service.client.refresh(refresh_token)).status).toBe(401);
+    }
+    await Promise.all(Array.from({ length: 20 }, logoutAll));
+    expect(locks(statements)).toBe(locksOfMany);
   });
 });

@@ -15,6 +15,7 @@ import { AuthController } from './auth.controller.js';
 import { RolesGuard } from './access-tokens/roles.guard.js';
 import { SessionsController } from './sessions/sessions.controller.js';
 import { SessionsService } from './sessions/sessions.service.js';
+import { UserTurnsService } from './user-turns.service.js';
 import { VerifiedTokensService } from './access-tokens/verified-tokens.service.js';
 
 /** Signs users in and out: issues and verifies access tokens, and changes accounts together with their sessions. */
@@ -27,6 +28,7 @@ import { VerifiedTokensService } from './access-tokens/verified-tokens.service.j
     AccessTokensService,
     AccountsService,
     SessionsService,
+    UserTurnsService,
     VerifiedTokensService,
     {
       provide: AuthModuleOptions,

@@ -178,7 +178,7 @@ export class FamiliesRepository {
       `update refresh_token_families
        set ${revocation('$2')}
        where user_id = $1 and revoked_at is null and id is distinct from $3
-         and created_at < coalesce((select asking.revoked_at from refresh_token_families as asking where asking.id = $4), 'infinity')
+         and ${openedBeforeEndOf('$4')}
        returning id, ${NOTIFY_REVOCATION}`,
       [userId, reason, exceptId, askedBySessionId],
     );
@@ -188,6 +188,23 @@ export class FamiliesRepository {
       [userId],
     );
     return { endedIds: ended.map(({ id }) => id), allEndedIds: known.map(({ id }) => id) };
+  }
+
+  /** Finds what `endFamiliesOfUser` would end or return. Locks nothing. */
+  async findFamiliesToEnd(
+    userId: string,
+    askedBySessionId: string,
+  ): Promise<Pick<EndedSessions, 'allEndedIds'> & { readonly hasLive: boolean }> {
+    const rows = await this.database.query<{ id: string; is_live: boolean }>(
+      `select id, revoked_at is null as is_live from refresh_token_families
+       where user_id = $1 and (revoked_at > clock_timestamp() - make_interval(secs => ${REVOCATION_WINDOW_SECONDS})
+         or revoked_at is null and ${openedBeforeEndOf('$2')})`,
+      [userId, askedBySessionId],
+    );
+    return {
+      hasLive: rows.some((row) => row.is_live),
+      allEndedIds: rows.filter((row) => !row.is_live).map(({ id }) => id),
+    };
   }
 
   /** Lists the sessions of a user that a refresh could still continue, the last used first. */
@@ -250,6 +267,12 @@ export class FamiliesRepository {
       rollForward,
     ];
   }
+}
+
+/** While the asking session lives, that is every family. */
+function openedBeforeEndOf(askingId: string): string {
+  return `created_at < coalesce(
+    (select asking.revoked_at from refresh_token_families as asking where asking.id = ${askingId}), 'infinity')`;
 }
 
 interface SessionRow {

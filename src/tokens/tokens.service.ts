@@ -201,6 +201,14 @@ export class TokensService {
     return this.families.endFamiliesOfUser(transaction, userId, reason, spare);
   }
 
+  /** Whether `endSessionsOfUser` would end any session, and those that have ended. Locks nothing. */
+  findSessionsToEnd(
+    userId: string,
+    askedBySessionId: string,
+  ): Promise<Pick<EndedSessions, 'allEndedIds'> & { readonly hasLive: boolean }> {
+    return this.families.findFamiliesToEnd(userId, askedBySessionId);
+  }
+
   /** Call it after the commit and before the answer: from then on this instance refuses the sessions' tokens. */
   announceEnded(sessionIds: Iterable<string>): void {
     this.revoked.announce(sessionIds);

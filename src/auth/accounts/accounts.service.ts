@@ -7,6 +7,7 @@ import { InvalidCredentialsError } from '../../users/users.errors.js';
 import { UsersService } from '../../users/users.service.js';
 import { AccessTokenIssuer } from '../access-tokens/access-token.issuer.js';
 import type { Client, Identity, TokenPair } from '../auth.types.js';
+import { UserTurnsService } from '../user-turns.service.js';
 import { SessionsService } from '../sessions/sessions.service.js';
 
 /** A change loses to a rehash at most once, because the parameters do not change between two attempts. */
@@ -21,6 +22,7 @@ export class AccountsService {
     private readonly sessions: SessionsService,
     private readonly issuer: AccessTokenIssuer,
     private readonly database: DatabaseService,
+    private readonly turns: UserTurnsService,
   ) {}
 
   /**
@@ -45,7 +47,7 @@ export class AccountsService {
         client,
       );
       const family = this.tokens.newFamily();
-      const changed = await this.database.settle(() =>
+      const changed = await this.settleInTurn(userId, () =>
         this.database.transaction(async (transaction) => {
           const user = await this.users.lockUser(transaction, userId);
           const replacement = await this.users.replacePasswordHash(transaction, userId, verifiedHash, newHash);
@@ -80,7 +82,7 @@ export class AccountsService {
    * @throws NotFoundError
    */
   async enable(userId: string): Promise<void> {
-    await this.database.settle(() =>
+    await this.settleInTurn(userId, () =>
       this.database.transaction(async (transaction) => {
         if ((await this.users.lockUser(transaction, userId)) === undefined) {
           throw noSuchUser();
@@ -126,7 +128,7 @@ export class AccountsService {
     change: (transaction: Transaction) => Promise<unknown>,
   ): Promise<number> {
     const endedIds = new Set<string>();
-    const { isFound, allEndedIds } = await this.database.settle((isRetry) =>
+    const { isFound, allEndedIds } = await this.settleInTurn(userId, (isRetry) =>
       this.database.transaction(async (transaction) => {
         const user = await this.users.lockUser(transaction, userId);
         const ended = await this.tokens.endSessionsOfUser(transaction, userId, reason);
@@ -144,6 +146,10 @@ export class AccountsService {
       throw noSuchUser();
     }
     return endedIds.size;
+  }
+
+  private settleInTurn<T>(userId: string, attempt: (isRetry: boolean) => Promise<T>): Promise<T> {
+    return this.turns.run(userId, () => this.database.settle(attempt));
   }
 }
 

@@ -8,6 +8,7 @@ import { InvalidCredentialsError } from '../../users/users.errors.js';
 import { UsersService } from '../../users/users.service.js';
 import { AccessTokenIssuer } from '../access-tokens/access-token.issuer.js';
 import type { Client, Identity, TokenPair } from '../auth.types.js';
+import { UserTurnsService } from '../user-turns.service.js';
 
 /** Opens, continues, lists and ends the sessions of users who act for themselves. */
 @Injectable()
@@ -18,6 +19,7 @@ export class SessionsService {
     private readonly issuer: AccessTokenIssuer,
     private readonly refusedTokenLimiter: RefusedTokenLimiterService,
     private readonly database: DatabaseService,
+    private readonly turns: UserTurnsService,
   ) {}
 
   /**
@@ -29,18 +31,20 @@ export class SessionsService {
     this.issuer.requireKey();
     const { user, credentialVersion } = await this.users.verifyCredentials(email, password, client);
     const family = this.tokens.newFamily();
-    const opened = await this.database.settle(() =>
-      this.database.transaction(async (transaction) => {
-        // The password was verified outside the transaction; under the lock, check that neither it nor the account
-        // changed.
-        const locked = await this.users.lockUser(transaction, user.id);
-        if (locked?.credentialVersion !== credentialVersion) {
-          return 'credentials_changed';
-        }
-        return locked.status === 'active'
-          ? this.tokens.createFamily(transaction, family, locked, client)
-          : 'account_disabled';
-      }),
+    const opened = await this.turns.run(user.id, () =>
+      this.database.settle(() =>
+        this.database.transaction(async (transaction) => {
+          // The password was verified outside the transaction; under the lock, check that neither it nor the account
+          // changed.
+          const locked = await this.users.lockUser(transaction, user.id);
+          if (locked?.credentialVersion !== credentialVersion) {
+            return 'credentials_changed';
+          }
+          return locked.status === 'active'
+            ? this.tokens.createFamily(transaction, family, locked, client)
+            : 'account_disabled';
+        }),
+      ),
     );
     if (opened === 'credentials_changed') {
       throw new InvalidCredentialsError('the credentials changed while they were being checked');
@@ -80,16 +84,23 @@ export class SessionsService {
 
   /**
    * Ends every session of the user. The access token of a session that has ended itself, perhaps because it was stolen,
-   * ends only those that were opened before that.
+   * ends only those that were opened before that. Concurrent calls share their work, and where nothing is to end, no row
+   * is locked.
    */
   async logoutAll({ userId, sessionId }: Identity): Promise<void> {
-    const { allEndedIds } = await this.database.settle(() =>
-      this.database.transaction(async (transaction) => {
-        await this.users.lockUser(transaction, userId);
-        return this.tokens.endSessionsOfUser(transaction, userId, 'logout_all', { askedBySessionId: sessionId });
-      }),
-    );
-    this.tokens.announceEnded(allEndedIds);
+    await this.turns.share(`${userId} ${sessionId}`, userId, async () => {
+      // A login that commits after this statement has begun counts as a later one.
+      const found = await this.tokens.findSessionsToEnd(userId, sessionId);
+      const { allEndedIds } = found.hasLive
+        ? await this.database.settle(() =>
+            this.database.transaction(async (transaction) => {
+              await this.users.lockUser(transaction, userId);
+              return this.tokens.endSessionsOfUser(transaction, userId, 'logout_all', { askedBySessionId: sessionId });
+            }),
+          )
+        : found;
+      this.tokens.announceEnded(allEndedIds);
+    });
   }
 
   list(userId: string): Promise<readonly Session[]> {
