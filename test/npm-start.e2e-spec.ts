@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { execFile, spawnSync } from 'node:child_process';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { appendFile, cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -8,7 +8,7 @@ import { copyCheckout } from './support/checkout-copy.js';
 import { postgresProcessesOf } from './support/embedded/postgres-processes.js';
 import { eventually } from './support/eventually.js';
 import { killPostgresOf } from './support/kill-postgres.js';
-import { RunningCommand, runCommand } from './support/run-command.js';
+import { type CommandResult, RunningCommand, runCommand } from './support/run-command.js';
 
 const WELCOME =
   /\nRatchet listens on (http:\/\/\S+)\nAPI page: (\S+)\n\nTry it in another terminal:\n\n([^]+)\n\nCtrl-C stops it\.\n$/;
@@ -125,6 +125,27 @@ describe('npm start in a new checkout', () => {
       });
     } finally {
       await rm(image, { recursive: true, force: true });
+    }
+  });
+
+  it('runs what was built when npm prune has removed the build tools, whatever the times of the files are', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'ratchet-pruned-'));
+    try {
+      await copyCheckout(folder, { without: '@swc' });
+      for (const name of ['src', 'packages/embedded-postgres', '.swcrc', 'tsconfig.json', 'package-lock.json']) {
+        await cp(new URL(`../${name}`, import.meta.url), join(folder, name), { recursive: true });
+      }
+      const start = (): Promise<CommandResult> =>
+        runCommand('npm', ['start'], {
+          workingDirectory: folder,
+          environment: { npm_config_update_notifier: 'false', PORT: '70000' },
+        });
+      expect((await start()).stderr).toMatch(/^The configuration cannot be used:\n {2}- PORT /);
+      // The copy notices a change, so the above has compared something.
+      await appendFile(join(folder, 'src/main.ts'), '\n');
+      expect((await start()).stderr).toContain('the build tools are not installed');
+    } finally {
+      await rm(folder, { recursive: true, force: true });
     }
   });
 
