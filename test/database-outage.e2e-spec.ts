@@ -7,6 +7,7 @@ import { openDatabase } from '../src/platform/database/open-database.js';
 import { listMissingPrivileges } from '../src/platform/database/service-privileges.js';
 import { findSessionSupport } from '../src/platform/database/session-support.js';
 import { openConnections, sendRefresh } from './support/abandoned-refresh.js';
+import { HealthService } from '../src/health/health.service.js';
 import { eventually } from './support/eventually.js';
 import { askGuard } from './support/guard-probe.js';
 import { PostgresProxy } from './support/postgres-proxy.js';
@@ -171,11 +172,27 @@ describe('a running service whose database goes away', () => {
     await loseDatabase();
     const live = await client.get('/health/live');
     expect([live.status, live.body]).toEqual([200, { status: 'ok' }]);
+    expect((await client.get('/health/started')).status).toBe(200);
     expect((await client.get('/.well-known/jwks.json')).status).toBe(200);
     expectProblem(await client.me(), 'access_token_missing');
     expectProblem(await client.me('rubbish'), 'access_token_invalid');
     expectProblem(await client.refresh('rubbish'), 'refresh_token_invalid');
     expectProblem(await client.get('/nothing/here'), 'not_found');
+  });
+
+  it('an instance counts as started until its shutdown begins', async () => {
+    const stopping = await startService(database);
+    const health = stopping.app.get(HealthService);
+    expect((await stopping.client.get('/health/started')).status).toBe(200);
+    const stopped = stopping.stop();
+    await eventually(
+      () =>
+        hasThrown(() => {
+          health.requireStarted();
+        }),
+      { withinMs: 5_000 },
+    );
+    await stopped;
   });
 
   it('access tokens are believed for as long as the revocation feed may be stale, and after that get 503', async () => {
@@ -267,6 +284,15 @@ describe('a running service whose database goes away', () => {
     return (await askGuard(client, signed.pair.access_token)).status === 400;
   }
 });
+
+function hasThrown(call: () => void): boolean {
+  try {
+    call();
+    return false;
+  } catch {
+    return true;
+  }
+}
 
 function credentialsOf(account: Account): { readonly email: string; readonly password: string } {
   return { email: account.email, password: account.password };

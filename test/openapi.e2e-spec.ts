@@ -304,6 +304,7 @@ describe('the OpenAPI document', () => {
           refresh_token: (await service.client.signUpAndIn()).pair.refresh_token,
         }),
       'GET /health/live': await service.client.get('/health/live'),
+      'GET /health/started': await service.client.get('/health/started'),
       'GET /health/ready': await service.client.get('/health/ready'),
     };
     const withContent = operations.filter(

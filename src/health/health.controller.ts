@@ -22,10 +22,23 @@ export class HealthController {
     return { status: 'ok' };
   }
 
+  @Get('started')
+  @ApiOperation({
+    summary: 'Whether the instance has started and is not shutting down',
+    description: 'Stays 200 while the database is unavailable; for probes that take instances out of service.',
+  })
+  @ApiOkResponse({ type: HealthDto, description: 'The instance takes requests.' })
+  @ApiProblems('temporarily_unavailable')
+  started(): HealthDto {
+    this.health.requireStarted();
+    return { status: 'ok' };
+  }
+
   @Get('ready')
   @ApiOperation({
     summary: 'Whether the instance can serve',
-    description: 'The database answers, its schema is current, the keys are loaded and the revocation feed is current.',
+    description:
+      'The database can be written, its schema is current, the keys are loaded and the revocation feed is current.',
   })
   @ApiOkResponse({ type: HealthDto, description: 'The instance can serve.' })
   @ApiProblems('temporarily_unavailable')

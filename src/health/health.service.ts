@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
 import { Readiness } from '../platform/common/readiness.js';
 import { DatabaseService } from '../platform/database/database.service.js';
@@ -6,8 +6,9 @@ import { KeysService } from '../keys/keys.service.js';
 import { RevokedSessionsService } from '../tokens/revoked-sessions.service.js';
 
 @Injectable()
-export class HealthService {
+export class HealthService implements OnApplicationBootstrap, OnModuleDestroy {
   private checkInFlight: Promise<void> | undefined;
+  private isStarted = false;
 
   constructor(
     private readonly database: DatabaseService,
@@ -15,6 +16,28 @@ export class HealthService {
     private readonly revoked: RevokedSessionsService,
     private readonly readiness: Readiness,
   ) {}
+
+  /** By now the keys and the whole window of ended sessions are loaded; the schema was current before. */
+  onApplicationBootstrap(): void {
+    this.isStarted = true;
+  }
+
+  /** Runs when the shutdown begins, before the server stops taking requests. */
+  onModuleDestroy(): void {
+    this.isStarted = false;
+  }
+
+  /**
+   * Asks nothing, so that an outage of the database does not take every instance out of service at once, and with them
+   * the public keys and verification.
+   *
+   * @throws TemporarilyUnavailableError before the start is complete, and from the begin of the shutdown on
+   */
+  requireStarted(): void {
+    if (!this.isStarted) {
+      throw new TemporarilyUnavailableError('the instance is starting or shutting down');
+    }
+  }
 
   /**
    * Probes that arrive together share one query, so that they never add to the load of the database.
