@@ -1,7 +1,10 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { DatabaseService } from '../src/platform/database/database.service.js';
+import { TokensService } from '../src/tokens/tokens.service.js';
 import { expectProblem } from './support/problem.js';
 import { recordStatements } from './support/statement-log.js';
-import type { TokenPair } from './support/test-client.js';
+import { newPassword, pairOf, sessionIdOf, type TokenPair } from './support/test-client.js';
 import { readRefreshToken, serverKeyOf } from './support/test-family.js';
 import { AUTH_SECRET } from './support/test-service.js';
 import { useDatabase, useInstance, useProxy } from './support/use-service.js';
@@ -60,6 +63,32 @@ describe('the format of a refresh token', () => {
     // Once in 4 billion runs chance alone breaks this.
     expect(everSet).toEqual(Buffer.alloc(16, 0xff));
     expect(alwaysSet).toEqual(Buffer.alloc(16));
+  });
+
+  it("is of a session whose id begins with the first byte of its user's id, from a login and a password change", async () => {
+    const { pair: first, id: userId, password } = await service.client.signUpAndIn();
+    const changed = pairOf(await service.client.changePassword(first.access_token, password, newPassword()));
+    for (const sessionId of [sessionIdOf(first), sessionIdOf(changed)]) {
+      expect(sessionId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+      expect(sessionId.slice(0, 2)).toBe(userId.slice(0, 2));
+    }
+    expect(sessionIdOf(changed)).not.toBe(sessionIdOf(first));
+  });
+
+  it('goes on working when the id of its session begins otherwise, as those of before do', async () => {
+    const { id: userId } = await service.client.signUp();
+    const first = (parseInt(userId.slice(0, 2), 16) ^ 0xff).toString(16).padStart(2, '0');
+    const family = { id: first + randomUUID().slice(2), secret: randomBytes(16) };
+    const client = { ipAddress: undefined, userAgent: undefined };
+    const { grant } = await service.app
+      .get(DatabaseService)
+      .transaction((transaction) =>
+        service.app.get(TokensService).createFamily(transaction, family, { id: userId, roles: [] }, client),
+      );
+    const next = await service.client.rotate(grant.refreshToken);
+    expect(sessionIdOf(next)).toBe(family.id);
+    expect((await service.client.logout({ refreshToken: next.refresh_token })).status).toBe(204);
+    expectProblem(await service.client.me(next.access_token), 'access_token_revoked');
   });
 
   it('invariant 9: a token with one character changed, at any position, is refused without a query', async () => {

@@ -46,7 +46,7 @@ export class AccountsService {
         newPassword,
         client,
       );
-      const family = this.tokens.newFamily();
+      const family = this.tokens.newFamily(userId);
       const changed = await this.settleInTurn(userId, () =>
         this.database.transaction(async (transaction) => {
           const user = await this.users.lockUser(transaction, userId);

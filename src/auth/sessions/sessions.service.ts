@@ -30,7 +30,7 @@ export class SessionsService {
   async login(email: string, password: string, client: Client): Promise<TokenPair> {
     this.issuer.requireKey();
     const { user, credentialVersion } = await this.users.verifyCredentials(email, password, client);
-    const family = this.tokens.newFamily();
+    const family = this.tokens.newFamily(user.id);
     const opened = await this.turns.run(user.id, () =>
       this.database.settle(() =>
         this.database.transaction(async (transaction) => {
