@@ -54,7 +54,7 @@ async function serve(config: Config, address: DatabaseAddress, logger: Logger): 
   }
   const delaySeconds = config.http.shutdownDelaySeconds;
   if (delaySeconds > 0) {
-    app.get(Readiness).addCheck(() => 'the instance is stopping');
+    app.get(Readiness).leave();
     logger.info({ event: 'leaving', delay_seconds: delaySeconds }, 'not ready any more, and still serving');
     await pause(delaySeconds * 1000);
   }

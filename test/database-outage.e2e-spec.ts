@@ -7,7 +7,6 @@ import { openDatabase } from '../src/platform/database/open-database.js';
 import { listMissingPrivileges } from '../src/platform/database/service-privileges.js';
 import { findSessionSupport } from '../src/platform/database/session-support.js';
 import { openConnections, sendRefresh } from './support/abandoned-refresh.js';
-import { HealthService } from '../src/health/health.service.js';
 import { eventually } from './support/eventually.js';
 import { askGuard } from './support/guard-probe.js';
 import { PostgresProxy } from './support/postgres-proxy.js';
@@ -180,21 +179,6 @@ describe('a running service whose database goes away', () => {
     expectProblem(await client.get('/nothing/here'), 'not_found');
   });
 
-  it('an instance counts as started until its shutdown begins', async () => {
-    const stopping = await startService(database);
-    const health = stopping.app.get(HealthService);
-    expect((await stopping.client.get('/health/started')).status).toBe(200);
-    const stopped = stopping.stop();
-    await eventually(
-      () =>
-        hasThrown(() => {
-          health.requireStarted();
-        }),
-      { withinMs: 5_000 },
-    );
-    await stopped;
-  });
-
   it('access tokens are believed for as long as the revocation feed may be stale, and after that get 503', async () => {
     const { access_token: token } = signed.pair;
     const answers: { readonly askedAtMs: number; readonly code: string }[] = [];
@@ -284,15 +268,6 @@ describe('a running service whose database goes away', () => {
     return (await askGuard(client, signed.pair.access_token)).status === 400;
   }
 });
-
-function hasThrown(call: () => void): boolean {
-  try {
-    call();
-    return false;
-  } catch {
-    return true;
-  }
-}
 
 function credentialsOf(account: Account): { readonly email: string; readonly password: string } {
   return { email: account.email, password: account.password };

@@ -21,8 +21,10 @@ describe('a SIGTERM', () => {
       const client = await service.listening();
       const statusOf = async (path: string): Promise<number> => (await client.get(path)).status;
       await eventually(async () => (await statusOf('/health/ready')) === 200, { withinMs: 10_000 });
+      expect(await statusOf('/health/started')).toBe(200);
       service.signal('SIGTERM');
       await eventually(async () => (await statusOf('/health/ready')) === 503, { withinMs: 2_000 });
+      expect(await statusOf('/health/started')).toBe(503);
       await client.signUpAndIn();
       expect(service.hasLogged('stopping')).toBe(false);
       expect(await service.ended()).toEqual({ code: 0, signal: null });

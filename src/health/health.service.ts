@@ -24,7 +24,7 @@ export class HealthService implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** Runs when the shutdown begins, before the server stops taking requests. */
   onModuleDestroy(): void {
-    this.isStarted = false;
+    this.readiness.leave();
   }
 
   /**
@@ -34,7 +34,7 @@ export class HealthService implements OnApplicationBootstrap, OnModuleDestroy {
    * @throws TemporarilyUnavailableError before the start is complete, and from the begin of the shutdown on
    */
   requireStarted(): void {
-    if (!this.isStarted) {
+    if (!this.isStarted || this.readiness.isLeaving) {
       throw new TemporarilyUnavailableError('the instance is starting or shutting down');
     }
   }

@@ -7,13 +7,26 @@ export type FindObstacle = () => string | undefined;
 @Injectable()
 export class Readiness {
   private readonly checks: FindObstacle[] = [];
+  private hasLeft = false;
 
   /** @param findObstacle answers from memory */
   addCheck(findObstacle: FindObstacle): void {
     this.checks.push(findObstacle);
   }
 
+  /** Call when the shutdown begins: from then on, the instance is to get no more requests. */
+  leave(): void {
+    this.hasLeft = true;
+  }
+
+  get isLeaving(): boolean {
+    return this.hasLeft;
+  }
+
   findObstacle(): string | undefined {
+    if (this.hasLeft) {
+      return 'the instance is stopping';
+    }
     for (const check of this.checks) {
       const obstacle = check();
       if (obstacle !== undefined) {
