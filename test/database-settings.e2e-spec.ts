@@ -1,3 +1,10 @@
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createSecureContext, TLSSocket } from 'node:tls';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { migrateDatabase, revertMigration } from '../src/platform/database/migrate.js';
@@ -136,6 +143,45 @@ describe('a database that another program uses', () => {
       expect(applied?.count).toBeGreaterThan(0);
     } finally {
       await database.close();
+    }
+  });
+});
+
+describe('a database whose certificate this machine does not know', () => {
+  it('is refused with the line that names its CA', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'ratchet-tls-'));
+    const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
+    const subject = ['-days', '2', '-subj', '/CN=127.0.0.1', '-keyout', key, '-out', certificate];
+    execFileSync('openssl', ['req', '-x509', '-nodes', '-newkey', 'rsa:2048', ...subject], { stdio: 'ignore' });
+    const context = createSecureContext({ key: await readFile(key), cert: await readFile(certificate) });
+    const server = createServer((socket) => {
+      // The request for TLS is the first message of a connection.
+      socket
+        .on('error', () => undefined)
+        .once('data', () => {
+          socket.write('S');
+          new TLSSocket(socket, { isServer: true, secureContext: context }).on('error', () => undefined);
+        });
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const url = `postgres://ratchet@127.0.0.1:${port}/ratchet?sslmode=require`;
+    try {
+      await expect(
+        openDatabase(
+          { url, directUrl: url, poolSize: 1, dataDir: folder },
+          () => undefined,
+          new AbortController().signal,
+        ),
+      ).rejects.toMatchObject({
+        name: 'DatabaseUnusableError',
+        message: expect.stringMatching(
+          /self-signed certificate\. .*\?sslmode=verify-full&sslrootcert=\/path\/to\/ca\.pem$/,
+        ),
+      });
+    } finally {
+      server.close();
+      await rm(folder, { recursive: true });
     }
   });
 });

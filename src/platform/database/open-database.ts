@@ -187,10 +187,25 @@ async function askServer(url: string): Promise<ServerFacts> {
   });
 }
 
+/** Node's codes for a certificate whose issuer this machine does not trust. */
+const UNKNOWN_CERTIFICATE_CODES = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
+const HOW_TO_NAME_A_CA =
+  'Every sslmode but "disable" and "no-verify" verifies the certificate. For a private CA name its file in the URL: ' +
+  '?sslmode=verify-full&sslrootcert=/path/to/ca.pem';
+
 /** The driver's message names the server and the role at most. A refused connection has a code and no message. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) {
     return 'unknown reason';
   }
-  return error.message !== '' ? error.message : 'code' in error ? String(error.code) : error.name;
+  const code = 'code' in error ? String(error.code) : undefined;
+  const reason = error.message !== '' ? error.message : (code ?? error.name);
+  return code !== undefined && UNKNOWN_CERTIFICATE_CODES.has(code) ? `${reason}. ${HOW_TO_NAME_A_CA}` : reason;
 }
