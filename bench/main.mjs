@@ -1,5 +1,5 @@
 // Measures Ratchet, alternatives to it, and the limits of the machine. See README.md.
-// Usage: npm run bench -- [--quick] [--only throughput,storm,growth,soak] [--targets ratchet,oidc-provider]
+// Usage: npm run bench -- [--quick] [--only throughput,storm,growth,soak,hostile] [--targets ratchet,oidc-provider]
 //   [--repetitions 3] [--minutes 10] [--ratchet-env NAME=VALUE]... [--profile folder] [--out name]
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { BENCH, Bench, ROOT } from './run/bench.mjs';
 import { drawChart } from './run/chart.mjs';
 import { measureGrowth } from './run/growth.mjs';
+import { measureHostile } from './run/hostile.mjs';
 import { describeMachine, describeSources } from './run/machine.mjs';
 import { namesOf, readOptions, wholeNumber } from './run/options.mjs';
 import { renderReport } from './run/report.mjs';
@@ -28,7 +29,7 @@ const values = readOptions({
   profile: { type: 'string' },
   out: { type: 'string' },
 });
-const parts = namesOf('only', values.only, [...WHOLE.split(','), 'soak']);
+const parts = namesOf('only', values.only, [...WHOLE.split(','), 'soak', 'hostile']);
 const targets = values.targets === undefined ? undefined : namesOf('targets', values.targets, TARGET_NAMES);
 const minutes = wholeNumber('minutes', values.minutes);
 const scale = { ...SCALES[values.quick ? 'quick' : 'full'] };
@@ -45,7 +46,9 @@ function compilePeers() {
   }
 }
 
-compilePeers();
+if (parts.includes('throughput')) {
+  compilePeers();
+}
 const startedAt = performance.now();
 const seconds = () => Math.round((performance.now() - startedAt) / 1_000);
 const bench = await Bench.open({
@@ -83,6 +86,9 @@ try {
   }
   if (parts.includes('soak')) {
     results.soak = await measureSoak(bench, minutes);
+  }
+  if (parts.includes('hostile')) {
+    results.hostile = await measureHostile(bench);
   }
 } finally {
   await bench.close();

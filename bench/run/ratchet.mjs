@@ -43,10 +43,11 @@ export class Ratchet {
     this.sessions = new SeededSessions(bench.authSecret);
   }
 
-  start() {
+  /** @param env on top of the service's environment */
+  start(env = {}) {
     return ServerProcess.start({
       args: [...START_ARGUMENTS, ...this.bench.nodeArgs, ...this.program],
-      env: this.bench.ratchetEnvironment(this.databaseUrl),
+      env: { ...this.bench.ratchetEnvironment(this.databaseUrl), ...env },
       port: this.port,
       readyPath: '/health/live',
       logFile: this.bench.logFile(this.name),

@@ -14,6 +14,7 @@ export function renderReport(results) {
     results.storm && renderStorm(results.storm),
     results.growth && renderGrowth(results.growth),
     results.soak && renderSoak(results.soak),
+    results.hostile && renderHostile(results.hostile),
   ]
     .filter((section) => section !== undefined)
     .join('\n');
@@ -102,6 +103,28 @@ function renderCosts(costs) {
         cost.hotShare === undefined ? '' : `${(cost.hotShare * 100).toFixed(1)} %`,
       ]),
     ),
+  );
+}
+
+function renderHostile(hostile) {
+  const attacks = [...new Set(hostile.map(({ attack }) => attack))];
+  const rows = attacks.flatMap((attack) => {
+    const of = hostile.filter((measurement) => measurement.attack === attack);
+    return ['verify', 'refresh', 'login'].map((kind) => {
+      const [calm, attacked] = ['calm', 'attacked'].map((when) => latency(of, (each) => each[when][kind].latencyMs));
+      return [
+        attack,
+        kind,
+        ...[calm, attacked].flatMap(({ p50, p99 }) => [milliseconds(p50), milliseconds(p99)]),
+        (attacked.p99 / calm.p99).toFixed(1),
+        String(sumErrors(of.map((each) => each.attacked[kind].errors))),
+      ];
+    });
+  });
+  return lines(
+    '## A bystander of an attack',
+    '',
+    table(['attack', 'bystander', 'calm p50', 'p99', 'attacked p50', 'p99 ms', 'p99 ratio', 'errors'], rows),
   );
 }
 

@@ -12,6 +12,7 @@ export const SCALES = {
     /** Rows in every peer's tables, and tokens in use. */
     rows: 10_000,
     storm: { clients: 300, calmSeconds: 2, ignoreSeconds: 2, seconds: 8 },
+    hostile: { ignoreSeconds: 2, seconds: 10 },
     growth: { sizes: [10_000, 1_000_000], sampleSize: 50_000, seconds: 4, cleanUpSeconds: 8 },
   },
   quick: {
@@ -31,6 +32,7 @@ export const SCALES = {
     limitSeconds: 0.6,
     rows: 1_000,
     storm: { clients: 300, calmSeconds: 0.5, ignoreSeconds: 2, seconds: 1.5 },
+    hostile: { ignoreSeconds: 0.5, seconds: 2 },
     growth: { sizes: [2_000, 20_000], sampleSize: 1_000, seconds: 0.6, cleanUpSeconds: 1 },
   },
 };
