@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { openDatabase, waitForPrimary } from '../src/platform/database/open-database.js';
 import type { Response } from 'supertest';
 import { Clock } from '../src/platform/common/clock.js';
+import { Heartbeat } from '../src/tokens/heartbeat.js';
 import { RevokedSessionsService } from '../src/tokens/revoked-sessions.service.js';
 import { eventually } from './support/eventually.js';
 import { askGuard } from './support/guard-probe.js';
@@ -11,6 +12,7 @@ import { PostgresPair, PostgresSeed, type PostgresServer } from './support/postg
 import { PostgresProxy } from './support/postgres-proxy.js';
 import { expectProblem } from './support/problem.js';
 import { newIdempotencyKey, sessionIdOf, TestClient, type TokenPair } from './support/test-client.js';
+import { createTestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';
 import { expectUnavailable } from './support/unavailable.js';
 
@@ -379,6 +381,28 @@ function moveMonotonicClock({ app }: TestService, byMs: number): () => void {
 function cursorOf(page: Response): string {
   return (page.body as { cursor: string }).cursor;
 }
+
+describe('a heartbeat', () => {
+  it('goes on when it is told to connect anew while it connects', async () => {
+    const database = await createTestDatabase();
+    const line = await PostgresProxy.start(database.url);
+    line.freeze();
+    let beats = 0;
+    const count = (): void => {
+      beats += 1;
+    };
+    const heartbeat = new Heartbeat(line.url, true, new Clock(), count, () => undefined);
+    heartbeat.start();
+    await eventually(() => line.connections === 1, { withinMs: 5_000 });
+    heartbeat.renew();
+    await line.resume();
+    await eventually(() => beats > 0, { withinMs: 4_000 });
+    await heartbeat.stop();
+    expect(await database.sql('select 1 from instances')).toEqual([]);
+    await line.close();
+    await database.close();
+  });
+});
 
 describe('a start during a failover', () => {
   let pair: PostgresPair;
