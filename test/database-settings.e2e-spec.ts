@@ -186,6 +186,36 @@ describe('a database whose certificate this machine does not know', () => {
   });
 });
 
+describe('a database that speaks the protocol of PostgreSQL and is another', () => {
+  // The real functions are shadowed in these databases.
+  it.each([
+    {
+      lacks: 'transaction ids',
+      shadow: `create function public.pg_current_snapshot() returns pg_snapshot language plpgsql as $$
+        begin raise exception 'unimplemented' using errcode = '0A000'; end $$`,
+    },
+    {
+      lacks: 'advisory locks',
+      shadow: 'create function public.pg_try_advisory_xact_lock(bigint) returns boolean language sql return true',
+    },
+  ])('is refused at the start for its lack of $lacks', async ({ lacks, shadow }) => {
+    const database = await createTestDatabase();
+    await database.sql(shadow);
+    await database.sql(`alter database ${nameOf(database)} set search_path = public, pg_catalog`);
+    const { url } = database;
+    const opening = openDatabase(
+      { url, directUrl: url, poolSize: 1, dataDir: '' },
+      () => undefined,
+      new AbortController().signal,
+    );
+    await expect(opening).rejects.toMatchObject({
+      name: 'DatabaseUnusableError',
+      message: expect.stringContaining(lacks) as unknown,
+    });
+    await database.close();
+  });
+});
+
 describe('variables of PostgreSQL in the shell', () => {
   /** Each would keep the driver from connecting, lead it elsewhere, or change what it reads. */
   const SHELL = {

@@ -10,6 +10,7 @@ import type { DatabaseAddress } from './database.types.js';
 import { listDueMigrations } from './due-migrations.js';
 import { startEmbeddedDatabase } from './embedded-database.js';
 import { migrateDatabase } from './migrate.js';
+import { findMissingFeature } from './server-features.js';
 import { listMissingPrivileges } from './service-privileges.js';
 import { withClient } from './with-client.js';
 
@@ -67,6 +68,13 @@ async function prepareDatabase({ url, directUrl }: DatabaseAddress): Promise<voi
   await requireUsableServer(directUrl);
   if (url !== directUrl) {
     await requireUsableServer(url);
+  }
+  const missing = await findMissingFeature(directUrl);
+  if (missing !== undefined) {
+    throw new DatabaseUnusableError(
+      `The database of DATABASE_URL lacks ${missing}, without which revocations would be missed or migrations run twice. ` +
+        'Use PostgreSQL; docs/operations.md lists what works.',
+    );
   }
   await bringSchemaUpToDate(directUrl);
   await requirePrivileges(url);
