@@ -245,6 +245,21 @@ describe('a running service whose database goes away', () => {
     expect(uncaught).toEqual([]);
   });
 
+  it('stops while the connections of its feed are being opened', async () => {
+    const stopping = await startService(proxy);
+    proxy.freeze();
+    const before = proxy.connections;
+    await database.sql(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = current_database() and application_name in ('ratchet heartbeat', 'ratchet revocations')`,
+    );
+    // Two of each instance.
+    await eventually(() => proxy.connections >= before + 4, { withinMs: 5_000 });
+    const stopped = stopping.stop();
+    await proxy.resume();
+    await stopped;
+  });
+
   it.each<[string, (url: string) => Promise<unknown>]>([
     ['the look at the schema', listDueMigrations],
     ['the migrations', migrateDatabase],

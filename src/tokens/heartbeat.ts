@@ -76,8 +76,7 @@ export class Heartbeat {
   private interrupt(): void {
     this.wakeUp.tell();
     if (this.isWaiting) {
-      // Not `end`: a client that is told to end while it connects never answers its `connect`.
-      this.client?.connection.stream.destroy();
+      this.client?.destroy();
     }
   }
 
@@ -124,10 +123,7 @@ export class Heartbeat {
         await client.query(goodbye);
       }
     } finally {
-      const closed = client.end().catch(() => undefined);
-      if (this.isStopping) {
-        await closed;
-      }
+      client.destroy();
     }
   }
 

@@ -141,7 +141,7 @@ export class RevocationPollerService implements OnModuleInit, OnApplicationShutd
           });
         }
       }
-      await connection?.close();
+      connection?.close();
       if (this.isRunning()) {
         await pause(RECONNECT_PAUSE_MS, undefined, { ref: false });
       }
@@ -232,7 +232,7 @@ class RevocationConnection {
   private epoch = '';
 
   private constructor(
-    private readonly client: Client,
+    private readonly client: DatabaseClient,
     private readonly pollText: string,
     readonly isListening: boolean,
     /** Why the server refuses LISTEN; undefined if it does not, or was not asked to. */
@@ -262,7 +262,7 @@ class RevocationConnection {
       const text = pollText(await findHistory(client));
       return new RevocationConnection(client, text, isSession && listenRefusal === undefined, listenRefusal);
     } catch (error) {
-      await client.end().catch(() => undefined);
+      client.destroy();
       throw error;
     }
   }
@@ -301,8 +301,8 @@ class RevocationConnection {
     return restored;
   }
 
-  async close(): Promise<void> {
-    await this.client.end().catch(() => undefined);
+  close(): void {
+    this.client.destroy();
   }
 
   /** Ids that run backwards count as another history as well. */

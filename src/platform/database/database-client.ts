@@ -21,6 +21,14 @@ export class DatabaseClient extends Client {
   }
 
   /**
+   * Closes the connection at once, in any state; what waits for it fails. `end` waits for the server, which may have gone,
+   * and leaves a `connect` that is under way without an answer for ever.
+   */
+  destroy(): void {
+    this.connection.stream.destroy();
+  }
+
+  /**
    * Costs no query. Not for connections through a transaction pooler, which may report a server of the past.
    *
    * @throws ReadOnlySessionError on a standby, or while transactions are read-only by default
