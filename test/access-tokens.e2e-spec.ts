@@ -1,9 +1,10 @@
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, randomUUID, verify } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import request from 'supertest';
 import { KeysService } from '../src/keys/keys.service.js';
 import type { SigningKey } from '../src/keys/keys.types.js';
 import { UsersService } from '../src/users/users.service.js';
+import { eventually } from './support/eventually.js';
 import { ageSession } from './support/move-clock.js';
 import { expectProblem } from './support/problem.js';
 import { ageKeys, tickAll } from './support/signing-keys.js';
@@ -211,6 +212,45 @@ describe('access tokens', () => {
     const { id, pair } = await service.client.signUpAndIn();
     await database.sql('delete from users where id = $1', [id]);
     expectProblem(await service.client.me(pair.access_token), 'access_token_revoked');
+  });
+});
+
+describe('an instance whose clock is wrong', () => {
+  const { database, service } = useService();
+
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it.each([
+    ['ahead', 600],
+    ['behind', -600],
+  ])("judges access tokens by the database's time when it is ten minutes %s", async (_direction, seconds) => {
+    const { pair } = await service.client.signUpAndIn();
+    const forge = await TokenForge.like(pair.access_token, database);
+    const exp = Math.floor(Date.now() / 1000);
+    const justExpired = forge.withClaims({ iat: exp - 300, exp });
+    // Only the time of day; what waits goes on waiting as ever.
+    vi.useFakeTimers({ now: Date.now() + seconds * 1_000, toFake: ['Date'] });
+    expect((await service.client.me(pair.access_token)).status).toBe(200);
+    // Now it is remembered.
+    expect((await service.client.me(pair.access_token)).status).toBe(200);
+    expectProblem(await service.client.me(justExpired), 'access_token_expired');
+  });
+
+  it('says so, and is ready again when the clock is right', async () => {
+    const isReady = async (): Promise<boolean> => (await service.client.get('/health/ready')).status === 200;
+    const told = (): unknown[] =>
+      service.logs.map(({ event }) => event).filter((event) => /^clock_/.test(String(event)));
+    await eventually(isReady, { withinMs: 5_000 });
+    const before = told().length;
+    vi.useFakeTimers({ now: Date.now() + 151_000, toFake: ['Date'] });
+    expectProblem(await service.client.get('/health/ready'), 'temporarily_unavailable');
+    await eventually(() => told().length > before, { withinMs: 5_000 });
+    vi.useRealTimers();
+    expect(await isReady()).toBe(true);
+    await eventually(() => told().length > before + 1, { withinMs: 5_000 });
+    expect(told().slice(before)).toEqual(['clock_offset', 'clock_restored']);
   });
 });
 

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import request, { type Response } from 'supertest';
 import { eventually } from './support/eventually.js';
 import { askVerify } from './support/gateway-probe.js';
@@ -86,6 +86,16 @@ describe('the metrics of an instance', () => {
     await eventually(async () => (await feedAgeSeconds()) > 1.2, { withinMs: 5_000 });
     await line.resume();
     await eventually(async () => (await feedAgeSeconds()) < 1, { withinMs: 5_000 });
+  });
+
+  it("say how far the instance's clock is ahead of the database's", async () => {
+    const offset = async (): Promise<number> => (await valuesOf('ratchet_clock_offset_seconds'))['']!;
+    expect(Math.abs(await offset())).toBeLessThan(1);
+    vi.useFakeTimers({ now: Date.now() - 40_000, toFake: ['Date'] });
+    const seconds = await offset();
+    vi.useRealTimers();
+    expect(seconds).toBeGreaterThan(-42);
+    expect(seconds).toBeLessThan(-39);
   });
 
   it('have no label that a client can choose', async () => {

@@ -38,7 +38,7 @@ export class HealthController {
   @ApiOperation({
     summary: 'Whether the instance can serve',
     description:
-      'The database can be written, its schema is current, the keys are loaded and the revocation feed is current.',
+      'The database can be written, its schema is current, the keys are loaded, the revocation feed is current and the clocks agree.',
   })
   @ApiOkResponse({ type: HealthDto, description: 'The instance can serve.' })
   @ApiProblems('temporarily_unavailable')

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import { DatabaseClock } from '../platform/database/database-clock.js';
 import { outcomeOf } from '../platform/http/problems/problem.js';
 import { RevocationReaderService } from '../tokens/revocation-reader.service.js';
 import { RevokedSessionsService } from '../tokens/revoked-sessions.service.js';
@@ -25,6 +26,7 @@ export class MetricsService {
   });
 
   constructor(
+    private readonly databaseClock: DatabaseClock,
     private readonly revoked: RevokedSessionsService,
     private readonly reader: RevocationReaderService,
     private readonly tokens: TokensService,
@@ -43,6 +45,11 @@ export class MetricsService {
       'ratchet_heartbeat_age_seconds',
       'Seconds since the last heartbeat that the database has committed was sent.',
       () => this.revoked.heartbeatAgeSeconds(),
+    );
+    this.addGauge(
+      'ratchet_clock_offset_seconds',
+      "Seconds by which the instance's clock is ahead of the database's.",
+      () => this.databaseClock.offsetSeconds(),
     );
     this.addGauge(
       'ratchet_revoked_sessions',

@@ -12,6 +12,8 @@ export interface PolledRow {
   /** Every transaction with an earlier id had ended when the statement began. */
   readonly xmin: string;
   readonly history: string;
+  /** Whole milliseconds since the epoch by the database's clock, in digits. */
+  readonly now_ms: string;
   /** Whether this is a standby, whose data may be old. */
   readonly is_standby: boolean;
   readonly ids: readonly string[];
@@ -57,7 +59,8 @@ export interface RestoredRow {
 export function pollText(history: string): string {
   return `
     select pg_current_snapshot()::text as snapshot, pg_snapshot_xmin(pg_current_snapshot())::text as xmin,
-      ${history} as history, pg_is_in_recovery() as is_standby,
+      ${history} as history, (extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms,
+      pg_is_in_recovery() as is_standby,
       coalesce(array_agg(id::text), '{}') as ids, coalesce(array_agg(revoked_xid::text), '{}') as xids
     from refresh_token_families
     where revoked_xid >= pg_snapshot_xmin($1::pg_snapshot)

@@ -5,6 +5,7 @@ import { Clock } from '../platform/common/clock.js';
 import { messageOf } from '../platform/common/message-of.js';
 import { connectionConfig } from '../platform/database/connection-settings.js';
 import { DatabaseClient } from '../platform/database/database-client.js';
+import { DatabaseClock } from '../platform/database/database-clock.js';
 import { DatabaseAddress, SessionSupport } from '../platform/database/database.types.js';
 import { type Beat, Heartbeat } from './heartbeat.js';
 import type { PolledRevocations } from './revocation-log.js';
@@ -57,6 +58,7 @@ export class RevocationPollerService implements OnModuleInit, OnApplicationShutd
     private readonly address: DatabaseAddress,
     private readonly sessions: SessionSupport,
     private readonly clock: Clock,
+    private readonly databaseClock: DatabaseClock,
     private readonly revoked: RevokedSessionsService,
   ) {
     this.heartbeat = new Heartbeat(
@@ -121,6 +123,7 @@ export class RevocationPollerService implements OnModuleInit, OnApplicationShutd
           const startedAtMs = this.clock.monotonicMs();
           this.isWoken = false;
           const polled = await connection.poll();
+          this.databaseClock.learn(polled.databaseMs, startedAtMs, this.clock.monotonicMs());
           await this.restoreLost(connection, polled);
           this.revoked.addPolled(polled, startedAtMs);
           this.requireHeartbeatOf(polled.epoch, openedAtMs);
@@ -271,7 +274,7 @@ class RevocationConnection {
    * @throws Error also on a standby, and when this is no longer the same history: a pooler now leads to another server,
    *   or the server was restored. Polling has to begin again on a new connection.
    */
-  async poll(): Promise<PolledRevocations> {
+  async poll(): Promise<PolledRevocations & { readonly databaseMs: number }> {
     const { rows } = await this.client.query<PolledRow>(this.pollText, [this.snapshot]);
     const [row] = rows;
     if (row === undefined) {
@@ -288,6 +291,7 @@ class RevocationConnection {
       revocations: row.ids.map((sessionId, index) => ({ sessionId, xid: BigInt(row.xids[index] ?? 0) })),
       epoch: this.epoch,
       completeBeforeXid,
+      databaseMs: Number(row.now_ms),
     };
   }
 

@@ -6,7 +6,7 @@ import type { Identity } from '../auth.types.js';
 /** RFC 9068 section 2.1: keeps access tokens and JWTs of another purpose from being taken for each other. */
 export const ACCESS_TOKEN_TYPE = 'at+jwt';
 
-/** How far the clocks of an instance and of the database may differ. */
+/** How far the clock of the database may step back while tokens are out, as at a failover. */
 const CLOCK_DIFFERENCE_SECONDS = 60;
 
 /** A token with the most and the longest roles stays well below this. */
@@ -48,11 +48,11 @@ export function readAccessTokenHeader(token: string): AccessTokenHeader | undefi
  * have been verified.
  *
  * An end further away than the longest life is refused whatever `iat` says: a token issued in the future would outlive
- * the window in which its revocation is remembered. A clock slightly behind the database's is tolerated.
+ * the window in which its revocation is remembered. A clock slightly behind the issuing database's is tolerated.
  *
  * @returns undefined when a claim is missing, of the wrong type, or promises too long a life
  */
-export function readIdentity(claims: object, now: Date): Identity | undefined {
+export function readIdentity(claims: object, nowSeconds: number): Identity | undefined {
   const { aud, sub, sid, jti, iat, exp, roles } = claims as Record<string, unknown>;
   if (
     !isCanonicalUuid(sub) ||
@@ -63,7 +63,7 @@ export function readIdentity(claims: object, now: Date): Identity | undefined {
   ) {
     return undefined;
   }
-  const latestEndSeconds = now.getTime() / 1000 + LONGEST_ACCESS_TOKEN_SECONDS + CLOCK_DIFFERENCE_SECONDS;
+  const latestEndSeconds = nowSeconds + LONGEST_ACCESS_TOKEN_SECONDS + CLOCK_DIFFERENCE_SECONDS;
   if (exp <= iat || exp - iat > LONGEST_ACCESS_TOKEN_SECONDS || exp > latestEndSeconds) {
     return undefined;
   }

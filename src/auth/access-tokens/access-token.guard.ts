@@ -7,12 +7,7 @@ import { messageOf } from '../../platform/common/message-of.js';
 import { PUBLIC_ROUTE } from '../../platform/common/public.decorator.js';
 import { RevokedSessionsService } from '../../tokens/revoked-sessions.service.js';
 import { ACCESS_POLICY, type AccessPolicy } from './access-policy.decorator.js';
-import {
-  AccessTokenExpiredError,
-  AccessTokenInvalidError,
-  AccessTokenMissingError,
-  AccessTokenRevokedError,
-} from '../auth.errors.js';
+import { AccessTokenInvalidError, AccessTokenMissingError, AccessTokenRevokedError } from '../auth.errors.js';
 import type { AuthenticatedRequest, Identity } from '../auth.types.js';
 import { readBearerToken } from './bearer-token.js';
 import { RouteMarks } from './route-marks.js';
@@ -89,9 +84,6 @@ export class AccessTokenGuard extends AuthGuard() {
     }
     if (info instanceof DomainError) {
       throw info;
-    }
-    if (info instanceof Error && info.name === 'TokenExpiredError') {
-      throw new AccessTokenExpiredError();
     }
     throw new AccessTokenInvalidError(messageOf(info));
   }

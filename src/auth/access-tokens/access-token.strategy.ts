@@ -43,13 +43,9 @@ export class AccessTokenStrategy extends PassportStrategy(Strategy) implements O
     passport.use(this.registeredName, this);
   }
 
-  /** @throws AccessTokenInvalidError */
+  /** @throws AccessTokenInvalidError, AccessTokenExpiredError */
   validate(claims: object): Identity {
-    const identity = this.accessTokens.identityOf(claims);
-    if (identity === undefined) {
-      throw new AccessTokenInvalidError('claims');
-    }
-    return identity;
+    return this.accessTokens.identityOf(claims);
   }
 
   onApplicationShutdown(): void {

@@ -1,10 +1,11 @@
 import type { KeyObject } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { JwtService } from '@nestjs/jwt';
-import { Clock } from '../../platform/common/clock.js';
 import { Config, type JwtAlgorithm } from '../../platform/config/config.js';
+import { DatabaseClock } from '../../platform/database/database-clock.js';
 import { KeysService } from '../../keys/keys.service.js';
 import { readAccessTokenHeader, readIdentity } from './access-token.format.js';
+import { AccessTokenExpiredError, AccessTokenInvalidError } from '../auth.errors.js';
 import type { Identity } from '../auth.types.js';
 
 /** What the JWT library checks for every caller. */
@@ -12,6 +13,8 @@ export interface VerificationRules {
   readonly algorithms: JwtAlgorithm[];
   readonly issuer: string;
   readonly audience: string;
+  /** The library judges by the clock of the process. */
+  readonly ignoreExpiration: true;
 }
 
 /** Validates access tokens, except for revocation. Never queries the database. */
@@ -22,10 +25,10 @@ export class AccessTokensService {
   constructor(
     private readonly keys: KeysService,
     private readonly jwt: JwtService,
-    private readonly clock: Clock,
+    private readonly clock: DatabaseClock,
     { accessTokens: { issuer, audience } }: Config,
   ) {
-    this.rules = { algorithms: ['ES256', 'RS256'], issuer, audience };
+    this.rules = { algorithms: ['ES256', 'RS256'], issuer, audience, ignoreExpiration: true };
   }
 
   /** Returns the key that the token's header names, for that key's own algorithm only (RFC 8725 section 3.1). */
@@ -36,11 +39,22 @@ export class AccessTokensService {
   }
 
   /**
-   * Reads the identity from claims that have been verified by `rules`; undefined if this service does not write such
-   * claims.
+   * Reads the identity from claims that have been verified by `rules`, and judges `exp` by the database's time, by which
+   * tokens are issued.
+   *
+   * @throws AccessTokenExpiredError
+   * @throws AccessTokenInvalidError if this service does not write such claims
    */
-  identityOf(claims: object): Identity | undefined {
-    return readIdentity(claims, this.clock.now());
+  identityOf(claims: object): Identity {
+    const nowSeconds = this.clock.nowSeconds();
+    if ('exp' in claims && typeof claims.exp === 'number' && nowSeconds >= claims.exp) {
+      throw new AccessTokenExpiredError();
+    }
+    const identity = readIdentity(claims, nowSeconds);
+    if (identity === undefined) {
+      throw new AccessTokenInvalidError('claims');
+    }
+    return identity;
   }
 
   /**

@@ -1,7 +1,7 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Test } from '@nestjs/testing';
-import { Clock } from '../../platform/common/clock.js';
+import { DatabaseClock } from '../../platform/database/database-clock.js';
 import { KeysService } from '../../keys/keys.service.js';
 import type { VerificationKey } from '../../keys/keys.types.js';
 import type { Identity } from '../auth.types.js';
@@ -35,7 +35,7 @@ beforeEach(async () => {
   const module = await Test.createTestingModule({
     providers: [
       VerifiedTokensService,
-      { provide: Clock, useValue: { now: () => new Date(nowMs) } },
+      { provide: DatabaseClock, useValue: { nowSeconds: () => nowMs / 1000 } },
       { provide: KeysService, useValue: { verificationKey: (kid: string) => keys.get(kid) } },
     ],
   }).compile();

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { Clock } from '../../platform/common/clock.js';
+import { DatabaseClock } from '../../platform/database/database-clock.js';
 import { KeysService } from '../../keys/keys.service.js';
 import type { VerificationKey } from '../../keys/keys.types.js';
 import { readAccessTokenHeader } from './access-token.format.js';
@@ -28,7 +28,7 @@ export class VerifiedTokensService {
 
   constructor(
     private readonly keys: KeysService,
-    private readonly clock: Clock,
+    private readonly clock: DatabaseClock,
   ) {}
 
   find(token: string): Identity | undefined {
@@ -38,9 +38,7 @@ export class VerifiedTokensService {
       return undefined;
     }
     const { identity, key } = remembered;
-    // Like the JWT library: a token is invalid from the second in which it expires.
-    const hasExpired = Math.floor(this.clock.now().getTime() / 1000) >= identity.expiresAtSeconds;
-    if (hasExpired || this.keys.verificationKey(key.kid) !== key) {
+    if (this.clock.nowSeconds() >= identity.expiresAtSeconds || this.keys.verificationKey(key.kid) !== key) {
       this.byDigest.delete(digest);
       return undefined;
     }

@@ -4,6 +4,7 @@ import { DataSource } from 'typeorm';
 import { Clock } from '../common/clock.js';
 import { Config } from '../config/config.js';
 import { createDataSource } from './data-source.js';
+import { DatabaseClock } from './database-clock.js';
 import { DatabaseService } from './database.service.js';
 import { DatabaseAddress, SessionSupport } from './database.types.js';
 import { findSessionSupport } from './session-support.js';
@@ -16,6 +17,7 @@ export class DatabaseModule {
       module: DatabaseModule,
       global: true,
       providers: [
+        DatabaseClock,
         { provide: DatabaseAddress, useValue: address },
         { provide: SessionSupport, useFactory: () => findSessionSupport(address) },
         {
@@ -36,7 +38,7 @@ export class DatabaseModule {
             new DatabaseService(dataSource, poolOf(dataSource), clock, { canPrepare: isKept }),
         },
       ],
-      exports: [DatabaseService, DatabaseAddress, SessionSupport],
+      exports: [DatabaseClock, DatabaseService, DatabaseAddress, SessionSupport],
     };
   }
 }
