@@ -31,6 +31,11 @@ const checkout = join(dirname(fileURLToPath(import.meta.url)), '..');
 const configurations = join(checkout, 'deploy/patroni');
 const serverUser = requirePrograms();
 
+// Also what 'exit' has to do.
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => process.exit(1));
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'ratchet-failover-'));
 chownSync(folder, serverUser.uid, serverUser.gid);
 const password = randomBytes(18).toString('base64url');
@@ -73,7 +78,7 @@ const instances = NODES.map(
       database,
       folder,
       environment: { PASSWORD_HASH_COST: 'least' },
-      onUnexpectedExit: (details) => history.violation('a process ended by itself', details),
+      onViolation: (details) => history.violation('a process does not run as it should', details),
     }),
 );
 for (const instance of instances) {

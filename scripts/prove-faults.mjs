@@ -36,6 +36,11 @@ const { values } = parseArgs({
 const seed = Number(values.seed);
 const random = new Random(seed);
 const checkout = resolve(values.checkout);
+// Also what 'exit' has to do.
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => process.exit(1));
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'ratchet-faults-'));
 const history = new History(({ kind, details, events }) => {
   console.error(`\nVIOLATION  ${kind}\n  ${details}\n  ${events.join('\n  ')}`);
@@ -52,7 +57,7 @@ const instances = Array.from(
       database,
       folder,
       environment: { PASSWORD_HASH_COST: 'least' },
-      onUnexpectedExit: (details) => history.violation('a process ended by itself', details),
+      onViolation: (details) => history.violation('a process does not run as it should', details),
     }),
 );
 for (const instance of instances) {
@@ -72,6 +77,9 @@ for (let index = 0; index < Number(values.clients); index += 1) {
 }
 const lives = clients.map((client) => client.run());
 const ticker = setInterval(() => {
+  if (!process.stderr.isTTY) {
+    return;
+  }
   process.stderr.write(
     `\r${history.operationCount} operations, ${faultCount()} faults, ${history.violations.length} violations `,
   );

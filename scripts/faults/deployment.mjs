@@ -78,12 +78,21 @@ export class Database {
   }
 }
 
+const children = new Set();
+
+// However the script ends.
+process.on('exit', () => {
+  for (const child of children) {
+    child.kill('SIGKILL');
+  }
+});
+
 /** One process of the service behind a proxy of its own. */
 export class Instance {
   isMeantToRun = false;
 
-  constructor(name, { checkout, database, folder, environment, onUnexpectedExit }) {
-    Object.assign(this, { name, checkout, database, environment, onUnexpectedExit });
+  constructor(name, { checkout, database, folder, environment, onViolation }) {
+    Object.assign(this, { name, checkout, database, environment, onViolation });
     this.proxy = new Proxy(() => database.port);
     this.logFile = join(folder, `${name}.log`);
     this.log = createWriteStream(this.logFile, { flags: 'a' });
@@ -115,11 +124,13 @@ export class Instance {
     });
     this.isMeantToRun = true;
     this.child = child;
+    children.add(child);
+    child.once('exit', () => children.delete(child));
     child.stdout.pipe(this.log, { end: false });
     child.stderr.pipe(this.log, { end: false });
     child.once('exit', (code, signal) => {
       if (this.isMeantToRun && this.child === child) {
-        this.onUnexpectedExit(`${this.name} ended by itself: exit code ${code}, signal ${signal}`);
+        this.onViolation(`${this.name} ended by itself: exit code ${code}, signal ${signal}`);
         this.spawn();
       }
     });
@@ -139,10 +150,15 @@ export class Instance {
     this.isMeantToRun = false;
     const { child } = this;
     if (child.exitCode === null && child.signalCode === null) {
+      const overdue = setTimeout(() => {
+        this.onViolation(`${this.name} did not end within ${DEADLINE_MS / 1000} s of ${signal}`);
+        child.kill('SIGKILL');
+      }, DEADLINE_MS);
       const ended = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGCONT');
       child.kill(signal);
       await ended;
+      clearTimeout(overdue);
     }
   }
 
