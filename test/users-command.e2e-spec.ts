@@ -16,6 +16,10 @@ import { AUTH_SECRET, startService, type TestService } from './support/test-serv
 /** How soon an instance must have learnt of a revocation that another process has acknowledged. */
 const REVOCATION_BOUND_MS = 1_000;
 
+const ROLES_OF_1025_CHARACTERS = Array.from({ length: 16 }, (_, index) =>
+  String(index).padStart(index < 15 ? 64 : 50, 'r'),
+).join(',');
+
 describe('the users command beside a running service', () => {
   let checkout: string;
   let database: TestDatabase;
@@ -194,6 +198,13 @@ describe('the users command beside a running service', () => {
       'password',
       1,
       /^Refused: email must be an e-mail address; password must not be a commonly used password; roles must be at most .*\.\n$/,
+    ],
+    [
+      'roles that would make tokens too long for a gateway',
+      ['create', 'new@example.com', '--roles', ROLES_OF_1025_CHARACTERS, '--generate'],
+      '',
+      1,
+      /^Refused: roles must be at most 32 names .* with at most 1,024 characters together, including a space between two\.\n$/,
     ],
     ['a password argument', ['create', 'new@example.com', 'pw-secret-argument'], '', 2, /^error: too many arguments/],
     ['an unknown command', ['drop'], '', 2, /^error: unknown command 'drop'\n/],

@@ -97,6 +97,19 @@ describe('/auth/verify', () => {
     expect(headers).toMatchObject({ 'x-user-id': plain.id, 'x-user-roles': '', 'x-user-scope': '' });
   });
 
+  it('answers within the 4 KiB of headers that gateways reserve, whatever roles are given', async () => {
+    const longest = await service.client.signUp();
+    const roles = Array.from({ length: 32 }, (_, index) => String(index).padStart(31, 'r'));
+    await service.app.get(UsersService, { strict: false }).setRoles(longest.id, [...roles.slice(1), 'r'.repeat(32)]);
+    const { access_token: token } = await service.client.signIn(longest);
+    // RS256 signs with 256 characters more.
+    expect(token.length + 256).toBeLessThan(4_096);
+    const { status, headers } = await ask({}, [`Authorization: Bearer ${token}`]);
+    expect([status, headers['x-user-scope']?.length]).toEqual([200, 1_024]);
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${String(value)}\r\n`);
+    expect(lines.join('').length).toBeLessThan(4_000);
+  });
+
   it.each([
     ['no token', [], 401, 'access_token_missing'],
     ['another scheme', ['Authorization: Basic dXNlcjpwYXNz'], 401, 'access_token_missing'],

@@ -25,4 +25,11 @@ describe('parseRoleNames', () => {
     expect(parseRoleNames([...names.slice(0, 32), 'role-0'])).toHaveLength(32);
     expect(parseRoleNames(names)).toBeUndefined();
   });
+
+  it('accepts names of 1,024 characters together, with a space between two, and refuses one more', () => {
+    const names = Array.from({ length: 15 }, (_, index) => String(index).padStart(64, 'r'));
+    expect([...names, 'r'.repeat(49)].join(' ')).toHaveLength(1_024);
+    expect(parseRoleNames([...names, 'r'.repeat(49)])).toHaveLength(16);
+    expect(parseRoleNames([...names, 'r'.repeat(50)])).toBeUndefined();
+  });
 });

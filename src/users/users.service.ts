@@ -316,5 +316,7 @@ const INVALID_EMAIL: FieldError = { field: 'email', message: 'must be an e-mail 
 
 const INVALID_ROLES: FieldError = {
   field: 'roles',
-  message: 'must be at most 32 names of 1 to 64 characters out of a-z, 0-9, "_", ".", ":" and "-"',
+  message:
+    'must be at most 32 names of 1 to 64 characters out of a-z, 0-9, "_", ".", ":" and "-", with at most 1,024 ' +
+    'characters together, including a space between two',
 };

@@ -147,6 +147,16 @@ export function describeGateway(name: string, { isInstalled, start, traits }: Ga
         expectIdentity(await sendThrough({ headers: [bearer(token)] }), token, ['admin', 'billing:read']);
       });
 
+      it('tells the longest roles that an account can have', async () => {
+        const account = await service.client.signUp();
+        // As many as older versions accepted; the command for users stops earlier.
+        const roles = ['admin', ...Array.from({ length: 31 }, (_, index) => String(index).padStart(64, 'r'))];
+        await database.sql('update users set roles = $2 where id = $1', [account.id, roles]);
+        const { access_token: token } = await service.client.signIn(account);
+        expectIdentity(await sendThrough({ headers: [bearer(token)] }), token, roles);
+        expectIdentity(await sendThrough({ path: '/admin/users', headers: [bearer(token)] }), token, roles);
+      });
+
       it('leaves the headers of roles empty or out when there are none', async () => {
         const token = user.pair.access_token;
         expectIdentity(await sendThrough({ headers: [bearer(token)] }), token, []);
