@@ -1,8 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { loadAll } from 'js-yaml';
+import { load, loadAll } from 'js-yaml';
 import { RECIPES } from '../support/gateway-process.js';
 
 /** Programs that no Debian package has: their files are read here, and run nowhere. */
@@ -18,6 +20,8 @@ const IDENTITY_HEADERS = [
   'X-Token-Id',
   'X-Token-Expires-At',
 ];
+
+const COMPOSE = fileURLToPath(new URL('../../docker-compose.yml', import.meta.url));
 
 const INDEXES = ['gateways/README.md', 'docs/gateways.md'];
 
@@ -58,4 +62,44 @@ describe('the recipes for gateways', () => {
   it.each(RUN)('say which version was run: %s', (folder) => {
     expect(readFileSync(join(RECIPES, folder, 'README.md'), 'utf8')).toMatch(/\*\*Run here:\*\* \w+ \d\.\d+/);
   });
+});
+
+describe('the gateway of docker-compose.yml', () => {
+  const recipe = readFileSync(join(RECIPES, 'nginx/ratchet.conf'), 'utf8');
+
+  it('looks up again the address of every container behind it', () => {
+    const configured = configurationOf({ nginxUnderstandsResolve: true });
+    expect(configured).toMatch(/^resolver 127\.0\.0\.11 valid=\d+s;\n/);
+    expect(configured.match(/^ *server \w+:\d+.*;$/gm)).toEqual([
+      '  server auth:3000 resolve;',
+      '  server orders:8080 resolve;',
+    ]);
+    expect(configured.match(/^ *zone \w+ 64k;$/gm)).toHaveLength(2);
+  });
+
+  it('is the recipe as it is where nginx is too old to look up again', () => {
+    expect(configurationOf({ nginxUnderstandsResolve: false })).toBe(recipe);
+  });
+
+  /** What nginx would read, after the command of the compose file with a stand-in for the program. */
+  function configurationOf({ nginxUnderstandsResolve }: { readonly nginxUnderstandsResolve: boolean }): string {
+    const { services } = load(readFileSync(COMPOSE, 'utf8')) as {
+      services: { gateway: { command: [string, string, string] } };
+    };
+    const [shell, options, script] = services.gateway.command;
+    const folder = mkdtempSync(join(tmpdir(), 'ratchet-compose-'));
+    try {
+      mkdirSync(join(folder, 'conf.d'));
+      writeFileSync(join(folder, 'ratchet.conf'), recipe);
+      writeFileSync(join(folder, 'nginx'), `#!/bin/sh\n[ "$1" != -t ] || ${String(nginxUnderstandsResolve)}\n`, {
+        mode: 0o755,
+      });
+      execFileSync(shell, [options, script.replace('/etc/nginx', folder)], {
+        env: { PATH: `${folder}:${process.env['PATH'] ?? ''}` },
+      });
+      return readFileSync(join(folder, 'conf.d/default.conf'), 'utf8');
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  }
 });
