@@ -5,6 +5,7 @@ import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { load, loadAll } from 'js-yaml';
+import { loadConfig } from '../../src/platform/config/config.loader.js';
 import { RECIPES } from '../support/gateway-process.js';
 
 /** Programs that no Debian package has: their files are read here, and run nowhere. */
@@ -58,6 +59,21 @@ describe('the recipes for gateways', () => {
       expect(IDENTITY_HEADERS.filter((header) => !known.includes(header.toLowerCase()))).toEqual([]);
     },
   );
+
+  it.each([
+    [
+      'envoy/ext-authz.yaml',
+      /- name: ratchet\n(?: {6}.*\n)*? {10}common_http_protocol_options: \{ idle_timeout: (\d+)s \}/g,
+      1,
+    ],
+    ['apache/ratchet.conf', /^ *ProxyPass \S+ \$\{RATCHET_URL\}\S+ ttl=(\d+)$/gm, 3],
+  ])('close idle connections before Ratchet does where the program would not: %s', (file, idleSeconds, count) => {
+    const text = new Map(configurations).get(file) ?? '';
+    const { keepAliveSeconds } = loadConfig({ NODE_ENV: 'test' }).http;
+    const seconds = [...text.matchAll(idleSeconds)].map(([, value]) => Number(value));
+    expect(seconds).toHaveLength(count);
+    expect(Math.max(...seconds)).toBeLessThan(keepAliveSeconds);
+  });
 
   it.each(RUN)('say which version was run: %s', (folder) => {
     expect(readFileSync(join(RECIPES, folder, 'README.md'), 'utf8')).toMatch(/\*\*Run here:\*\* \w+ \d\.\d+/);
