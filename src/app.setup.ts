@@ -93,6 +93,8 @@ function createAdapter(
     clientErrorHandler: (error, socket) => {
       answerParserError(error, socket, logger, edgeHeaders);
     },
+    // DTOs describe bodies: no route has a schema, and compilers that nothing uses would be loaded at every start.
+    schemaController: { compilersFactory: { buildValidator: refuseSchema, buildSerializer: refuseSchema } },
     requestTimeout: limits.requestTimeoutMs,
     connectionTimeout: limits.connectionTimeoutMs,
     keepAliveTimeout: keepAliveSeconds * 1000,
@@ -108,4 +110,8 @@ function createAdapter(
     // closed.
     return503OnClosing: false,
   });
+}
+
+function refuseSchema(): never {
+  throw new Error('a route has a schema of Fastify, and no compiler is set up');
 }

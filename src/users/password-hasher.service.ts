@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { hashSync, parseOptions } from '@node-rs/argon2';
+import { parseOptions } from '@node-rs/argon2';
 import { usableCores } from '../platform/common/cores.js';
 import { Config } from '../platform/config/config.js';
 import { Argon2Threads } from './argon2-threads.js';
@@ -45,11 +45,14 @@ export class PasswordHasherService implements OnApplicationShutdown {
 
   private readonly parameters: (typeof PARAMETERS)['full'];
 
-  private readonly nobodysHash: string;
+  /** Matches no password: takes as long to verify as an account's. */
+  private readonly dummyHash: string;
 
   constructor({ passwords }: Config) {
     this.parameters = PARAMETERS[passwords.hashCost];
-    this.nobodysHash = hashSync(randomBytes(32), this.parameters);
+    const { memoryCost, timeCost, parallelism } = this.parameters;
+    const cost = `m=${memoryCost},t=${timeCost},p=${parallelism}`;
+    this.dummyHash = `${CURRENT_VARIANT}${cost}$${'A'.repeat(22)}$${'A'.repeat(43)}`;
     const maxRunning = Math.min(usableCores(), MOST_RUNNING);
     this.queue = new BoundedQueue({ maxRunning, maxWaiting: MAX_WAITING_PER_RUNNING * maxRunning });
   }
@@ -78,7 +81,7 @@ export class PasswordHasherService implements OnApplicationShutdown {
    */
   async verify(passwordHash: string | undefined, password: Uint8Array, applicant?: Applicant): Promise<boolean> {
     const isCorrect = await this.queue.run(originOf(applicant), () =>
-      this.threads.verify(passwordHash ?? this.nobodysHash, password),
+      this.threads.verify(passwordHash ?? this.dummyHash, password),
     );
     return isCorrect && passwordHash !== undefined;
   }
