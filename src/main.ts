@@ -1,5 +1,6 @@
 import { interruption } from './platform/common/interruption.js';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Logger } from 'pino';
 import { Readiness } from './platform/common/readiness.js';
 import { startServing } from './app.serve.js';
@@ -7,9 +8,11 @@ import { bootFailureText, welcomeText } from './boot.report.js';
 import type { Config } from './platform/config/config.js';
 import { loadConfig } from './platform/config/config.loader.js';
 import type { DatabaseAddress } from './platform/database/database.types.js';
-import { openDatabase } from './platform/database/open-database.js';
+import { onceAvailable, openDatabase } from './platform/database/open-database.js';
 import { createProcessLogger } from './platform/logging/logger.js';
 import { writeLastWords } from './platform/logging/standard-output.js';
+
+const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
 
 const IGNORED_VARIABLES = 'the database is described by DATABASE_URL alone; variables of PostgreSQL are ignored';
 
@@ -21,37 +24,67 @@ async function main(): Promise<void> {
   if (config.ignoredVariables.length > 0) {
     logger.warn({ event: 'variables_ignored', names: config.ignoredVariables }, IGNORED_VARIABLES);
   }
-  const database = await openDatabase(
-    config.database,
-    (line) => {
-      logger.info(line);
-    },
-    interruption,
-  );
+  const report = (line: string): void => {
+    logger.info(line);
+  };
+  const database = await openDatabase(config.database, report, interruption);
+  let app: NestFastifyApplication | undefined;
   try {
-    if (!interruption.aborted) {
-      await serve(config, database.address, logger);
+    app = await Promise.race([start(config, database.address, logger, report), interrupted()]);
+    if (app !== undefined) {
+      await serve(app, config, logger);
     }
   } finally {
     await database.close();
   }
   logger.info({ event: 'stopped' }, 'stopped');
   await flushed(logger);
+  if (app === undefined) {
+    // The start waits for the database, maybe for long.
+    process.exit();
+  }
 }
 
-async function serve(config: Config, address: DatabaseAddress, logger: Logger): Promise<void> {
-  const app = await startServing(config, address, logger);
+/** Waits for a database that goes away in the middle of a start as for one that is down before it. */
+async function start(
+  config: Config,
+  address: DatabaseAddress,
+  logger: Logger,
+  report: (line: string) => void,
+): Promise<NestFastifyApplication | undefined> {
+  // No wait of the modules keeps the process alive, and without a connection nothing else does.
+  const keepAlive = setInterval(() => undefined, LONGEST_INTERVAL_MS);
+  try {
+    return await onceAvailable(() => startServing(config, address, logger), report, interruption);
+  } catch (error) {
+    if (interruption.aborted) {
+      return undefined;
+    }
+    throw error;
+  } finally {
+    clearInterval(keepAlive);
+  }
+}
+
+function interrupted(): Promise<undefined> {
+  return new Promise((resolve) => {
+    interruption.addEventListener('abort', () => {
+      resolve(undefined);
+    });
+    if (interruption.aborted) {
+      resolve(undefined);
+    }
+  });
+}
+
+async function serve(app: NestFastifyApplication, config: Config, logger: Logger): Promise<void> {
   const url = await app.getUrl();
   logger.info({ event: 'listening', url }, `listening on ${url}`);
   if (config.runtime.environment === 'development') {
     // Standard output carries the log; the welcome is for a person.
     process.stderr.write(welcomeText(url));
   }
-  if (!interruption.aborted) {
-    await new Promise((resolve) => {
-      interruption.addEventListener('abort', resolve);
-    });
-  }
+  await interrupted();
   const delaySeconds = config.http.shutdownDelaySeconds;
   if (delaySeconds > 0) {
     app.get(Readiness).leave();

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ServiceProcess } from './support/service-process.js';
 import { eventually } from './support/eventually.js';
-import { useDatabase } from './support/use-service.js';
+import { useDatabase, useProxy } from './support/use-service.js';
 import { AUTH_SECRET } from './support/test-service.js';
 
 describe('a SIGTERM', () => {
@@ -91,4 +91,51 @@ describe('a service whose log is no longer read', () => {
   function loggedRequests(service: ServiceProcess): number {
     return service.lines.filter(({ path }) => path === LONG_PATH).length;
   }
+});
+
+describe('a service whose database goes away while it starts', () => {
+  const database = useDatabase();
+  const proxy = useProxy(database);
+  const LISTEN = /^listen /;
+
+  /** The database is there when it is looked at first, and gone when the modules want something of it. */
+  async function startWithout(statement: RegExp): Promise<ServiceProcess> {
+    const cut = proxy.nextCut();
+    proxy.cutNext(statement, 'before');
+    const service = new ServiceProcess({ DATABASE_URL: proxy.url, AUTH_SECRET });
+    await cut;
+    proxy.refuse();
+    return service;
+  }
+
+  it.each([
+    ['signing keys', /left join signing_keys/],
+    ['ended sessions', LISTEN],
+  ])('waits for it, and serves when it is back: without the %s', async (_, statement) => {
+    const service = await startWithout(statement);
+    try {
+      const isWaiting = (): boolean =>
+        service.lines.some(({ msg }) => String(msg).startsWith('Waiting for the database')) ||
+        (service.hasLogged('revocation_feed_lost') && service.hasLogged('heartbeat_lost'));
+      await eventually(() => service.hasEnded || isWaiting(), { withinMs: 10_000 });
+      await proxy.resume();
+      const client = await service.listening();
+      await client.signUpAndIn();
+    } finally {
+      await service.kill();
+      await proxy.resume();
+    }
+  });
+
+  it('ends at SIGTERM meanwhile', async () => {
+    const service = await startWithout(LISTEN);
+    try {
+      service.signal('SIGTERM');
+      expect(await service.ended()).toEqual({ code: 0, signal: null });
+      expect(service.hasLogged('stopped')).toBe(true);
+    } finally {
+      await service.kill();
+      await proxy.resume();
+    }
+  });
 });

@@ -181,9 +181,9 @@ export class Client {
     }
   }
 
-  /** The own attempt of up to eight rotations ago arrives once more, as it does from a slow network. */
+  /** An own attempt of some rotations ago arrives once more, and may be late again: eight are remembered. */
   async repeatOld(session) {
-    const reach = Math.min(8, session.used.length);
+    const reach = Math.min(3, session.used.length);
     if (reach === 0) {
       return;
     }

@@ -128,16 +128,15 @@ function missingPrivilegesError(missing: readonly string[], options?: ErrorOptio
  *
  * @throws DatabaseUnusableError when that lasts for longer than a minute
  */
-async function onceAvailable(
-  attempt: () => Promise<void>,
+export async function onceAvailable<T>(
+  attempt: () => Promise<T>,
   report: (line: string) => void,
   shutdown: AbortSignal,
-): Promise<void> {
+): Promise<T> {
   const giveUpAtMs = performance.now() + LONGEST_WAIT_MS;
   for (let count = 1; ; count += 1) {
     try {
-      await attempt();
-      return;
+      return await attempt();
     } catch (error) {
       if (!isDatabaseUnavailable(error)) {
         throw error;
