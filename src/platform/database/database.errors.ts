@@ -43,6 +43,13 @@ const RETRYABLE_SQLSTATES = /^(53|40001|40P01|57014|55P03|25006)/;
 /** The backend itself went away: administrator shutdown, crash, or connection exception. */
 const CONNECTION_SQLSTATES = /^(08|57P)/;
 
+const NETWORK_CODES =
+  /^(ECONNABORTED|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTDOWN|EHOSTUNREACH|ENETDOWN|ENETUNREACH)$/;
+
+/** The driver reports a broken or silent connection in words alone. */
+const LOST_CONNECTION_TEXTS =
+  /^(Connection terminated|timeout exceeded when trying to connect|timeout expired|Query read timeout|Client (was closed|has encountered a connection error) and is not queryable)/;
+
 /**
  * Returns what a failed statement means as one of our errors. Any other error is a defect and is returned unchanged.
  */
@@ -85,10 +92,8 @@ export function isDatabaseUnavailable(error: unknown): boolean {
   }
   return (
     error instanceof Error &&
-    (/^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/.test(codeOf(error)) ||
-      /Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error/.test(
-        error.message,
-      ) ||
+    (NETWORK_CODES.test(codeOf(error)) ||
+      LOST_CONNECTION_TEXTS.test(error.message) ||
       ('driverError' in error && error.driverError !== error && isDatabaseUnavailable(error.driverError)))
   );
 }

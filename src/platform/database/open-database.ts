@@ -65,11 +65,17 @@ export async function waitForPrimary(
 
 /** Repeatable: a failover may interrupt it anywhere. */
 async function prepareDatabase({ url, directUrl }: DatabaseAddress): Promise<void> {
+  // At the same time, because a start is short; what is wrong with the server is told first.
+  const looking = Promise.allSettled([findMissingFeature(directUrl)]);
   await requireUsableServer(directUrl);
   if (url !== directUrl) {
     await requireUsableServer(url);
   }
-  const missing = await findMissingFeature(directUrl);
+  const [found] = await looking;
+  if (found.status === 'rejected') {
+    throw found.reason;
+  }
+  const missing = found.value;
   if (missing !== undefined) {
     throw new DatabaseUnusableError(
       `The database of DATABASE_URL lacks ${missing}, without which revocations would be missed or migrations run twice. ` +
