@@ -176,7 +176,7 @@ describe('a database whose certificate this machine does not know', () => {
       ).rejects.toMatchObject({
         name: 'DatabaseUnusableError',
         message: expect.stringMatching(
-          /self-signed certificate\. .*\?sslmode=verify-full&sslrootcert=\/path\/to\/ca\.pem$/,
+          /self-signed certificate[.;] .*\?sslmode=verify-full&sslrootcert=\/path\/to\/ca\.pem$/,
         ),
       });
     } finally {
