@@ -74,10 +74,7 @@ export class ServiceProcess {
 
   /** Resolves when it has ended and all its output has been read. */
   async ended(): Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }> {
-    await Promise.race([
-      this.closed,
-      eventually(() => this.hasEnded, { withinMs: LONGEST_STOP_MS }),
-    ]);
+    await Promise.race([this.closed, eventually(() => this.hasEnded, { withinMs: LONGEST_STOP_MS })]);
     await this.closed;
     return { code: this.child.exitCode, signal: this.child.signalCode };
   }
