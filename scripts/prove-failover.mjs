@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import pg from 'pg';
 import { Client, Transport } from './faults/clients.mjs';
-import { Instance, freePort, until } from './faults/deployment.mjs';
+import { freePort, openInstances, until } from './faults/deployment.mjs';
 import { Gap } from './faults/gap.mjs';
 import { History } from './faults/history.mjs';
 import { Random } from './faults/random.mjs';
@@ -71,19 +71,7 @@ await superuserSql('create database ratchet owner ratchet');
 const history = new History(({ kind, details, events }) => {
   console.error(`\nVIOLATION  ${kind}\n  ${details}\n  ${events.join('\n  ')}`);
 });
-const instances = NODES.map(
-  (node) =>
-    new Instance(`instance ${node}`, {
-      checkout,
-      database,
-      folder,
-      environment: { PASSWORD_HASH_COST: 'least' },
-      onViolation: (details) => history.violation('a process does not run as it should', details),
-    }),
-);
-for (const instance of instances) {
-  await instance.open();
-}
+const instances = await openInstances({ checkout, database, folder, history });
 
 let isOver = false;
 const transport = new Transport();

@@ -11,12 +11,10 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { startEmbeddedPostgres } from '@ratchet/embedded-postgres';
 import { Client, Transport } from './faults/clients.mjs';
-import { Database, Instance } from './faults/deployment.mjs';
+import { Database, openInstances } from './faults/deployment.mjs';
 import { FAULTS } from './faults/faults.mjs';
 import { History } from './faults/history.mjs';
 import { Random } from './faults/random.mjs';
-
-const INSTANCES = 3;
 
 /** So often everything is left alone until every instance is ready: recovery needs no restart. */
 const FAULTS_PER_ROUND = 25;
@@ -49,20 +47,7 @@ const faults = new Map();
 
 const database = new Database(startEmbeddedPostgres, folder);
 await database.start();
-const instances = Array.from(
-  { length: INSTANCES },
-  (_, index) =>
-    new Instance(`instance ${index + 1}`, {
-      checkout,
-      database,
-      folder,
-      environment: { PASSWORD_HASH_COST: 'least' },
-      onViolation: (details) => history.violation('a process does not run as it should', details),
-    }),
-);
-for (const instance of instances) {
-  await instance.open();
-}
+const instances = await openInstances({ checkout, database, folder, history });
 
 const endsAt = performance.now() + Number(values.minutes) * 60_000;
 let isOver = false;

@@ -135,7 +135,7 @@ describe('a synchronous failover', () => {
     await pair.stop();
   });
 
-  it('invariants 4 to 6: under load on three instances it loses no refresh and no logout, and signs nobody out', async () => {
+  it('invariants 4 to 6: under load on three instances it loses no refresh and no logout, and ends no session', async () => {
     // Or a rotation that the database has lost would be forgiven.
     const start = (): Promise<TestService> => startService(address, { REFRESH_ROLL_FORWARD: 'off' });
     const services = [await start(), await start(), await start()];

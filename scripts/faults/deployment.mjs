@@ -170,3 +170,21 @@ export class Instance {
     this.child.kill('SIGCONT');
   }
 }
+
+/** Starts three instances, each behind a proxy of its own; what they do of their own accord is a violation. */
+export async function openInstances({ checkout, database, folder, history }) {
+  const instances = [1, 2, 3].map(
+    (number) =>
+      new Instance(`instance ${number}`, {
+        checkout,
+        database,
+        folder,
+        environment: { PASSWORD_HASH_COST: 'least' },
+        onViolation: (details) => history.violation('a process does not run as it should', details),
+      }),
+  );
+  for (const instance of instances) {
+    await instance.open();
+  }
+  return instances;
+}

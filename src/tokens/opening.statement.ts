@@ -12,8 +12,8 @@ export interface OpeningRow {
 /**
  * Opens a family and ends as many of the user's least recently rotated ones as have to make room for it. Those end at
  * the instant at which it begins, not later. If an earlier attempt of unknown outcome has opened this family, it changes
- * nothing, and returns the sessions that the limit has ended lately, those of that attempt among them. The caller's lock on the user's row keeps
- * the number of live families from changing meanwhile.
+ * nothing, and returns the sessions that the limit has ended lately, those of that attempt among them. The caller's lock
+ * on the user's row keeps the number of live families from changing meanwhile.
  *
  * $1 family id, $2 user id, $3 secret hash, $4 key id, $5 seconds to live, $6 address, $7 user agent, $8 idle seconds,
  * $9 how many live families may stay

@@ -55,7 +55,8 @@ export interface RotationRow {
  * Rows are found by `id = any($1)` everywhere and never by a join alone: so the plan uses the primary key whatever the
  * statistics say, or when there are none.
  *
- * $1 family ids, $2 secret hashes, $3 generations, $4 retry key hashes, $5 retry key digests, $6 keys are the clients', $7 addresses, $8 user agents, each an array with one element per presentation; $9 key id of
+ * $1 family ids, $2 secret hashes, $3 generations, $4 retry key hashes, $5 retry key digests,
+ * $6 keys are the clients', $7 addresses, $8 user agents, each an array with one element per presentation; $9 key id of
  * the successors, $10 idle seconds, $11 grace seconds, $12 roll forward
  */
 function rotationText(waitPolicy: '' | ' skip locked'): string {

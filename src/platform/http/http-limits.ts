@@ -3,7 +3,7 @@ export interface HttpLimits {
   readonly maxHeaderBytes: number;
   /** A request with this many headers is refused. */
   readonly maxHeaderCount: number;
-  /** Of one connection, answered in parallel; a client that sends more before it has read an answer loses it. */
+  /** How many requests of one connection may await their answers; the next one gets 503, and the connection ends. */
   readonly maxUnansweredRequests: number;
   readonly headersTimeoutMs: number;
   /** From the first byte of a request to the last of its body. */
