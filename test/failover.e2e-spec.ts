@@ -12,9 +12,9 @@ import { PostgresPair, PostgresSeed, type PostgresServer } from './support/postg
 import { PostgresProxy } from './support/postgres-proxy.js';
 import { expectProblem } from './support/problem.js';
 import { newIdempotencyKey, sessionIdOf, TestClient, type TokenPair } from './support/test-client.js';
-import { createTestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';
 import { expectUnavailable } from './support/unavailable.js';
+import { useDatabase, useProxy } from './support/use-service.js';
 
 /** Within which an instance serves again after the first connection that can write. */
 const RECOVERY_MS = 2_000;
@@ -275,6 +275,52 @@ describe('a synchronous failover', () => {
     );
     return rows.length > 0;
   }
+
+  describe('during a start', () => {
+    it('waits while there is only a standby, on ten instances, and goes on at its promotion', async () => {
+      await pair.primary.kill();
+      address.leadTo(pair.standby);
+      const reports: string[] = [];
+      const opening = Array.from({ length: 10 }, () => open(address.url, reports));
+      await eventually(() => reports.length === 10, { withinMs: 20_000 });
+      expect(new Set(reports)).toEqual(new Set([expect.stringContaining('standby')]));
+      await pair.standby.promote();
+      await Promise.all(opening);
+      const services = await Promise.all([startService(address), startService(address)]);
+      await services[0].client.signUpAndIn();
+      await Promise.all(services.map((service) => service.stop()));
+    });
+
+    it('repeats a migration that the failover interrupted', async () => {
+      await pair.primary.sql('drop schema public cascade; create schema public');
+      const interrupted = address.nextCut();
+      address.cutNext(/create unlogged table rate_limits/, 'before');
+      const opening = open(address.url, []);
+      await interrupted;
+      address.leadTo(pair.standby);
+      await pair.primary.kill();
+      await pair.standby.promote();
+      await opening;
+      const names = await pair.standby.sql<{ name: string }>('select name from schema_migrations');
+      expect(names).toHaveLength(new Set(names.map(({ name }) => name)).size);
+      const service = await startService(address);
+      await service.client.signUpAndIn();
+      await service.stop();
+    });
+
+    it('ends in a sentence when it is given up, in the service and in the commands alike', async () => {
+      await pair.primary.kill();
+      address.leadTo(pair.standby);
+      const signal = AbortSignal.abort();
+      await expect(open(address.url, [], signal)).rejects.toMatchObject({
+        name: 'DatabaseUnusableError',
+        message: expect.stringContaining('the server is a standby'),
+      });
+      await expect(waitForPrimary(address.url, () => undefined, signal)).rejects.toMatchObject({
+        name: 'DatabaseUnusableError',
+      });
+    });
+  });
 });
 
 describe('an asynchronous failover that loses commits', () => {
@@ -383,9 +429,10 @@ function cursorOf(page: Response): string {
 }
 
 describe('a heartbeat', () => {
+  const database = useDatabase();
+  const line = useProxy(database);
+
   it('goes on when it is told to connect anew while it connects', async () => {
-    const database = await createTestDatabase();
-    const line = await PostgresProxy.start(database.url);
     line.freeze();
     let beats = 0;
     const count = (): void => {
@@ -399,67 +446,6 @@ describe('a heartbeat', () => {
     await eventually(() => beats > 0, { withinMs: 4_000 });
     await heartbeat.stop();
     expect(await database.sql('select 1 from instances')).toEqual([]);
-    await line.close();
-    await database.close();
-  });
-});
-
-describe('a start during a failover', () => {
-  let pair: PostgresPair;
-  let address: Address;
-
-  beforeEach(async () => {
-    pair = await PostgresPair.start(seed, 'synchronous');
-    address = await Address.to(pair.primary);
-  });
-
-  afterEach(async () => {
-    await address.close();
-    await pair.stop();
-  });
-
-  it('waits while there is only a standby, on ten instances, and goes on at its promotion', async () => {
-    await pair.primary.kill();
-    address.leadTo(pair.standby);
-    const reports: string[] = [];
-    const opening = Array.from({ length: 10 }, () => open(address.url, reports));
-    await eventually(() => reports.length === 10, { withinMs: 20_000 });
-    expect(new Set(reports)).toEqual(new Set([expect.stringContaining('standby')]));
-    await pair.standby.promote();
-    await Promise.all(opening);
-    const services = await Promise.all([startService(address), startService(address)]);
-    await services[0].client.signUpAndIn();
-    await Promise.all(services.map((service) => service.stop()));
-  });
-
-  it('repeats a migration that the failover interrupted', async () => {
-    await pair.primary.sql('drop schema public cascade; create schema public');
-    const interrupted = address.nextCut();
-    address.cutNext(/create unlogged table rate_limits/, 'before');
-    const opening = open(address.url, []);
-    await interrupted;
-    address.leadTo(pair.standby);
-    await pair.primary.kill();
-    await pair.standby.promote();
-    await opening;
-    const names = await pair.standby.sql<{ name: string }>('select name from schema_migrations');
-    expect(names).toHaveLength(new Set(names.map(({ name }) => name)).size);
-    const service = await startService(address);
-    await service.client.signUpAndIn();
-    await service.stop();
-  });
-
-  it('ends in a sentence when it is given up, in the service and in the commands alike', async () => {
-    await pair.primary.kill();
-    address.leadTo(pair.standby);
-    const signal = AbortSignal.abort();
-    await expect(open(address.url, [], signal)).rejects.toMatchObject({
-      name: 'DatabaseUnusableError',
-      message: expect.stringContaining('the server is a standby'),
-    });
-    await expect(waitForPrimary(address.url, () => undefined, signal)).rejects.toMatchObject({
-      name: 'DatabaseUnusableError',
-    });
   });
 });
 

@@ -25,8 +25,7 @@ const DRIVER_VARIABLES = [
 export function dropDriverVariables(environment: NodeJS.ProcessEnv = process.env): readonly string[] {
   const set = DRIVER_VARIABLES.filter((name) => (environment[name] ?? '') !== '');
   for (const name of set) {
-    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete
-    delete environment[name];
+    Reflect.deleteProperty(environment, name);
   }
   return set;
 }
