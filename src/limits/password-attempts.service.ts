@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../platform/common/clock.js';
 import { Config } from '../platform/config/config.js';
+import { OnceAMinute } from '../platform/logging/once-a-minute.js';
 import { ATTEMPTS_BEFORE_DELAY, attemptDelaySeconds } from './attempt-delay.policy.js';
 import { type CounterChange, Counters, type Take, type Taken } from './counter.js';
 import { TooManyAttemptsError } from './limits.errors.js';
@@ -27,9 +28,6 @@ const FAMILIAR_SECONDS = 30 * DAY_SECONDS;
 
 /** When attempts in flight use up a limit, it takes about as long until they are judged. */
 const IN_FLIGHT_RETRY_SECONDS = 2;
-
-/** The limits refuse thousands a minute during an attack; the log says so once. */
-const QUIET_MS = 60_000;
 
 export interface PasswordAttempt {
   /** The canonical e-mail, or what was sent in its place, whether or not there is such an account. */
@@ -63,13 +61,16 @@ export class PasswordAttemptsService {
   private readonly logger = new Logger(PasswordAttemptsService.name);
   /** How many attempts of a network or an account this instance is judging. */
   private readonly inFlight = new Map<string, number>();
-  private lastWarnedMs = Number.NEGATIVE_INFINITY;
+  /** The limits refuse thousands a minute during an attack. */
+  private readonly refusals: OnceAMinute;
 
   constructor(
     private readonly config: Config,
     private readonly counters: Counters,
-    private readonly clock: Clock,
-  ) {}
+    clock: Clock,
+  ) {
+    this.refusals = new OnceAMinute(clock);
+  }
 
   /**
    * Counts an attempt, checks its password, and takes the attempt back if the password was right.
@@ -132,7 +133,7 @@ export class PasswordAttemptsService {
     if (taken.points - inFlight + take.points <= take.limit) {
       throw new TooManyAttemptsError('attempts in flight', IN_FLIGHT_RETRY_SECONDS);
     }
-    this.warnNowAndThen(take);
+    this.warnOnceAMinute(take);
     throw new TooManyAttemptsError(
       isOfNetwork ? 'attempts from this network' : 'attempts at this account',
       taken.remainingSeconds,
@@ -175,14 +176,14 @@ export class PasswordAttemptsService {
     return { kind: 'delayed', takes: [{ ...gate, points: delaySeconds }, delay] };
   }
 
-  private warnNowAndThen({ name, key }: Take): void {
-    const nowMs = this.clock.monotonicMs();
-    if (nowMs - this.lastWarnedMs < QUIET_MS) {
+  private warnOnceAMinute({ name, key }: Take): void {
+    const untold = this.refusals.tell('password attempts');
+    if (untold === undefined) {
       return;
     }
-    this.lastWarnedMs = nowMs;
     this.logger.warn({
       event: 'password_attempts_exceeded',
+      ...(untold > 0 && { untold }),
       ...(name === NETWORK_COUNTER
         ? {
             msg: 'too many logins from one network; if it is a proxy of yours, list it in TRUSTED_PROXIES',
