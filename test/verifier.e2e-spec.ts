@@ -119,6 +119,20 @@ describe('a verifier in a backend', () => {
     });
   });
 
+  it('reads absent roles and scope, and the empty ones of earlier versions of the service, as none', async () => {
+    for (const none of [
+      { roles: undefined, scope: undefined },
+      { roles: [], scope: '' },
+    ]) {
+      const token = compact(header, { ...claims, ...none }, ecdsa(privateKey));
+      expect(await verifier.verify(token)).toMatchObject({ roles: [], scope: '' });
+      expect((await service.client.get('/auth/verify', token)).headers).toMatchObject({
+        'x-user-roles': '',
+        'x-user-scope': '',
+      });
+    }
+  });
+
   it('takes a token from the Authorization header of a request', async () => {
     const headers = new Headers({ authorization: `Bearer ${pair.access_token}` });
     expect(await verifier.verifyRequest(headers)).toEqual(await verifier.verify(pair.access_token));
@@ -144,7 +158,7 @@ describe('a verifier in a backend', () => {
     ['no id', { jti: undefined }],
     ['roles that are text', { roles: 'admin' }],
     ['a role that is none', { roles: [{}] }],
-    ['no scope', { scope: undefined }],
+    ['a scope that is a list', { scope: ['admin'] }],
     ['no client', { client_id: undefined }],
   ])('refuses a token with %s, though the right key signed it', async (_what, difference) => {
     expect(await judge(verifier, compact(header, { ...claims, ...difference }, ecdsa(privateKey)))).toBe(

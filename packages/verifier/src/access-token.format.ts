@@ -6,8 +6,9 @@ export interface AccessToken {
   readonly sessionId: string;
   /** The token's own id, a UUID (`jti`). */
   readonly tokenId: string;
+  /** Empty when the token names none. */
   readonly roles: readonly string[];
-  /** The roles again, space-separated. */
+  /** The roles again, space-separated; empty without roles. */
   readonly scope: string;
   readonly clientId: string;
   readonly issuedAt: Date;
@@ -57,12 +58,13 @@ export function readHeader(token: unknown): { readonly algorithm: Algorithm; rea
 
 /**
  * Checks the claims that jose does not check. Signature, issuer, audience and expiry must have been verified before.
+ * Absent `roles` and `scope` mean none.
  *
- * @returns undefined when a claim is missing or of the wrong type, when `iat` is in the future, or when the lifetime is
- *   too long
+ * @returns undefined when another claim is missing, when one is of the wrong type, when `iat` is in the future, or when
+ *   the lifetime is too long
  */
 export function readClaims(claims: Readonly<Record<string, unknown>>, now: Date): AccessToken | undefined {
-  const { sub, sid, jti, iat, exp, aud, roles, scope, client_id: clientId } = claims;
+  const { sub, sid, jti, iat, exp, aud, roles = [], scope = '', client_id: clientId } = claims;
   if (!isUuid(sub) || !isUuid(sid) || !isUuid(jti) || !isWholeSeconds(iat) || !isWholeSeconds(exp)) {
     return undefined;
   }

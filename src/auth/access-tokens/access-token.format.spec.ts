@@ -113,7 +113,17 @@ describe('readIdentity', () => {
     expect(readIdentity({ ...CLAIMS, aud: ['ratchet'] }, NOW_SECONDS)).toBeUndefined();
   });
 
-  it.each(['sub', 'sid', 'jti', 'iat', 'exp', 'roles'])('refuses a missing or a strange %s', (claim) => {
+  it('reads absent roles, and the empty list of versions that wrote one, as none', () => {
+    for (const roles of [undefined, []]) {
+      expect(readIdentity({ ...CLAIMS, roles }, NOW_SECONDS)).toMatchObject({ roles: [] });
+    }
+  });
+
+  it.each([null, '', 'admin', {}, true, [1], [['admin']]])('refuses roles that are %j', (roles) => {
+    expect(readIdentity({ ...CLAIMS, roles }, NOW_SECONDS)).toBeUndefined();
+  });
+
+  it.each(['sub', 'sid', 'jti', 'iat', 'exp'])('refuses a missing or a strange %s', (claim) => {
     for (const value of [undefined, null, '', {}, true, Number.POSITIVE_INFINITY, 1_200.5, UUID.toUpperCase()]) {
       expect(readIdentity({ ...CLAIMS, [claim]: value }, NOW_SECONDS)).toBeUndefined();
     }

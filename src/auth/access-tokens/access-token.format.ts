@@ -50,10 +50,12 @@ export function readAccessTokenHeader(token: string): AccessTokenHeader | undefi
  * An end further away than the longest life is refused whatever `iat` says: a token issued in the future would outlive
  * the window in which its revocation is remembered. A clock slightly behind the issuing database's is tolerated.
  *
- * @returns undefined when a claim is missing, of the wrong type, or promises too long a life
+ * Absent `roles` mean none.
+ *
+ * @returns undefined when another claim is missing, one is of the wrong type, or they promise too long a life
  */
 export function readIdentity(claims: object, nowSeconds: number): Identity | undefined {
-  const { aud, sub, sid, jti, iat, exp, roles } = claims as Record<string, unknown>;
+  const { aud, sub, sid, jti, iat, exp, roles = [] } = claims as Record<string, unknown>;
   if (
     !isCanonicalUuid(sub) ||
     !isCanonicalUuid(sid) ||

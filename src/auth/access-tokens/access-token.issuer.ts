@@ -45,9 +45,9 @@ export class AccessTokenIssuer {
       iat: issuedAt,
       exp: expiresAt,
       client_id: CLIENT_ID,
-      roles: grant.roles,
-      // The same roles for gateways that cannot read arrays.
-      scope: grant.roles.join(' '),
+      // An empty scope cannot be written (RFC 6749 section 3.3), and strict validators refuse empty lists of RFC 9068.
+      // `scope` repeats the roles for gateways that cannot read arrays.
+      ...(grant.roles.length > 0 && { roles: grant.roles, scope: grant.roles.join(' ') }),
     };
     const header = { alg: algorithm, typ: ACCESS_TOKEN_TYPE, kid };
     return {
