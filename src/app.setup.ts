@@ -17,7 +17,7 @@ import { routeForwardAuth } from './platform/http/forward-auth.js';
 import { drainOnClose } from './platform/http/drain.js';
 import { readForwardedFor } from './platform/http/forwarded-for.js';
 import { DEFAULT_HTTP_LIMITS, type HttpLimits } from './platform/http/http-limits.js';
-import { setupOpenApi } from './platform/http/openapi.js';
+import { servesApiDocs, setupOpenApi } from './platform/http/openapi.js';
 import { ProblemFilter } from './platform/http/problems/problem.filter.js';
 import { logRequest, logRequests } from './platform/http/request-log.js';
 import { addResponseHeaders, type EdgeHeaders, edgeHeadersOf, requestIdFor } from './platform/http/response-headers.js';
@@ -34,7 +34,7 @@ import { OnceAMinute } from './platform/logging/once-a-minute.js';
  */
 export async function createApp(
   module: DynamicModule | Type,
-  config: Pick<Config, 'http'>,
+  config: Pick<Config, 'http' | 'runtime'>,
   logger: Logger,
   limits: HttpLimits = DEFAULT_HTTP_LIMITS,
 ): Promise<NestFastifyApplication> {
@@ -64,7 +64,9 @@ export async function createApp(
   app.useGlobalFilters(filter);
   app.useGlobalPipes(new BodyValidationPipe());
   enableCors(app, config.http.corsOrigins);
-  setupOpenApi(app);
+  if (servesApiDocs(config)) {
+    setupOpenApi(app);
+  }
   return app;
 }
 

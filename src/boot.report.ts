@@ -5,13 +5,16 @@ import { UntrustedSigningKeyError } from './keys/keys.errors.js';
 /** Failures that a person can fix: the message says how, and a stack would only hide it. */
 const EXPLAINED = [ConfigurationError, DatabaseUnusableError, UntrustedSigningKeyError];
 
-/** Shows the first requests to try after a start. Every line works when pasted and fits into 80 columns. */
-export function welcomeText(url: string): string {
+/**
+ * Shows the first requests to try after a start. Every line works when pasted and fits into 80 columns.
+ *
+ * @param hasApiPage whether `/docs` is served
+ */
+export function welcomeText(url: string, hasApiPage: boolean): string {
   const json = "-H 'content-type: application/json'";
   const credentials = `'{"email":"ada@example.com","password":"a long and unlikely sentence"}'`;
   return `
-Ratchet listens on ${url}
-API page: ${url}/docs
+Ratchet listens on ${url}${hasApiPage ? `\nAPI page: ${url}/docs` : ''}
 
 Try it in another terminal:
 

@@ -8,6 +8,7 @@ import { bootFailureText, welcomeText } from './boot.report.js';
 import type { Config } from './platform/config/config.js';
 import { loadConfig } from './platform/config/config.loader.js';
 import type { DatabaseAddress } from './platform/database/database.types.js';
+import { servesApiDocs } from './platform/http/openapi.js';
 import { onceAvailable, openDatabase } from './platform/database/open-database.js';
 import { createProcessLogger } from './platform/logging/logger.js';
 import { writeLastWords } from './platform/logging/standard-output.js';
@@ -82,7 +83,7 @@ async function serve(app: NestFastifyApplication, config: Config, logger: Logger
   logger.info({ event: 'listening', url }, `listening on ${url}`);
   if (config.runtime.environment === 'development') {
     // Standard output carries the log; the welcome is for a person.
-    process.stderr.write(welcomeText(url));
+    process.stderr.write(welcomeText(url, servesApiDocs(config)));
   }
   await interrupted();
   const delaySeconds = config.http.shutdownDelaySeconds;

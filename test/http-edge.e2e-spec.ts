@@ -86,7 +86,11 @@ describe('the HTTP edge', () => {
     await Promise.all(running.splice(0).map((app) => app.close()));
   });
 
-  async function start(http: Partial<Config['http']> = {}, limits: Partial<HttpLimits> = {}): Promise<number> {
+  async function start(
+    http: Partial<Config['http']> = {},
+    limits: Partial<HttpLimits> = {},
+    environment: Config['runtime']['environment'] = 'test',
+  ): Promise<number> {
     lines = [];
     output = '';
     const destination = {
@@ -104,8 +108,10 @@ describe('the HTTP edge', () => {
         keepAliveSeconds: 620,
         shutdownDelaySeconds: 0,
         hstsMaxAgeSeconds: 31_536_000,
+        apiDocs: undefined,
         ...http,
       },
+      runtime: { environment, logLevel: 'debug' as const },
     };
     const logger = createLogger({ level: 'debug', destination });
     const app = await createApp(EdgeModule, config, logger, { ...DEFAULT_HTTP_LIMITS, ...limits });
@@ -715,6 +721,30 @@ describe('the HTTP edge', () => {
         expect({ asset, status: response.status }).toEqual({ asset, status: 200 });
         expect(new URL(response.url).hostname).toBe('127.0.0.1');
         await response.arrayBuffer();
+      }
+    });
+
+    it('may not be framed, and the page keeps no token in the browser', async () => {
+      const port = await start();
+      for (const path of ['/docs', '/docs/', '/openapi.json']) {
+        const response = await fetch(`http://127.0.0.1:${port}${path}`);
+        expect(response.headers.get('content-security-policy')).toBe("frame-ancestors 'none'");
+        expect(await response.text()).not.toContain('persistAuthorization');
+      }
+    });
+
+    it.each([
+      ['test', undefined, 200],
+      ['development', undefined, 200],
+      ['production', undefined, 404],
+      ['production', true, 200],
+      ['development', false, 404],
+    ] as const)('in %s with API_DOCS %s is answered with %i', async (environment, apiDocs, status) => {
+      const port = await start({ apiDocs }, {}, environment);
+      for (const path of ['/docs', '/docs/', '/docs/swagger-ui.css', '/openapi.json']) {
+        const response = await fetch(`http://127.0.0.1:${port}${path}`);
+        await response.arrayBuffer();
+        expect({ path, status: response.status }).toEqual({ path, status });
       }
     });
   });

@@ -116,6 +116,7 @@ describe('the configuration', () => {
       HSTS_MAX_AGE_SECONDS: '0',
       KEEP_ALIVE_SECONDS: '70',
       SHUTDOWN_DELAY_SECONDS: '5',
+      API_DOCS: 'on',
       LOG_LEVEL: 'warn',
     });
     expect(config).toEqual({
@@ -129,6 +130,7 @@ describe('the configuration', () => {
         keepAliveSeconds: 70,
         shutdownDelaySeconds: 5,
         hstsMaxAgeSeconds: 0,
+        apiDocs: true,
       },
       database: {
         url: production.DATABASE_URL,

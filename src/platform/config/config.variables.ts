@@ -126,6 +126,12 @@ export const configVariables = {
       meaning: 'The `max-age` of `Strict-Transport-Security`; 0 omits the header.',
       parser: integerBetween(0, 2 * YEAR_SECONDS),
     },
+    apiDocs: {
+      name: 'API_DOCS',
+      whenUnset: '`off` in production, else `on`',
+      meaning: 'Whether the page `/docs` and `/openapi.json` are served; without them the paths are 404.',
+      parser: onOrOff,
+    },
   },
   metrics: {
     port: {

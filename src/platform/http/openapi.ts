@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { Config } from '../config/config.js';
 import { type PublishedDocument, publish, sendPublished } from './published-document.js';
 
 /** The name of the security scheme, for `@ApiBearerAuth(ACCESS_TOKEN_SCHEME)`. */
@@ -16,12 +17,16 @@ const PAGE_ASSETS: Readonly<Record<string, string>> = {
 const PAGE_OPTIONS = {
   dom_id: '#swagger-ui',
   deepLinking: true,
-  persistAuthorization: true,
   displayRequestDuration: true,
   tryItOutEnabled: true,
   // The schemas stand beside the routes that use them; the list of all of them starts folded.
   defaultModelsExpandDepth: 0,
 };
+
+/** Says whether `setupOpenApi` is called: unless `API_DOCS` decides, everywhere except in production. */
+export function servesApiDocs({ http, runtime }: Pick<Config, 'http' | 'runtime'>): boolean {
+  return http.apiDocs ?? runtime.environment !== 'production';
+}
 
 /**
  * Serves the OpenAPI 3.1 document and, from local files, a page that shows it. None of it is a Nest route, so no guard
@@ -36,7 +41,7 @@ export function setupOpenApi(app: NestFastifyApplication): void {
       .getInstance()
       .get(path, async (request, reply) => {
         document ??= make();
-        reply.header('cache-control', 'no-cache');
+        reply.headers({ 'cache-control': 'no-cache', 'content-security-policy': "frame-ancestors 'none'" });
         sendPublished(reply, await document, request.headers['if-none-match']);
         return reply;
       });
