@@ -24,7 +24,7 @@ function startService(databaseUrl) {
       PORT: '0',
       MAX_SESSIONS_PER_USER: '1000',
       DATABASE_URL: databaseUrl,
-      AUTH_SECRET: 'only-for-measuring-u8Qz2LmX5vR9tK3w',
+      AUTH_SECRET: 'only-for-measuring-u8Qz2LmX5vR9tK3wN7cB4yJ1',
     },
   });
   return new Promise((resolve, reject) => {

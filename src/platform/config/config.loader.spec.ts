@@ -10,8 +10,8 @@ import { ConfigurationError } from './config.errors.js';
 import { loadConfig } from './config.loader.js';
 import { configVariableList } from './config.variables.js';
 
-const secret = 'k3Vq9Zx7Lm2Rt8Wp5Yn1Bc6Hd4Fg0J-s';
-const formerSecret = 'u8Ei2Oa5Qy7Xw1Zv3Kj6Hf9Dd4Ss0P_l';
+const secret = 'k3Vq9Zx7Lm2Rt8Wp5Yn1Bc6Hd4Fg0J-sA8uQ2eX6vTz';
+const formerSecret = 'u8Ei2Oa5Qy7Xw1Zv3Kj6Hf9Dd4Ss0P_lN5bT1rC7yMs';
 const production = {
   NODE_ENV: 'production',
   DATABASE_URL: 'postgres://ratchet:hidden@db/ratchet',
@@ -289,7 +289,7 @@ describe('problems', () => {
 
   it('show how a secret is made where one is missing or unfit', () => {
     expect(problemsOf({ AUTH_SECRET: 'changeme' })).toEqual([
-      `AUTH_SECRET must be random text of at least 32 bytes without commas, and no placeholder; ${howToMakeASecret}`,
+      `AUTH_SECRET must be 32 or more random bytes, written in hex, base64 or base64url; ${howToMakeASecret}`,
     ]);
     expect(howToMakeASecret).toContain('`openssl rand -base64 32`');
   });

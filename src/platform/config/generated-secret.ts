@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { isFitSecret, SECRET_MIN_BYTES } from './auth-secret.policy.js';
+import { expectedSecret, isFitSecret, SECRET_MIN_BYTES } from './auth-secret.policy.js';
 import { ConfigurationError } from './config.errors.js';
 import { errorCode, readTextFile, withoutTrailingNewline } from './text-file.js';
 
@@ -25,7 +25,7 @@ export function findGeneratedSecret(dataDir: string): Buffer | undefined {
   const text = withoutTrailingNewline(file.text);
   if (!isFitSecret(text)) {
     throw new ConfigurationError([
-      `the file ${FILE_NAME} in DATA_DIR is damaged: it must be random text of at least ${SECRET_MIN_BYTES} bytes; ` +
+      `the file ${FILE_NAME} in DATA_DIR is damaged: it must be ${expectedSecret}; ` +
         'restore it, or delete all of DATA_DIR to start afresh',
     ]);
   }
