@@ -5,7 +5,13 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { Clock } from './platform/common/clock.js';
 import type { Config } from './platform/config/config.js';
-import { BODY_LIMIT_BYTES, ignoreTypeOfEmptyBodies, registerBodyParsers } from './platform/http/body-parser.js';
+import {
+  BODY_LIMIT_BYTES,
+  closeBeforeUnreadBody,
+  endIfBodyIsOutstanding,
+  ignoreTypeOfEmptyBodies,
+  registerBodyParsers,
+} from './platform/http/body-parser.js';
 import { enableCors } from './platform/http/cors.js';
 import {
   answerParserError,
@@ -53,6 +59,7 @@ export async function createApp(
   refuseUncollectedHeaders(instance, limits.maxHeaderCount);
   refuseUnmatchedRequests(instance);
   registerBodyParsers(instance);
+  closeBeforeUnreadBody(instance);
   drainOnClose(instance, logger, limits.drainDeadlineMs);
 
   const options: Readonly<NestApplicationOptions> = {
@@ -89,6 +96,7 @@ function createAdapter(
     genReqId: requestIdFor,
     bodyLimit: BODY_LIMIT_BYTES,
     frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
+      endIfBodyIsOutstanding(request, reply);
       filter.answer(error, request, reply);
       logRequest(logger, request, reply);
     },

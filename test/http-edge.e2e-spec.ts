@@ -380,10 +380,51 @@ describe('the HTTP edge', () => {
       ],
       ['a broken chunk', `${JSON_POST}Transfer-Encoding: chunked\r\n\r\nzz\r\n`],
       ['no Host', 'GET /keys HTTP/1.1\r\nConnection: close\r\n\r\n'],
+      ['two Host headers', 'GET /keys HTTP/1.1\r\nHost: a\r\nhost: a\r\nConnection: close\r\n\r\n'],
+      ['two Host headers of HTTP/1.0', 'GET /keys HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n'],
+      ['two Host headers of a gateway', 'GET /auth/verify HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n'],
+      ['a request line without a version', 'GET /keys\r\n\r\n'],
+      ['a request line without a version and headers', 'GET /auth/verify\r\nHost: a\r\nConnection: close\r\n\r\n'],
+      ['HTTP/0.9 by name', 'GET /keys HTTP/0.9\r\n\r\n'],
+      ['HTTP/2.0 in a line of HTTP/1', 'GET /keys HTTP/2.0\r\nHost: a\r\nConnection: close\r\n\r\n'],
     ])('answers %s with a 400 problem', async (_name, bytes) => {
       const answer = await exchange(await start(), bytes);
       expect(answer).toMatch(/^HTTP\/1\.1 400 /);
       expect(bodyOf(answer)).toMatchObject({ code: 'malformed_request' });
+    });
+
+    it.each([
+      ['a question of a gateway', 'POST /auth/verify', '', 200],
+      ['a question with chunks', 'POST /auth/verify/orders', 'chunked', 200],
+      ['an unknown address', 'POST /nothing', '', 404],
+      ['a path that cannot be decoded', 'POST /%zz', '', 400],
+      ['a wrong method', 'PUT /auth/echo', '', 405],
+      ['a body that is too large', 'POST /auth/echo', '', 413],
+    ])('ends the connection with an answer that comes before the body: %s', async (_name, line, coding, status) => {
+      const length = coding === '' ? 'Content-Length: 1000000' : `Transfer-Encoding: ${coding}`;
+      const head = `${line} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n${length}\r\n\r\n`;
+      const body = coding === '' ? 'x'.repeat(1_000_000) : `f4240\r\n${'x'.repeat(1_000_000)}\r\n0\r\n\r\n`;
+      // What follows the body is not processed, and the whole body is taken: a reset could lose the answer.
+      const { answer, error } = await exchangeAfterAnswer(
+        await start(),
+        head,
+        `${body}GET /keys HTTP/1.1\r\nHost: a\r\n\r\n`,
+      );
+      expect(error).toBeUndefined();
+      expect(answer.match(/HTTP\/1\.1 \d+/g)).toEqual([`HTTP/1.1 ${status}`]);
+      expect(answer).toMatch(/^connection: close\r$/im);
+      expect(lines.filter(({ msg }) => msg === 'request')).toHaveLength(1);
+    });
+
+    it('keeps a connection whose announced body has arrived, or is empty', async () => {
+      const port = await start();
+      const head =
+        'POST /auth/echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n';
+      const empty = 'POST /auth/verify HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n';
+      const last = 'GET /keys HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
+      const answer = await exchange(port, `${head}{"text":"a"}${empty}${last}`);
+      expect(answer.match(/HTTP\/1\.1 \d+/g)).toEqual(Array<string>(3).fill('HTTP/1.1 200'));
+      expect(answer.match(/^connection: close\r$/gim)).toHaveLength(1);
     });
 
     it('ignores an expectation it does not know', async () => {
@@ -760,6 +801,27 @@ async function exchange(port: number, bytes: string): Promise<string> {
     socket.on('error', () => undefined);
     socket.on('close', () => {
       resolve(answer);
+    });
+  });
+}
+
+/** Sends the head of a request, and what follows once the answer has begun; returns everything that comes back. */
+async function exchangeAfterAnswer(
+  port: number,
+  head: string,
+  rest: string,
+): Promise<{ readonly answer: string; readonly error: Error | undefined }> {
+  return new Promise((resolve) => {
+    let answer = '';
+    let error: Error | undefined;
+    // Half open: the server's end of the stream must not end ours.
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }, () => socket.write(head));
+    socket.setEncoding('utf8');
+    socket.once('data', () => socket.end(rest));
+    socket.on('data', (chunk: string) => (answer += chunk));
+    socket.on('error', (caught: Error) => (error = caught));
+    socket.on('close', () => {
+      resolve({ answer, error });
     });
   });
 }

@@ -1,4 +1,5 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { IncomingHttpHeaders } from 'node:http';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { DomainError, MalformedRequestError } from '../common/domain.errors.js';
 import { parseForm } from './form-body.parser.js';
 import { FORM_MEDIA_TYPE, readsForm } from './form-route.js';
@@ -26,12 +27,46 @@ export function registerBodyParsers(instance: FastifyInstance): void {
 export function ignoreTypeOfEmptyBodies(instance: FastifyInstance): void {
   instance.addHook('onRequest', (request, _reply, done) => {
     const { headers } = request.raw;
-    const length = headers['content-length'];
-    if (headers['transfer-encoding'] === undefined && (length === undefined || Number(length) === 0)) {
+    if (!announcesBody(headers)) {
       delete headers['content-type'];
     }
     done();
   });
+}
+
+/**
+ * Ends the connection with an answer that comes before the announced body has arrived: what follows on it is that body,
+ * and a proxy that does not send it would have its next request read as the body.
+ */
+export function closeBeforeUnreadBody(instance: FastifyInstance): void {
+  instance.addHook('onSend', (request, reply, payload, done) => {
+    endIfBodyIsOutstanding(request, reply);
+    done(null, payload);
+  });
+}
+
+/**
+ * Ends the connection with this answer if the announced body has not arrived. Reads on until it has, for as long as a
+ * request may take: a connection that is closed with unread bytes is reset, and the client may lose the answer
+ * (RFC 9112 section 9.6).
+ */
+export function endIfBodyIsOutstanding({ raw }: FastifyRequest, reply: FastifyReply): void {
+  if (raw.complete || !announcesBody(raw.headers)) {
+    return;
+  }
+  reply.header('connection', 'close');
+  const { socket } = raw;
+  const close = socket.destroySoon.bind(socket);
+  // Node calls it after an answer that ends the connection.
+  socket.destroySoon = () => {
+    socket.end();
+    raw.once('end', close);
+  };
+}
+
+function announcesBody(headers: IncomingHttpHeaders): boolean {
+  const length = headers['content-length'];
+  return headers['transfer-encoding'] !== undefined || (length !== undefined && Number(length) > 0);
 }
 
 /**

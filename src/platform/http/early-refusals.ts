@@ -6,21 +6,38 @@ import type { Logger } from 'pino';
 import { MalformedRequestError, OverloadedError } from '../common/domain.errors.js';
 import { HeadersTooLargeError } from './problems/http.errors.js';
 import { writeProblem } from './problems/problem.js';
+import { countHeaderLines } from './raw-headers.js';
 import type { EdgeHeaders } from './response-headers.js';
+
+const SPOKEN_VERSIONS: readonly string[] = ['1.1', '1.0'];
 
 /**
  * Takes over the two answers that Node would give by itself, with an empty body: 417 for an expectation it does not
  * know, which RFC 9110 section 10.1.1 lets a server ignore, and 400 for a missing `Host` (RFC 9112 section 3.2), for
  * which the server must be created with `requireHostHeader: false`.
+ *
+ * Refuses likewise what Node lets pass: a second `Host`, of which a proxy may have read the other one (the same
+ * section), and a request line without a version or with another one, for which no rule says where the request ends.
  */
 export function takeOverNodeAnswers(instance: FastifyInstance): void {
   instance.server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
     instance.server.emit('request', request, response);
   });
   instance.addHook('onRequest', (request, _reply, done) => {
-    const isHostMissing = request.headers.host === undefined && request.raw.httpVersion === '1.1';
-    done(isHostMissing ? new MalformedRequestError('no Host') : undefined);
+    const problem = frameProblem(request.raw);
+    done(problem === undefined ? undefined : new MalformedRequestError(problem));
   });
+}
+
+function frameProblem({ httpVersion, rawHeaders }: IncomingMessage): string | undefined {
+  if (!SPOKEN_VERSIONS.includes(httpVersion)) {
+    return `HTTP/${httpVersion}`;
+  }
+  const hosts = countHeaderLines(rawHeaders, 'host');
+  if (hosts > 1) {
+    return 'several Host';
+  }
+  return hosts === 0 && httpVersion === '1.1' ? 'no Host' : undefined;
 }
 
 /**
@@ -49,6 +66,10 @@ export function refuseExcessiveRequests(instance: FastifyInstance, maxUnanswered
   instance.server.removeAllListeners('request');
   instance.server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request;
+    // Ended by an answer that came before the body; RFC 9112 section 9.6 forbids to process what follows.
+    if (!socket.writable) {
+      return;
+    }
     const count = (unanswered.get(socket) ?? 0) + 1;
     if (count > maxUnanswered + 1) {
       return;
