@@ -2,6 +2,7 @@ import { METHODS } from 'node:http';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { AccountsService } from '../src/auth/accounts/accounts.service.js';
 import { UsersService } from '../src/users/users.service.js';
+import { expectProblem } from './support/problem.js';
 import { PostgresProxy } from './support/postgres-proxy.js';
 import { type RawAnswer, sendRaw } from './support/raw-request.js';
 import { recordStatements } from './support/statement-log.js';
@@ -88,6 +89,69 @@ describe('/auth/verify', () => {
     expect(answer).toMatchObject({ status: 200, text: '' });
     expect(answer.headers).toMatchObject({ ...identity(), 'cache-control': 'no-store', 'content-length': '0' });
     expect(answer.headers).not.toHaveProperty('content-type');
+  });
+
+  it.each([
+    'application/json',
+    'Application/JSON; charset=utf-8',
+    'application/json, text/plain, */*',
+    'text/html,application/json;q=0.9',
+  ])('answers a good token with the identity as JSON as well when asked for it: Accept: %s', async (accept) => {
+    const { sub, sid, exp } = claimsOf(pair.access_token);
+    const headers = [`Authorization: Bearer ${pair.access_token}`, `Accept: ${accept}`];
+    const answer = await ask({}, headers);
+    expect(answer.status).toBe(200);
+    expect(answer.body).toEqual({
+      sub,
+      sid,
+      roles: ['admin', 'billing:read'],
+      scope: 'admin billing:read',
+      exp,
+    });
+    expect(answer.headers).toMatchObject({ ...identity(), 'content-type': 'application/json; charset=utf-8' });
+    expect(await ask({ method: 'HEAD' }, headers)).toMatchObject({ status: 200, text: '' });
+  });
+
+  it('answers with an empty list and an empty scope as JSON when there are no roles', async () => {
+    const plain = await service.client.signUpAndIn();
+    const answer = await ask({}, [`Authorization: Bearer ${plain.pair.access_token}`, 'Accept: application/json']);
+    const { sid, exp } = claimsOf(plain.pair.access_token);
+    expect(answer.body).toEqual({ sub: plain.id, sid, roles: [], scope: '', exp });
+  });
+
+  it.each([
+    '*/*',
+    'application/*',
+    'text/html',
+    'application/json5',
+    'application/problem+json',
+    'xapplication/json',
+    '',
+  ])('answers byte for byte as without it when Accept does not name JSON: %j', async (accept) => {
+    const comparable = ({ status, text, headers }: RawAnswer): object => ({
+      status,
+      text,
+      headers: { ...headers, date: '', 'x-request-id': '' },
+    });
+    for (const credential of [[`Authorization: Bearer ${pair.access_token}`], []]) {
+      const answer = await ask({}, [...credential, `Accept: ${accept}`]);
+      expect(answer.text).toBe('');
+      expect(comparable(answer)).toEqual(comparable(await ask({}, credential)));
+    }
+  });
+
+  it.each([
+    ['no token', [], 'access_token_missing'],
+    ['rubbish', ['Authorization: Bearer rubbish'], 'access_token_invalid'],
+  ] as const)('answers %s with a problem as the body when asked for JSON', async (_what, headers, code) => {
+    const answer = await ask({}, [...headers, 'Accept: application/json']);
+    expectProblem(answer, code);
+    expect(answer.headers['x-auth-error']).toBe(code);
+  });
+
+  it('answers a missing role with a problem as the body when asked for JSON', async () => {
+    const bearer = `Authorization: Bearer ${pair.access_token}`;
+    expectProblem(await ask({}, [bearer, 'X-Require-Role: owner', 'Accept: application/json']), 'insufficient_role');
   });
 
   it('sends the headers of roles empty when there are none', async () => {
@@ -236,6 +300,8 @@ describe('/auth/verify of an instance that cannot tell', () => {
       }
       expect(answer).toMatchObject({ status: 503, text: '' });
       expect(answer.headers).toMatchObject({ 'x-auth-error': 'temporarily_unavailable', 'retry-after': '1' });
+      const asJson = await askVerify(service, 'GET', '', [...headers, 'Accept: application/json']);
+      expect(asJson).toMatchObject({ status: 503, body: { status: 503, code: 'temporarily_unavailable' } });
       expect((await askVerify(service, 'GET', '', [])).status).toBe(401);
     } finally {
       await service.stop();

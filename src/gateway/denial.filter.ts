@@ -2,13 +2,14 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, Logger } from '@nestjs
 import type { FastifyReply } from 'fastify';
 import type { DomainError } from '../platform/common/domain.errors.js';
 import { toDomainError } from '../platform/http/problems/error-translation.js';
-import { noteProblem, toProblem } from '../platform/http/problems/problem.js';
+import { noteProblem, type ProblemBody, toProblem } from '../platform/http/problems/problem.js';
+import { asksForJson } from './asks-for-json.js';
 
 const CANNOT_DECIDE = 503;
 
 /**
  * Writes denials as gateways understand them. nginx turns every status except 401 and 403 into a 500, so every other
- * failure is a 503. The reason is in a header: most gateways discard the body.
+ * failure is a 503. The reason is in a header: most gateways discard the body, so there is one only if it was asked for.
  */
 @Catch()
 export class DenialFilter implements ExceptionFilter {
@@ -17,17 +18,19 @@ export class DenialFilter implements ExceptionFilter {
   catch(exception: unknown, host: ArgumentsHost): void {
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     const error = toDomainError(exception);
-    const { status, headers } = toProblem(error, reply.request.id);
+    const { status, headers, body } = toProblem(error, reply.request.id);
     noteProblem(reply, error.code);
     const isDenial = status === 401 || status === 403;
     if (!isDenial) {
       this.log(error, status, reply.request.id);
     }
-    void reply
-      .code(isDenial ? status : CANNOT_DECIDE)
-      .headers({ ...headers, 'x-auth-error': error.code })
-      .removeHeader('content-type')
-      .send();
+    const answered = isDenial ? status : CANNOT_DECIDE;
+    void reply.code(answered).headers({ ...headers, 'x-auth-error': error.code });
+    if (asksForJson(reply.request.headers)) {
+      void reply.send(Buffer.from(JSON.stringify({ ...body, status: answered } satisfies ProblemBody)));
+    } else {
+      void reply.removeHeader('content-type').send();
+    }
   }
 
   /** The feed already logs an outage once; one line per request would flood the log. */

@@ -1,12 +1,35 @@
 import { Controller, Get, Headers, Req, Res, UseFilters } from '@nestjs/common';
-import { ApiBearerAuth, ApiHeader, ApiOkResponse, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiHeader, ApiOkResponse, ApiOperation, ApiProperty, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
-import { InsufficientRoleError } from '../auth/auth.errors.js';
-import type { AuthenticatedRequest } from '../auth/auth.types.js';
+import { BEARER_PROBLEMS, InsufficientRoleError } from '../auth/auth.errors.js';
+import type { AuthenticatedRequest, Identity } from '../auth/auth.types.js';
 import { ACCESS_TOKEN_SCHEME } from '../platform/http/openapi.js';
+import { ApiProblems } from '../platform/http/problems/api-problems.js';
+import { asksForJson } from './asks-for-json.js';
 import { DenialFilter } from './denial.filter.js';
 import { identityHeaders } from './identity-headers.js';
 import { meets, parseRequiredRoles } from './required-roles.js';
+
+class VerifiedDto {
+  @ApiProperty({ format: 'uuid', example: '5b0e2b5c-5c0b-4d0a-9d3e-0f6a3c1b2a10', description: 'The user.' })
+  readonly sub!: string;
+
+  @ApiProperty({ format: 'uuid', example: '0b8c4a4e-9f1e-4f0a-8f55-6b6f3f7f4f10', description: 'The session.' })
+  readonly sid!: string;
+
+  @ApiProperty({ type: [String], example: ['admin'], description: 'Empty without roles.' })
+  readonly roles!: readonly string[];
+
+  @ApiProperty({ example: 'admin', description: 'The same roles, space-separated; empty without roles.' })
+  readonly scope!: string;
+
+  @ApiProperty({
+    type: 'integer',
+    example: 1764700000,
+    description: 'The end of the token, in seconds since the epoch.',
+  })
+  readonly exp!: number;
+}
 
 @ApiTags('gateway')
 @Controller('auth')
@@ -14,7 +37,7 @@ import { meets, parseRequiredRoles } from './required-roles.js';
 export class VerifyController {
   /**
    * Answers every method and every path below, which `platform/http/forward-auth.ts` turns into this route. Takes the
-   * reply (`@Res()`) because the answer is headers that depend on the user, without a body.
+   * reply (`@Res()`) because the answer is headers that depend on the user, with a body only where one is asked for.
    */
   @Get('verify')
   @ApiBearerAuth(ACCESS_TOKEN_SCHEME)
@@ -22,8 +45,9 @@ export class VerifyController {
     summary: 'Tell a gateway whether it may let a request through',
     description:
       'For forward authentication (nginx `auth_request`, Caddy `forward_auth`, Traefik ForwardAuth, Envoy ext_authz): any ' +
-      'method, any path below this one, any body, which is not read. The answer has no body. On 200 all identity headers ' +
-      'are present, those without a value empty; on a denial `X-Auth-Error` names the reason.',
+      'method, any path below this one, any body, which is not read. On 200 all identity headers are present, those ' +
+      'without a value empty; on a denial `X-Auth-Error` has the `code` of the problem. The answer has a body only if ' +
+      '`Accept` names `application/json` itself.',
   })
   @ApiHeader({
     name: 'X-Require-Role',
@@ -31,7 +55,8 @@ export class VerifyController {
     description: 'Roles the user must have: `a,b` means both, `a|b` either.',
   })
   @ApiOkResponse({
-    description: 'The token is valid.',
+    type: VerifiedDto,
+    description: 'The token is valid. The body is only there if it was asked for.',
     headers: {
       'X-User-Id': { schema: { type: 'string' }, description: 'The `sub` of the token.' },
       'X-User-Roles': { schema: { type: 'string' }, description: 'Comma-separated.' },
@@ -41,19 +66,9 @@ export class VerifyController {
       'X-Token-Expires-At': { schema: { type: 'string' }, description: 'Whole seconds since the epoch.' },
     },
   })
-  @ApiResponse({
-    status: 401,
-    description:
-      'The token is missing or not valid; `X-Auth-Error` is `access_token_missing`, `access_token_invalid`, `access_token_expired` or ' +
-      '`access_token_revoked`.',
-  })
-  @ApiResponse({ status: 403, description: 'A role is missing; `X-Auth-Error` is `insufficient_role`.' })
-  @ApiResponse({
-    status: 503,
-    description: "The token's status cannot be determined right now; `X-Auth-Error` is `temporarily_unavailable`.",
-  })
+  @ApiProblems(...BEARER_PROBLEMS, 'insufficient_role', 'temporarily_unavailable')
   verify(
-    @Req() { user }: AuthenticatedRequest,
+    @Req() { user, headers }: AuthenticatedRequest,
     @Headers('x-require-role') requireRole: string | undefined,
     @Res() reply: FastifyReply,
   ): void {
@@ -61,6 +76,10 @@ export class VerifyController {
     if (required === undefined || !meets(user.roles, required)) {
       throw new InsufficientRoleError(required === undefined ? 'X-Require-Role has bad syntax' : 'X-Require-Role');
     }
-    void reply.headers(identityHeaders(user)).send();
+    void reply.headers(identityHeaders(user)).send(asksForJson(headers) ? toVerifiedDto(user) : undefined);
   }
+}
+
+function toVerifiedDto({ userId, sessionId, roles, expiresAtSeconds }: Identity): VerifiedDto {
+  return { sub: userId, sid: sessionId, roles, scope: roles.join(' '), exp: expiresAtSeconds };
 }
