@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Response } from 'supertest';
 import { openForMigrations } from '../src/platform/database/data-source.js';
-import { listDueMigrations } from '../src/platform/database/due-migrations.js';
 import { migrateDatabase } from '../src/platform/database/migrate.js';
 import { openDatabase } from '../src/platform/database/open-database.js';
 import { listMissingPrivileges } from '../src/platform/database/service-privileges.js';
+import { withClient } from '../src/platform/database/with-client.js';
 import { findSessionSupport } from '../src/platform/database/session-support.js';
 import { openConnections, sendRefresh } from './support/abandoned-refresh.js';
 import { eventually } from './support/eventually.js';
@@ -261,10 +261,9 @@ describe('a running service whose database goes away', () => {
   });
 
   it.each<[string, (url: string) => Promise<unknown>]>([
-    ['the look at the schema', listDueMigrations],
     ['the migrations', migrateDatabase],
-    ['the pool of the migrations', async (url) => (await openForMigrations(url, 2)).destroy()],
-    ['the look at the privileges', listMissingPrivileges],
+    ['the pool of the migrations', async (url) => (await openForMigrations(url)).destroy()],
+    ['the look at the privileges', (url) => withClient(url, listMissingPrivileges)],
     ['the search for a pooler', (url) => findSessionSupport({ url, directUrl: url })],
     ['the wait for the server', (url) => openDatabase({ ...service.config.database, url }, () => undefined, ABORTED)],
   ])('survives it where %s makes the connection', async (_, connect) => {

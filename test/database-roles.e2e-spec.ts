@@ -9,6 +9,7 @@ import { LOCKS } from '../src/platform/database/locks.js';
 import { migrateDatabase, revertMigration } from '../src/platform/database/migrate.js';
 import { openDatabase } from '../src/platform/database/open-database.js';
 import { listMissingPrivileges, SERVICE_PRIVILEGES } from '../src/platform/database/service-privileges.js';
+import { withClient } from '../src/platform/database/with-client.js';
 import { TombstoneCleanerService } from '../src/tokens/tombstone-cleaner.service.js';
 import { UsersRepository } from '../src/users/users.repository.js';
 import { UsersService } from '../src/users/users.service.js';
@@ -476,10 +477,10 @@ describe('roles and migrations', () => {
       const column = columns?.at(-1);
       const lost = `${privilege}${column === undefined ? '' : ` (${column})`} on ${table}`;
       await database.migrator.sql(`revoke ${lost} from ${database.service.name}`);
-      expect(await listMissingPrivileges(database.service.url)).toEqual([lost]);
+      expect(await withClient(database.service.url, listMissingPrivileges)).toEqual([lost]);
       await database.applyGrants();
     }
-    expect(await listMissingPrivileges(database.service.url)).toEqual([]);
+    expect(await withClient(database.service.url, listMissingPrivileges)).toEqual([]);
   });
 
   it('roles.sql and grants.sql change nothing when they are run again', async () => {

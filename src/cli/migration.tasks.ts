@@ -79,7 +79,7 @@ interface SchemaDifferences {
 
 /** Finds differences in tables that have an entity. Tables without one and functions are not compared. */
 async function findSchemaDifferences(directUrl: string): Promise<SchemaDifferences> {
-  const dataSource = await openForMigrations(directUrl, 1);
+  const dataSource = await openForMigrations(directUrl);
   try {
     const { upQueries, downQueries } = await dataSource.driver.createSchemaBuilder().log();
     return {

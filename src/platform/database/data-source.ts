@@ -13,6 +13,16 @@ import { CreateInstances1764400000000 } from './migrations/1764400000000-create-
 import { DatabaseClient } from './database-client.js';
 import { SilentLogger } from './silent.logger.js';
 
+/** In the order in which they run. The database records them by their names. */
+export const MIGRATIONS = [
+  CreateCoreTables1764000000000,
+  CreateRateLimits1764100000000,
+  OneKeySigns1764200000000,
+  KeepRetryKeys1764300000000,
+  FindEndedSessionsOfUser1764300100000,
+  CreateInstances1764400000000,
+] as const;
+
 /** TypeORM does not know PostgreSQL's 64-bit transaction ids and would refuse an entity that has one. */
 const TRANSACTION_ID_TYPE = 'xid8' as ColumnType;
 
@@ -32,14 +42,7 @@ export function createDataSource({ url, poolSize, use, canSet = true }: DataSour
     driver: pg,
     poolSize,
     entities: [UserEntity, RefreshTokenFamilyEntity, SigningKeyEntity],
-    migrations: [
-      CreateCoreTables1764000000000,
-      CreateRateLimits1764100000000,
-      OneKeySigns1764200000000,
-      KeepRetryKeys1764300000000,
-      FindEndedSessionsOfUser1764300100000,
-      CreateInstances1764400000000,
-    ],
+    migrations: [...MIGRATIONS],
     migrationsTableName: 'schema_migrations',
     installExtensions: false,
     logging: false,
@@ -62,6 +65,6 @@ function requireWritable(client: DatabaseClient): void {
 }
 
 /** Connects for migrations, also through a pooler. */
-export function openForMigrations(url: string, poolSize: number): Promise<DataSource> {
-  return settingIfPossible((canSet) => createDataSource({ url, poolSize, use: 'migrations', canSet }).initialize());
+export function openForMigrations(url: string): Promise<DataSource> {
+  return settingIfPossible((canSet) => createDataSource({ url, poolSize: 2, use: 'migrations', canSet }).initialize());
 }

@@ -164,7 +164,7 @@ export class DatabaseService implements OnApplicationShutdown {
       if (found === undefined || found.is_read_only) {
         throw new TemporarilyUnavailableError('the database is read-only', { cause: new ReadOnlySessionError() });
       }
-      return dueMigrations(this.dataSource, found.applied).length === 0;
+      return dueMigrations(found.applied).length === 0;
     });
   }
 

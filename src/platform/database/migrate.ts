@@ -36,9 +36,9 @@ async function withMigrationsLocked<T>(directUrl: string, work: (dataSource: Dat
     await lockHolder.query('begin');
     await lockHolder.query('set local idle_in_transaction_session_timeout = 0');
     await lockHolder.query('select pg_advisory_xact_lock($1)', [LOCKS.migrations]);
-    const dataSource = await openForMigrations(directUrl, 2);
+    await requireNoForeignTables(lockHolder);
+    const dataSource = await openForMigrations(directUrl);
     try {
-      await requireNoForeignTables(dataSource);
       return await work(dataSource);
     } finally {
       await dataSource.destroy();

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import type { Client } from 'pg';
 import type { Config } from '../config/config.js';
 import {
   DatabaseUnusableError,
@@ -7,12 +8,13 @@ import {
   ReadOnlySessionError,
 } from './database.errors.js';
 import type { DatabaseAddress } from './database.types.js';
-import { listDueMigrations } from './due-migrations.js';
+import { dueMigrations } from './due-migrations.js';
 import { startEmbeddedDatabase } from './embedded-database.js';
+import { readAppliedMigrations } from './foreign-tables.js';
 import { migrateDatabase } from './migrate.js';
 import { findMissingFeature } from './server-features.js';
 import { listMissingPrivileges } from './service-privileges.js';
-import { withClient } from './with-client.js';
+import { connectClient } from './with-client.js';
 
 /** How long a database may take to come up beside the service, as containers started together do, or to fail over. */
 const LONGEST_WAIT_MS = 60_000;
@@ -60,40 +62,39 @@ export async function waitForPrimary(
   report: (line: string) => void,
   shutdown: AbortSignal,
 ): Promise<void> {
-  await onceAvailable(() => requireUsableServer(directUrl), report, shutdown);
+  await onceAvailable(() => withUsableServer(directUrl, () => Promise.resolve()), report, shutdown);
 }
 
 /** Repeatable: a failover may interrupt it anywhere. */
 async function prepareDatabase({ url, directUrl }: DatabaseAddress): Promise<void> {
-  // At the same time, because a start is short; what is wrong with the server is told first.
-  const looking = Promise.allSettled([findMissingFeature(directUrl)]);
-  await requireUsableServer(directUrl);
-  if (url !== directUrl) {
-    await requireUsableServer(url);
-  }
-  const [found] = await looking;
-  if (found.status === 'rejected') {
-    throw found.reason;
-  }
-  const missing = found.value;
+  await withUsableServer(directUrl, async (direct) => {
+    const prepare = async (pooled: Client): Promise<void> => {
+      await requireFeatures(direct, directUrl);
+      await bringSchemaUpToDate(direct, directUrl);
+      await requirePrivileges(pooled);
+    };
+    await (url === directUrl ? prepare(direct) : withUsableServer(url, prepare));
+  });
+}
+
+async function requireFeatures(direct: Client, directUrl: string): Promise<void> {
+  const missing = await findMissingFeature(direct, directUrl);
   if (missing !== undefined) {
     throw new DatabaseUnusableError(
       `The database of DATABASE_URL lacks ${missing}, without which revocations would be missed or migrations run twice. ` +
         'Use PostgreSQL; docs/operations.md lists what works.',
     );
   }
-  await bringSchemaUpToDate(directUrl);
-  await requirePrivileges(url);
 }
 
 /**
  * Tries the due migrations with any role. A role that may not migrate also waits for the lock, so a migration in
  * progress ends first, and then nothing is left to do.
  */
-async function bringSchemaUpToDate(directUrl: string): Promise<void> {
+async function bringSchemaUpToDate(direct: Client, directUrl: string): Promise<void> {
   let due: readonly string[] = [];
   try {
-    due = await listDueMigrations(directUrl);
+    due = dueMigrations(await readAppliedMigrations(direct));
     if (due.length > 0) {
       await migrateDatabase(directUrl);
     }
@@ -113,8 +114,8 @@ async function bringSchemaUpToDate(directUrl: string): Promise<void> {
   }
 }
 
-async function requirePrivileges(url: string): Promise<void> {
-  const missing = await listMissingPrivileges(url);
+async function requirePrivileges(client: Client): Promise<void> {
+  const missing = await listMissingPrivileges(client);
   if (missing.length > 0) {
     throw missingPrivilegesError(missing);
   }
@@ -162,11 +163,35 @@ function unusable(error: unknown): DatabaseUnusableError {
   return new DatabaseUnusableError(`The database of DATABASE_URL cannot be used: ${reasonOf(error)}`, { cause: error });
 }
 
-/** Below version 15 the statements have not been tried. */
-async function requireUsableServer(url: string): Promise<void> {
-  const server = await askServer(url).catch((error: unknown) => {
+/**
+ * Lends `work` a connection to a server that the service can use.
+ *
+ * @throws DatabaseUnusableError when the server cannot be used, and an error of `isDatabaseUnavailable` when it cannot be
+ *   used yet
+ */
+async function withUsableServer(url: string, work: (client: Client) => Promise<void>): Promise<void> {
+  const client = await connectClient(url, 'service').catch((error: unknown) => {
     throw isDatabaseUnavailable(error) ? error : unusable(error);
   });
+  try {
+    await requireUsable(client);
+    await work(client);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+/** Below version 15 the statements have not been tried. */
+async function requireUsable(client: Client): Promise<void> {
+  const { rows } = await client.query<ServerFacts>(
+    `select current_setting('server_version_num')::integer as version,
+       pg_is_in_recovery() or current_setting('transaction_read_only')::boolean as is_read_only,
+       current_setting('server_encoding') as encoding`,
+  );
+  const [server] = rows;
+  if (server === undefined) {
+    throw new Error('no answer');
+  }
   if (server.version < OLDEST_SERVER_VERSION) {
     throw new DatabaseUnusableError('DATABASE_URL names a PostgreSQL server older than version 15. Upgrade it.');
   }
@@ -183,21 +208,6 @@ interface ServerFacts {
   readonly version: number;
   readonly is_read_only: boolean;
   readonly encoding: string;
-}
-
-async function askServer(url: string): Promise<ServerFacts> {
-  return withClient(url, async (client) => {
-    const { rows } = await client.query<ServerFacts>(
-      `select current_setting('server_version_num')::integer as version,
-         pg_is_in_recovery() or current_setting('transaction_read_only')::boolean as is_read_only,
-         current_setting('server_encoding') as encoding`,
-    );
-    const [facts] = rows;
-    if (facts === undefined) {
-      throw new Error('no answer');
-    }
-    return facts;
-  });
 }
 
 /** Node's codes for a certificate whose issuer this machine does not trust. */

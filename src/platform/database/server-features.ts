@@ -9,18 +9,19 @@ const NOT_THERE_SQLSTATES: readonly (string | undefined)[] = ['42704', '42883', 
  * Tries what the service relies on and databases that speak PostgreSQL's protocol may lack: without it revocations would
  * be missed, or two instances would migrate at the same time, and neither would be an error.
  *
+ * @param url leads to the same server as the connection
  * @returns the missing feature in words
  */
-export async function findMissingFeature(url: string): Promise<string | undefined> {
-  return withClient(url, async (client) => {
-    if (!(await hasTransactionIds(client))) {
-      return 'transaction ids and snapshots (xid8, pg_current_snapshot)';
-    }
-    const key = randomInt(2 ** 47);
-    await client.query('begin');
-    await client.query('select pg_advisory_xact_lock($1)', [key]);
-    return (await isLocked(url, key)) ? undefined : 'advisory locks that exclude each other';
-  });
+export async function findMissingFeature(client: Client, url: string): Promise<string | undefined> {
+  if (!(await hasTransactionIds(client))) {
+    return 'transaction ids and snapshots (xid8, pg_current_snapshot)';
+  }
+  const key = randomInt(2 ** 47);
+  await client.query('begin');
+  await client.query('select pg_advisory_xact_lock($1)', [key]);
+  const isExclusive = await isLocked(url, key);
+  await client.query('rollback');
+  return isExclusive ? undefined : 'advisory locks that exclude each other';
 }
 
 async function hasTransactionIds(client: Client): Promise<boolean> {

@@ -1,4 +1,4 @@
-import { withClient } from './with-client.js';
+import type { Client } from 'pg';
 
 /** A privilege on a table, or on some of its columns only. */
 export interface TablePrivilege {
@@ -48,20 +48,19 @@ export const SERVICE_PRIVILEGES: readonly TablePrivilege[] = [
 ];
 
 /**
- * Lists in words the privileges that the role of this URL lacks; a privilege counts however the role came by it.
+ * Lists in words the privileges that the role of this connection lacks; a privilege counts however the role came by it.
  * Checked at the start, because otherwise the first request that needs one would end in an internal error. Skips tables
  * and columns that do not exist: whether the schema is up to date is checked elsewhere.
  */
 export async function listMissingPrivileges(
-  url: string,
+  client: Client,
   privileges: readonly TablePrivilege[] = SERVICE_PRIVILEGES,
 ): Promise<readonly string[]> {
   const needed = privileges.flatMap(({ table, privilege, columns }) =>
     (columns ?? [null]).map((column) => ({ table, privilege, column })),
   );
-  return withClient(url, async (client) => {
-    const { rows } = await client.query<{ missing: string }>(
-      `select privilege || coalesce(' (' || string_agg(needed.column, ', ' order by nth) || ')', '') || ' on ' || needed.table
+  const { rows } = await client.query<{ missing: string }>(
+    `select privilege || coalesce(' (' || string_agg(needed.column, ', ' order by nth) || ')', '') || ' on ' || needed.table
          as missing
        from rows from (jsonb_to_recordset($1::jsonb) as ("table" text, privilege text, "column" text))
          with ordinality as needed ("table", privilege, "column", nth)
@@ -72,8 +71,7 @@ export async function listMissingPrivileges(
        end is false
        group by privilege, needed.table
        order by min(nth)`,
-      [JSON.stringify(needed)],
-    );
-    return rows.map(({ missing }) => missing);
-  });
+    [JSON.stringify(needed)],
+  );
+  return rows.map(({ missing }) => missing);
 }
