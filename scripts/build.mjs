@@ -178,7 +178,7 @@ const unusedParts = {
   },
 };
 
-/** On Node 20 pg makes a Response to find out whether it runs at Cloudflare, and Node loads all of fetch for that. */
+/** Node 20 loads all of fetch for the Response that pg makes to find out whether it runs at Cloudflare. */
 const CLOUDFLARE_PROBE = "typeof Response === 'function'";
 
 /** Without source maps, which are read at every start and would be fifty times as large as our own. */

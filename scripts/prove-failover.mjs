@@ -121,7 +121,7 @@ if (values.keep) {
 }
 process.exit(history.violations.length === 0 ? 0 : 1);
 
-/** With one access token, which outlives the scenes. */
+/** Verifies one access token, which outlives the scenes. */
 async function verifyAllTheTime(client) {
   const session = await client.signIn();
   while (!isOver) {

@@ -103,7 +103,7 @@ const citedFilesExist: Rule = (tree) => {
   });
 };
 
-/** In comments and messages too: a reader with only the checkout must be able to open what is cited. */
+/** Comments and messages count too: a reader with only the checkout must be able to open what is cited. */
 const citedDocumentsExist: Rule = (tree) => {
   const paths = [...tree.keys()];
   return [...tree]
@@ -190,7 +190,7 @@ const documentsAreShort: Rule = (tree) =>
     .filter(({ lines, most }) => lines > most)
     .map(({ path, lines, most }) => `${path} has ${String(lines)} lines, ${String(most)} at most`);
 
-/** As `npm run sbom` counts them: every package that a production install has, of every platform. */
+/** Counts as `npm run sbom` does: every package that a production install has, of every platform. */
 const packagesAreCounted: Rule = (tree) => {
   const { packages } = JSON.parse(tree.get('package-lock.json') ?? '{"packages":{}}') as {
     readonly packages: Readonly<

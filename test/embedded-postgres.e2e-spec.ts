@@ -31,7 +31,7 @@ describe('the embedded PostgreSQL', () => {
     return dataDir;
   }
 
-  /** For the tests that are not about the first start. */
+  /** Serves the tests that are not about the first start. */
   async function initialisedDataDir(name: string): Promise<string> {
     const dataDir = newDataDir(name);
     await promisify(execFile)('cp', ['-a', initialised, dataDir]);

@@ -13,7 +13,7 @@ const INVALID_EMAIL: FieldError = { field: 'email', message: 'must be an e-mail 
 
 type Header = readonly [name: string, value: string];
 
-/** As text in JSON can be, and no client of ours would send it. */
+/** Text that JSON can carry and no client of ours would send. */
 const HOSTILE_TEXTS: readonly string[] = [
   '',
   ' ',

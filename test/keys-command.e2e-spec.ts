@@ -53,7 +53,7 @@ describe('the keys command', () => {
     };
   }
 
-  /** As a process of its own. */
+  /** Runs it as a process of its own. */
   function start(...args: readonly string[]): RunningCommand {
     return new RunningCommand(process.execPath, ['dist/cli/keys.js', ...args], options());
   }

@@ -135,7 +135,7 @@ describe('the metrics of an instance', () => {
     return request(metricsUrl).get('/metrics');
   }
 
-  /** By labels, as they are written. */
+  /** Keyed by labels, as they are written. */
   async function valuesOf(name: string, labels = /^/): Promise<Readonly<Record<string, number>>> {
     const { text } = await read();
     const lines = text.split('\n').filter((each) => each.startsWith(`${name}{`) || each.startsWith(`${name} `));

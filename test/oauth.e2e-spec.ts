@@ -109,7 +109,7 @@ describe('a standard OAuth client', () => {
     server = await discover('oauth2');
   });
 
-  /** As behind a gateway that takes the issuer's name and TLS off. */
+  /** Asks as a gateway does that takes the issuer's name and TLS off. */
   const throughGateway = {
     [oauth.customFetch]: (url: string, options: object): Promise<Response> =>
       fetch(url.replace(ISSUER, service.url), options),

@@ -30,7 +30,7 @@ describe('the delay of an account under attack', () => {
       { 'x-forwarded-for': '198.51.100.7' },
     );
 
-  /** As if so many seconds had passed for the gates and delays, while counters keep their day. */
+  /** Moves the gates and delays by so many seconds, while counters keep their day. */
   async function wait(seconds: number): Promise<void> {
     await database.sql(`update rate_limits set expire = expire - $1 where key like 'password-gate:%'`, [
       seconds * 1000,

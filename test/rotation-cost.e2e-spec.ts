@@ -14,7 +14,7 @@ const ROTATIONS = FAMILIES * ROTATIONS_PER_FAMILY;
 /** The server publishes what a connection has counted when it closes, or a while later. */
 const STATISTICS_DELAY_MS = 15_000;
 
-/** On a machine that does much else; alone it takes a few seconds. */
+/** Suits a machine that does much else; alone it takes a few seconds. */
 const LONGEST_RUN_MS = 180_000;
 
 interface Statistics {
@@ -31,7 +31,7 @@ describe(`what ${ROTATIONS} rotations cost`, () => {
   let database: TestDatabase;
   let before: Statistics;
   let after: Statistics;
-  /** As the wire between the service and the database shows them. */
+  /** Read from the wire between the service and the database. */
   let statements: readonly string[];
 
   /**

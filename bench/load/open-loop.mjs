@@ -125,7 +125,7 @@ export async function runOpenLoop({
   };
 }
 
-/** As many as there are clients for, each with one answer behind it. */
+/** Opens as many connections as there are clients for, each with one answer behind it. */
 async function openConnections(operation, port) {
   const clients = Array.from({ length: CONNECTIONS }, () => operation.takeClient()).filter(
     (client) => client !== undefined,

@@ -12,7 +12,7 @@ import { POOL_SIZE } from './scale.mjs';
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const BENCH = join(ROOT, 'bench');
 
-/** On the disk of the checkout, because the temporary folder of many systems is memory, where fsync costs nothing. */
+/** Lies on the disk of the checkout, because the temporary folder of many systems is memory, where fsync costs nothing. */
 const DATA_DIR = join(ROOT, '.ratchet-bench-run');
 
 /** Holds what the parts of a run share: one PostgreSQL, one load generator, one secret. */

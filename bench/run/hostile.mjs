@@ -8,7 +8,7 @@ import { Ratchet } from './ratchet.mjs';
 const RATES = { verify: 200, refresh: 50, login: 2 };
 const BYSTANDER = ['x-forwarded-for', '203.0.113.5'];
 
-/** As many as end in an hour of a large deployment, or in one attack on it. */
+/** So many end in an hour of a large deployment, or in one attack on it. */
 const ENDED_SESSIONS = 100_000;
 
 /** IPv6 networks that an attacker has in many places. */

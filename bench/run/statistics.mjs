@@ -8,7 +8,7 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** With three repetitions the lowest and the highest say more than a deviation. */
+/** Returns the lowest and the highest too: of three repetitions they say more than a deviation. */
 export function spread(values) {
   const known = values.filter((value) => value !== undefined);
   return known.length === 0 ? undefined : { median: median(known), low: Math.min(...known), high: Math.max(...known) };

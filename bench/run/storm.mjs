@@ -6,7 +6,7 @@ const VERIFY_RATE = 500;
 const REFRESH_RATE = 100;
 const FRESH_CONNECTION_RATE = 20;
 
-/** By then the other clients have opened their connections. */
+/** The other clients have opened their connections by then. */
 const BEGINS_AFTER_SECONDS = 1;
 
 /**

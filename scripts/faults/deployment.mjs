@@ -64,7 +64,7 @@ export class Database {
     }
   }
 
-  /** As a crash of the server program: nothing is written any more. */
+  /** Ends the server as a crash of its program does: nothing is written any more. */
   async crash() {
     const [pid] = (await readFile(this.pidFile, 'utf8')).split('\n');
     process.kill(Number(pid), 'SIGKILL');

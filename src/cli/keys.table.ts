@@ -16,7 +16,7 @@ export function keysTable(keys: readonly KeyOverview[]): string {
   return textTable([KEY_HEADINGS, ...keys.map(cellsOf)]);
 }
 
-/** For people: one line per transition, in order. */
+/** Formats the transitions for people: one line each, in order. */
 export function planTable(transitions: readonly PlannedTransition[]): string {
   return textTable([
     PLAN_HEADINGS,

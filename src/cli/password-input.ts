@@ -63,7 +63,7 @@ async function readPastFirstLine(input: Readable, interrupted: AbortSignal): Pro
   return Buffer.concat(chunks);
 }
 
-/** In other encodings different characters would all become the same replacement character. */
+/** Other encodings turn different characters into the same replacement character. */
 function decode(bytes: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);

@@ -17,7 +17,7 @@ export class HealthService implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly readiness: Readiness,
   ) {}
 
-  /** By now the keys and the whole window of ended sessions are loaded; the schema was current before. */
+  /** The keys and the whole window of ended sessions are loaded by now; the schema was current before. */
   onApplicationBootstrap(): void {
     this.isStarted = true;
   }

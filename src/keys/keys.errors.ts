@@ -10,7 +10,7 @@ export abstract class UntrustedSigningKeyError extends Error {
   }
 }
 
-/** With an unreadable key, making a new one would sign every user out behind the operator's back. */
+/** Making a new key beside an unreadable one would sign every user out behind the operator's back. */
 export class SigningKeyUnreadableError extends UntrustedSigningKeyError {
   constructor(kid: string, options?: ErrorOptions) {
     super(

@@ -81,7 +81,7 @@ export class RevocationLog {
   /** Those whose transaction id is not known yet. */
   private unpolled: Entry[] = [];
   private lastNumber = 0;
-  /** By the number of their first entry. One that ends with the last entry is forgotten when another is added. */
+  /** Keyed by the number of their first entry. One that ends with the last entry is forgotten when another is added. */
   private readonly pages = new Map<number, KeptPage>();
   /** Names the history that the last poll read. */
   epoch = '';

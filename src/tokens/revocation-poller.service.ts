@@ -24,7 +24,7 @@ import { Signal } from './signal.js';
 
 const POLL_INTERVAL_MS = 500;
 
-/** For connections that cannot LISTEN. */
+/** Applies to connections that cannot LISTEN. */
 const POLL_INTERVAL_WITHOUT_LISTEN_MS = 250;
 
 /** Notifications start polls at most this often: a thousand logouts a second are not a thousand polls. */

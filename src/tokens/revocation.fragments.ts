@@ -1,7 +1,7 @@
 /** Instances LISTEN on this channel. The payload is empty: a notification only wakes the poll. */
 export const REVOCATION_CHANNEL = 'ratchet_revocations';
 
-/** For the `returning` clause of each statement that ends sessions. */
+/** Belongs into the `returning` clause of each statement that ends sessions. */
 export const NOTIFY_REVOCATION = `pg_notify('${REVOCATION_CHANNEL}', '')`;
 
 /**

@@ -91,7 +91,7 @@ export class RotationQueueService {
     }
   }
 
-  /** For a family that another transaction holds, or that does not exist. */
+  /** Runs for a family that another transaction holds, or that does not exist. */
   private retryAlone({ presentation, isStillWanted, resolve, reject }: PendingRotation): void {
     this.database
       .withConnection(async (connection) => {

@@ -27,7 +27,7 @@ interface Waiter {
 export class BoundedQueue {
   private running = 0;
   private waitingTotal = 0;
-  /** By owner, in the order of their turns; none is empty. */
+  /** Keyed by owner, in the order of their turns; none is empty. */
   private readonly waiting = new Map<string, Waiter[]>();
 
   constructor(private readonly limits: BoundedQueueLimits) {}

@@ -12,7 +12,7 @@ const CURRENT_VARIANT = '$argon2id$v=19$';
 
 const SALT_BYTES = 16;
 
-/** By `PASSWORD_HASH_COST`; `memoryCost` is in KiB. */
+/** Keyed by `PASSWORD_HASH_COST`; `memoryCost` is in KiB. */
 const PARAMETERS = {
   /** One of the equivalent minimum settings of OWASP's Password Storage Cheat Sheet. */
   full: { memoryCost: 19_456, timeCost: 2, parallelism: 1, outputLen: 32 },
@@ -104,7 +104,7 @@ export class PasswordHasherService implements OnApplicationShutdown {
   }
 }
 
-/** By the widest network, because a client that has many narrow ones must not have many turns. */
+/** Names the widest network, because a client that has many narrow ones must not have many turns. */
 function originOf(applicant: Applicant | undefined): WorkOrigin {
   return applicant === undefined
     ? { owner: '', isAbandoned: () => false }

@@ -19,7 +19,7 @@ export interface RefusedPassword<Violation extends PasswordViolation> {
 
 export interface NewPasswordRules {
   readonly minLengthCodePoints: number;
-  /** In lower case. */
+  /** Written in lower case. */
   readonly commonPasswords: ReadonlySet<string>;
 }
 

@@ -53,7 +53,7 @@ export interface PreparedPasswordChange {
 export type PasswordReplacement = 'replaced' | 'superseded';
 
 export interface UserPage {
-  /** At least 1. */
+  /** Never below 1. */
   readonly limit: number;
   /** The canonical e-mail of the last user of the previous page. */
   readonly after?: string;

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 
 export interface ReceivedRequest {
   readonly method: string;
-  /** As it stood on the request line. */
+  /** What stood on the request line. */
   readonly url: string;
   /** Name and value by turns, as they stood on the wire. */
   readonly rawHeaders: readonly string[];

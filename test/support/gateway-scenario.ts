@@ -23,7 +23,7 @@ import { createTestDatabase, type TestDatabase } from './test-database.js';
 import { startService, type TestService } from './test-service.js';
 import { TokenForge } from './token-forge.js';
 
-/** In what gateways differ. What is not here is the same for all of them. */
+/** Lists what gateways differ in. What is not here is the same for all of them. */
 export interface GatewayTraits {
   /** Whether it asks Ratchet about each request. One that does not learns of a logout when the token expires. */
   readonly asksRatchet: boolean;

@@ -16,7 +16,7 @@ const MEGABYTE_TOKENS = 64;
 /** All of them together hold many times as much. */
 const LARGEST_GROWTH_BYTES = 8 * MEGABYTE;
 
-/** For each of them, on a machine that does much else. */
+/** Bounds each of them, on a machine that does much else. */
 const LONGEST_REFUSAL_MS = 1_000;
 
 /** A route that lets nobody pass without a good access token; a good one is answered with 200. */

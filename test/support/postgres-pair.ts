@@ -143,7 +143,7 @@ export class PostgresServer {
     await this.sql('select pg_reload_conf()');
   }
 
-  /** As a session that the kernel has killed: all sessions end, and the server recovers without a start. */
+  /** Kills one session as the kernel would: all sessions end, and the server recovers without a start. */
   async crashSession(): Promise<void> {
     const [session] = await this.sql<{ pid: number }>('select pg_backend_pid() as pid');
     process.kill(session?.pid ?? 0, 'SIGKILL');
@@ -158,7 +158,7 @@ export class PostgresServer {
     await this.sql('select pg_promote()');
   }
 
-  /** As a machine that loses its power: no session of it answers any more. */
+  /** Stops it as a loss of power does: no session of it answers any more. */
   async kill(): Promise<void> {
     await this.end(() => killPostgresOf(this.folder));
   }

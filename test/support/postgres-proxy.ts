@@ -14,7 +14,7 @@ export type CutJudge = (statement: string) => Cut | undefined;
 interface Link {
   readonly client: Socket;
   readonly server: Socket;
-  /** From a statement's arrival here until the server is ready for the next. */
+  /** Lasts from a statement's arrival here until the server is ready for the next. */
   isBusy: boolean;
 }
 
@@ -106,7 +106,7 @@ export class PostgresProxy {
     this.endings = times;
   }
 
-  /** As a transaction pooler that does not know LISTEN. */
+  /** Answers as a transaction pooler that does not know LISTEN. */
   dropNotifications(): void {
     this.passesNotifications = false;
   }

@@ -82,12 +82,12 @@ export class RunningCommand {
     return { exitCode: this.child.exitCode ?? undefined, stdout: this.stdout, stderr: this.stderr };
   }
 
-  /** To the program alone. */
+  /** Signals the program alone. */
   signal(name: NodeJS.Signals): void {
     this.child.kill(name);
   }
 
-  /** To the program and all its children, as a terminal does at Ctrl-C. */
+  /** Signals the program and all its children, as a terminal does at Ctrl-C. */
   signalGroup(name: NodeJS.Signals): void {
     try {
       process.kill(-this.pid, name);

@@ -35,7 +35,7 @@ export class TokenForge {
     /** The token that the others are variations of. */
     readonly genuine: string,
     readonly privateKey: KeyObject,
-    /** As the service signs. */
+    /** Signs as the service does. */
     readonly signer: Signer,
   ) {}
 
@@ -131,7 +131,7 @@ export function base64url(value: object | string): string {
   return bytes.toString('base64url');
 }
 
-/** With other bits where the last character of a segment has some that mean nothing (RFC 4648 section 3.5). */
+/** Sets other bits where the last character of a segment has some that mean nothing (RFC 4648 section 3.5). */
 export function withOtherSlackBits(segment: string): string {
   return segment.slice(0, -1) + BASE64URL.charAt(BASE64URL.indexOf(segment.slice(-1)) ^ 1);
 }

@@ -27,7 +27,7 @@ interface FollowingOptions {
    * tokens until they expire, except those of sessions that are known to have ended.
    */
   readonly whenFeedIsStale: 'reject' | 'accept';
-  /** From 2 to 300; default 10. */
+  /** A number from 2 to 300; default 10. */
   readonly maxStalenessSeconds?: number;
   /** Default: `/auth/revocations` below `baseUrl`. */
   readonly revocationsUrl?: string;

@@ -6,13 +6,13 @@ import type { Runtime } from './runtime.js';
 /** The service holds an answer back no longer than this. */
 const LONGEST_WAIT_SECONDS = 5;
 
-/** On top of the time for which the answer is held back. */
+/** Added to the time for which the answer is held back. */
 const ANSWER_TIMEOUT_MS = 2_000;
 
 /** The pages that are read at the start can be long. */
 const FIRST_PAGE_TIMEOUT_MS = 10_000;
 
-/** From one question to the next after news, so that one answer carries several ends. */
+/** Separates two questions after news, so that one answer carries several ends. */
 const PAUSE_AFTER_NEWS_MS = 100;
 
 /**

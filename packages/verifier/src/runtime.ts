@@ -7,7 +7,7 @@ export interface Runtime {
   monotonicMs(): number;
   /** Resolves after `ms`, or as soon as the signal is aborted. Keeps the process alive only if the caller awaits it. */
   pause(ms: number, signal: AbortSignal, options?: { readonly isAwaitedByCaller: boolean }): Promise<void>;
-  /** At least 0 and below 1. */
+  /** A number of at least 0 and below 1. */
   random(): number;
 }
 

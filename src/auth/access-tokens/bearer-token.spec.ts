@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { describe, expect, it } from 'vitest';
 import { readBearerToken } from './bearer-token.js';
 
-/** As Node gives it: the first of several headers, and the raw list of all. */
+/** What Node gives: the first of several headers, and the raw list of all. */
 function requestWith(...authorizations: readonly string[]): IncomingMessage {
   const request: Pick<IncomingMessage, 'headers' | 'rawHeaders'> = {
     headers: authorizations[0] === undefined ? {} : { authorization: authorizations[0] },

@@ -6,7 +6,7 @@ import type { VerificationKey } from '../../keys/keys.types.js';
 import { readAccessTokenHeader } from './access-token.format.js';
 import type { Identity } from '../auth.types.js';
 
-/** As many as a busy process sees within the life of an access token; about 15 MB. */
+/** A busy process sees so many within the life of an access token; about 15 MB. */
 export const MOST_REMEMBERED_TOKENS = 20_000;
 
 interface Remembered {
@@ -23,7 +23,7 @@ interface Remembered {
  */
 @Injectable()
 export class VerifiedTokensService {
-  /** In the order in which they were verified. */
+  /** Keeps the order in which they were verified. */
   private readonly byDigest = new Map<string, Remembered>();
 
   constructor(

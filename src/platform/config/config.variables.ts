@@ -19,7 +19,7 @@ export interface ConfigVariable<T> {
   readonly name: string;
   /** A secret can also be given as `NAME_FILE`, the path of a file that holds it. */
   readonly isSecret?: true;
-  /** As it would be written in the environment; the same parser reads it. */
+  /** Written as in the environment; the same parser reads it. */
   readonly default?: string;
   /** What an absent value means, for the documents; only where there is no default. */
   readonly whenUnset?: string;

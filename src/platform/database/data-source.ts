@@ -13,7 +13,7 @@ import { CreateInstances1764400000000 } from './migrations/1764400000000-create-
 import { DatabaseClient } from './database-client.js';
 import { SilentLogger } from './silent.logger.js';
 
-/** In the order in which they run. The database records them by their names. */
+/** Listed in the order in which they run. The database records them by their names. */
 export const MIGRATIONS = [
   CreateCoreTables1764000000000,
   CreateRateLimits1764100000000,

@@ -42,7 +42,7 @@ export class DatabaseClock {
     return (aheadMs === undefined ? this.clock.now().getTime() : this.clock.monotonicMs() + aheadMs) / 1_000;
   }
 
-  /** By how many seconds the instance's clock is ahead of the database's; negative when it is behind. */
+  /** The lead of the instance's clock over the database's, in seconds; negative when it is behind. */
   offsetSeconds(): number {
     return this.clock.now().getTime() / 1_000 - this.nowSeconds();
   }

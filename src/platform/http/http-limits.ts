@@ -6,7 +6,7 @@ export interface HttpLimits {
   /** How many requests of one connection may await their answers; the next one gets 503, and the connection ends. */
   readonly maxUnansweredRequests: number;
   readonly headersTimeoutMs: number;
-  /** From the first byte of a request to the last of its body. */
+  /** Counts from the first byte of a request to the last of its body. */
   readonly requestTimeoutMs: number;
   /** How often the two limits above are enforced. */
   readonly timeoutCheckIntervalMs: number;

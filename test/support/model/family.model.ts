@@ -76,7 +76,7 @@ export type Action =
   | { readonly kind: 'read user'; readonly accessTokenOf: number }
   | { readonly kind: 'list sessions'; readonly accessTokenOf: number }
   | { readonly kind: 'disable'; readonly user: number }
-  /** As only a hand in the database does it: the sessions are left alone. */
+  /** Changes what only a hand in the database can: the sessions are left alone. */
   | { readonly kind: 'disable the row'; readonly user: number }
   | { readonly kind: 'enable'; readonly user: number }
   | { readonly kind: 'clean up' }

@@ -286,7 +286,7 @@ const lostCommits: fc.Arbitrary<readonly Draft[]> = fc
     ];
   });
 
-/** With every session dead there is little to learn, so a user who may sign in mostly does. */
+/** A user who may sign in mostly does, because dead sessions teach little. */
 const revivals = fc.constantFrom(true, true, false).map((isWanted) => (draft: Draft): Draft => {
   return (world) => {
     if (!isWanted || world.families.some((family) => isLive(world, family))) {

@@ -61,7 +61,7 @@ export function ApiProblems(...codes: readonly ProblemCode[]): MethodDecorator &
   );
 }
 
-/** With the members that an occurrence adds. */
+/** Adds the members that one occurrence has. */
 function exampleOf(code: ProblemCode): ProblemBody {
   const body = problemBody(code);
   return {
