@@ -174,10 +174,12 @@ describe('the signing keys of a running service', () => {
     for (let count = 1; count < 10; count += 1) {
       const rotation = await lifeCycle.rotate();
       expect(rotation.kind).toBe('published');
-      await ageKeys(database, 20);
-      await lifeCycle.activateEarly(await kidOf(database, 'next'));
+      expect(await lifeCycle.rotateEarly()).toMatchObject({ kind: 'scheduled' });
+      await ageKeys(database, 21);
+      await tickAll([service]);
     }
     expect(await lifeCycle.rotate()).toEqual({ kind: 'full', roomFrom: expect.any(Date) });
+    expect(await lifeCycle.rotateEarly()).toEqual({ kind: 'full', roomFrom: expect.any(Date) });
     await database.sql(`update signing_keys set activated_at = now() - interval '100 days' where status = 'active'`);
     await tickAll([service]);
     await reloadAll([service]);

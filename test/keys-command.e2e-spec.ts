@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +9,8 @@ import { runInProcess } from './support/command-in-process.js';
 import { postgresProcessesOf } from './support/embedded/postgres-processes.js';
 import { eventually } from './support/eventually.js';
 import { kidIn, Load } from './support/load.js';
+import { PostgresProxy } from './support/postgres-proxy.js';
+import { expectProblem } from './support/problem.js';
 import { type CommandOptions, type CommandResult, RunningCommand, runCommand } from './support/run-command.js';
 import { ageKeys, kidOf, readKeyRows, reloadAll, tickAll } from './support/signing-keys.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
@@ -62,6 +64,36 @@ describe('the keys command', () => {
     return runInProcess(keysCommand, args, options());
   }
 
+  /** The key of the switch that a command has settled. */
+  async function settledKey(): Promise<string> {
+    const find = (): Promise<{ kid: string }[]> =>
+      database.sql(`select kid from signing_keys where status = 'next' and activated_at is not null`);
+    await eventually(async () => (await find()).length === 1, { withinMs: 20_000 });
+    return (await find())[0]!.kid;
+  }
+
+  /** Lets a settled switch come in three seconds instead of twenty, and the instances know it. */
+  async function hasten(services: readonly TestService[]): Promise<void> {
+    const [row] = await database.sql<{ seconds: number }>(
+      `select extract(epoch from activated_at - clock_timestamp())::float8 as seconds
+       from signing_keys where status = 'next'`,
+    );
+    await ageKeys(database, row!.seconds - 3);
+    await reloadAll(services);
+  }
+
+  async function replaceAtOnce(kid: string): Promise<CommandResult> {
+    const command = keys('replace', kid, '--force');
+    await settledKey();
+    await ageKeys(database, 21);
+    return command;
+  }
+
+  async function publishedKids({ client }: TestService): Promise<string[]> {
+    const { body } = (await client.get('/.well-known/jwks.json')) as { body: { keys: { kid: string }[] } };
+    return body.keys.map(({ kid }) => kid);
+  }
+
   it('rotates: publishes, refuses while caches may not know the key, and lets it sign when they do', async () => {
     const service = await boot();
     const first = await kidOf(database, 'active');
@@ -103,7 +135,7 @@ describe('the keys command', () => {
     await ageKeys(database, DAY_SECONDS + 20);
     expect(await keys('rotate')).toEqual({
       exitCode: 0,
-      stdout: `${second} (ES256) signs from now on.\n`,
+      stdout: `${second} (ES256) signs: every instance uses it within 20 s.\n`,
       stderr: '',
     });
     expect(await readKeyRows(database)).toMatchObject([
@@ -124,44 +156,228 @@ describe('the keys command', () => {
     expect(await database.sql('select * from signing_keys')).toEqual(before);
   });
 
-  it('rotates by force with no good token refused on any instance: they are given time to load the key first', async () => {
+  it('rotates by force with no good token refused on any instance: all begin to sign with the key at the same time', async () => {
     const three = [await boot(), await boot(), await boot()];
     const first = await kidOf(database, 'active');
     const load = new Load(three.map(({ client }) => client));
     await load.add();
     await load.add();
-    const command = start('rotate', '--force');
-    await command.said(/is published\. Waiting 20 s from then/);
-    const second = await kidOf(database, 'next');
+    const command = keys('rotate', '--force');
+    const second = await settledKey();
+    await reloadAll(three);
     await load.goesOn(2);
     expect([...load.kids]).toEqual([first]);
-    // Nobody shifts a clock here: the instances have the time that the command gives them, and no more.
-    expect(await command.end()).toEqual({
+    await hasten(three);
+    expect(await command).toEqual({
       exitCode: 0,
-      stdout: `${second} (ES256) signs from now on.\n`,
+      stdout: `${second} (ES256) signs on every instance.\n`,
       stderr: expect.stringMatching(
-        new RegExp(`\\nVerifiers that cache the keys may refuse new tokens until ${INSTANT} at the latest\\.\\n$`),
+        new RegExp(
+          `^${second} \\(ES256\\) signs from ${INSTANT}, when every instance knows it…\n` +
+            'Verifiers that cache the keys may refuse new tokens until they fetch them again\\.\n$',
+        ),
       ),
     });
-    await eventually(() => load.kids.has(second), { withinMs: 15_000 });
-    await load.goesOn(3);
+    // True as soon as it is said, on every instance, without another reload.
+    for (const { client } of three) {
+      expect(kidIn((await client.signUpAndIn()).pair.access_token)).toBe(second);
+    }
+    await load.goesOn(2);
     await load.stop();
     expect(load.failures).toEqual([]);
+    expect(await readKeyRows(database)).toMatchObject([
+      { kid: first, status: 'retiring' },
+      { kid: second, status: 'active' },
+    ]);
   });
 
-  it('goes on where an interrupted forced rotation has stopped', async () => {
-    await boot();
-    const command = start('rotate', '--force');
-    await command.said(/is published\. Waiting/);
-    command.signal('SIGINT');
-    const second = await kidOf(database, 'next');
-    expect(await command.end()).toMatchObject({
-      exitCode: 1,
-      stdout: '',
-      stderr: expect.stringContaining(`Interrupted. ${second} stays published;`),
+  it('takes 20 s to rotate by force, in which every instance reloads the keys by itself, and needs no command to go on', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      const service = await boot();
+      const settledFrom = Date.now();
+      const command = start('rotate', '--force');
+      const [, signsFrom = ''] = await command.said(new RegExp(`signs from (${INSTANT}), when every instance`));
+      const second = await settledKey();
+      expect(Date.parse(signsFrom) - settledFrom).toBeGreaterThanOrEqual(20_000);
+      command.signal('SIGINT');
+      expect(await command.end()).toMatchObject({
+        exitCode: 1,
+        stdout: '',
+        stderr: expect.stringContaining(
+          `Interrupted. The instances switch to ${second} (ES256) all the same; see plan.`,
+        ),
+      });
+      expect((await keys('rotate')).stderr).toContain(`before ${signsFrom}, when the service lets it sign.`);
+      expect((await keys('retire', second)).stderr).toBe(
+        `Refused: ${second} begins to sign at ${signsFrom}. Use replace ${second} --force.\n`,
+      );
+      await ageKeys(database, 20);
+      vi.advanceTimersByTime(10_000);
+      await eventually(async () => kidIn((await service.client.signUpAndIn()).pair.access_token) === second, {
+        withinMs: 5_000,
+      });
+      expect(await kidOf(database, 'next')).toBe(second);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('replaces a stolen key so that the first new token makes every verifier drop it', async () => {
+    const three = [await boot(), await boot(), await boot()];
+    const [one] = three;
+    const { pair, ...account } = await one!.client.signUpAndIn();
+    const stolen = kidIn(pair.access_token);
+    const lives = await Promise.all(three.map(({ client }) => client.signUpAndIn()));
+    /** Fetches the set when a token names a key that it does not know, and never otherwise. */
+    const known = new Set(await publishedKids(one!));
+    let isGone = false;
+    let hasNewSigned = false;
+    const faults: string[] = [];
+    let isOver = false;
+    const watching = three.map(async (service, index) => {
+      const other = three[(index + 1) % three.length]!;
+      let refreshToken = lives[index]!.pair.refresh_token;
+      while (!isOver) {
+        const wasGone = isGone;
+        const refreshed = await service.client.rotate(refreshToken);
+        refreshToken = refreshed.refresh_token;
+        const kid = kidIn(refreshed.access_token);
+        if (kid === stolen && wasGone) {
+          faults.push('the stolen key has signed after a set without it was served');
+        }
+        hasNewSigned ||= kid !== stolen;
+        const hadNewSigned = hasNewSigned;
+        const set = await publishedKids(other);
+        if (hadNewSigned && set.includes(stolen)) {
+          faults.push('a set with the stolen key was served after the new key had signed');
+        }
+        if (!known.has(kid)) {
+          known.clear();
+          set.forEach((each) => known.add(each));
+        }
+        if (kid !== stolen && !known.has(kid)) {
+          faults.push('a set without the key that signs was served');
+        }
+        isGone ||= !set.includes(stolen);
+      }
     });
-    await ageKeys(database, 20);
-    expect((await keys('rotate', '--force')).stdout).toBe(`${second} (ES256) signs from now on.\n`);
+
+    const command = keys('replace', stolen, '--force');
+    const fresh = await settledKey();
+    expect((await keys('plan')).stdout).toMatch(
+      new RegExp(`${INSTANT}  ${fresh} \\(ES256\\) +the one that signs\n${INSTANT}  ${stolen} \\(ES256\\) +removed\n`),
+    );
+    await reloadAll(three);
+    expect((await one!.client.me(pair.access_token)).status).toBe(200);
+    await hasten(three);
+    expect(await command).toEqual({
+      exitCode: 0,
+      stdout: `${fresh} (ES256) signs on every instance; ${stolen} is gone.\n`,
+      stderr: expect.stringMatching(/its? signed are refused; their clients refresh[^]*jwks-rsa, keyfunc/),
+    });
+    await eventually(() => known.has(fresh), { withinMs: 5_000 });
+    isOver = true;
+    await Promise.all(watching);
+    expect(faults).toEqual([]);
+    expect([...known]).toEqual([fresh]);
+    for (const { client } of three) {
+      expectProblem(await client.me(pair.access_token), 'access_token_invalid');
+    }
+    expect((await one!.client.me((await one!.client.rotate(pair.refresh_token)).access_token)).status).toBe(200);
+    await one!.client.signIn(account);
+    expect(await readKeyRows(database)).toEqual([{ kid: fresh, algorithm: 'ES256', status: 'active' }]);
+  });
+
+  it('replaces a stolen key that does not sign, and another one begins to sign all the same', async () => {
+    const service = await boot();
+    const retiring = await kidOf(database, 'active');
+    await service.app.get(KeyLifeCycleService).rotateEarly();
+    await ageKeys(database, 21);
+    await tickAll([service]);
+    const active = await kidOf(database, 'active');
+    await service.app.get(KeyLifeCycleService).rotate();
+    const waiting = await kidOf(database, 'next');
+
+    expect((await replaceAtOnce(waiting)).exitCode).toBe(0);
+    const second = await kidOf(database, 'active');
+    expect((await replaceAtOnce(retiring)).exitCode).toBe(0);
+    expect(await readKeyRows(database)).toEqual([
+      { kid: active, algorithm: 'ES256', status: 'retiring' },
+      { kid: second, algorithm: 'ES256', status: 'retiring' },
+      { kid: await kidOf(database, 'active'), algorithm: 'ES256', status: 'active' },
+    ]);
+  });
+
+  it('lets the key sign that waits already, because caches know it', async () => {
+    const service = await boot();
+    const stolen = await kidOf(database, 'active');
+    await service.app.get(KeyLifeCycleService).rotate();
+    const waiting = await kidOf(database, 'next');
+    expect((await replaceAtOnce(stolen)).stdout).toBe(
+      `${waiting} (ES256) signs on every instance; ${stolen} is gone.\n`,
+    );
+  });
+
+  it('replaces each key once when two operators ask at once, for the same key or for two', async () => {
+    await boot();
+    const stolen = await kidOf(database, 'active');
+    const both = Promise.all([keys('replace', stolen, '--force'), keys('replace', stolen, '--force')]);
+    const fresh = await settledKey();
+    const third = keys('replace', fresh, '--force');
+    await hasten([]);
+    expect((await both).map(({ exitCode, stdout }) => [exitCode, stdout])).toEqual(
+      Array.from({ length: 2 }, () => [0, `${fresh} (ES256) signs on every instance; ${stolen} is gone.\n`]),
+    );
+    const last = await settledKey();
+    await hasten([]);
+    expect(await third).toMatchObject({ exitCode: 0, stderr: expect.stringContaining('Waiting for another change') });
+    expect(await readKeyRows(database)).toEqual([{ kid: last, algorithm: 'ES256', status: 'active' }]);
+  });
+
+  it('can be killed at any step of a replacement: plan says what comes, and a repetition completes it', async () => {
+    await boot();
+    const stolen = await kidOf(database, 'active');
+    const proxy = await PostgresProxy.start(database.url);
+    const overProxy = { ...options({ DATABASE_URL: proxy.url }) };
+    proxy.cutNext(/set retiring_at/, 'before');
+    expect(await runInProcess(keysCommand, ['replace', stolen, '--force'], overProxy)).toMatchObject({ exitCode: 1 });
+    expect(await readKeyRows(database)).toEqual([{ kid: stolen, algorithm: 'ES256', status: 'active' }]);
+
+    const killed = start('replace', stolen, '--force');
+    const fresh = await settledKey();
+    killed.signalGroup('SIGKILL');
+    await killed.end();
+    const planned = new RegExp(`${fresh} \\(ES256\\) +the one that signs\n.*${stolen} \\(ES256\\) +removed\n`);
+    expect((await keys('plan')).stdout).toMatch(planned);
+    expect((await keys('list')).stdout).toMatch(
+      new RegExp(`${stolen}.*active.*removed at[^]*${fresh}.*next.*signs from`),
+    );
+
+    await ageKeys(database, 21);
+    proxy.cutNext(/delete from signing_keys/, 'before');
+    expect(await runInProcess(keysCommand, ['replace', stolen, '--force'], overProxy)).toMatchObject({ exitCode: 1 });
+    expect((await keys('plan')).stdout).toMatch(planned);
+    expect(await keys('replace', stolen, '--force')).toMatchObject({
+      exitCode: 0,
+      stdout: `${fresh} (ES256) signs on every instance; ${stolen} is gone.\n`,
+    });
+    expect(await readKeyRows(database)).toEqual([{ kid: fresh, algorithm: 'ES256', status: 'active' }]);
+    expect(await keys('replace', stolen, '--force')).toMatchObject({
+      exitCode: 1,
+      stderr: `There is no key ${stolen}. If it was being replaced, that is done; see list.\n`,
+    });
+    await proxy.close();
+  });
+
+  it('has a replacement completed by the service when the command does not come back', async () => {
+    const service = await boot();
+    const stolen = await kidOf(database, 'active');
+    await service.app.get(KeyLifeCycleService).replace(stolen);
+    await ageKeys(database, 21);
+    await tickAll([service]);
+    expect((await readKeyRows(database)).map(({ status }) => status)).toEqual(['active']);
+    expect(await kidOf(database, 'active')).not.toBe(stolen);
   });
 
   it('retires a stolen key, but neither the one that signs nor, unforced, one whose tokens may be good', async () => {
@@ -171,7 +387,7 @@ describe('the keys command', () => {
     expect(await keys('retire', stolen, '--force')).toEqual({
       exitCode: 1,
       stdout: '',
-      stderr: `Refused: ${stolen} is the key that signs. Replace it first: rotate --force.\n`,
+      stderr: `Refused: ${stolen} is the key that signs. Use replace ${stolen} --force.\n`,
     });
     await service.app.get(KeyLifeCycleService).rotate();
     await reloadAll([service]);
@@ -215,6 +431,8 @@ describe('the keys command', () => {
 
   it.each<[string, string[], number, RegExp]>([
     ['a key that is not there', ['retire', 'nobody'], 1, /^There is no key nobody\.\n$/],
+    ['to replace a key that is not there', ['replace', 'nobody', '--force'], 1, /^There is no key nobody\./],
+    ['to replace a key without force', ['replace', 'any'], 1, /^Refused: every token that any signed would be refused/],
     ['a key without a name', ['retire'], 2, /^error: missing required argument 'kid'\n/],
     ['an unknown command', ['destroy'], 2, /^error: unknown command 'destroy'\n/],
     ['an option that is none', ['rotate', '--fast'], 2, /^error: unknown option '--fast'\n/],

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { CommandFailedError } from './command.errors.js';
 import { keysTable, nameOf, planTable } from './keys.table.js';
+import type { NamedKey, SwitchRequest } from '../keys/keys.types.js';
 import type { Services } from './services.js';
 import { type Invocation, writeAnswer, writeNotice } from './terminal.js';
 
@@ -8,6 +9,12 @@ import { type Invocation, writeAnswer, writeNotice } from './terminal.js';
 const PLANNED_TRANSITIONS = 6;
 
 const RETRY_PAUSE_MS = 500;
+
+const REPLACED_NOTICE = `Access tokens that it signed are refused; their clients refresh, and no user has to sign in.
+Verifiers that fetch the keys for an unknown key id believe it no longer. These may, until they are restarted:
+Quarkus OIDC, jwks-rsa, keyfunc, jwx, jwt-authorizer, fastapi-jwks, axioms, PyJWT (docs/verifying-tokens.md, "Keys"),
+and gateways that cache the keys (docs/gateways.md).
+If the thief could read the other keys as well, replace each that list shows.`;
 
 /** One method per command. Each does the work, reports what it did, and closes what it opened. */
 export class KeyTasks {
@@ -40,7 +47,7 @@ export class KeyTasks {
           );
           return;
         case 'activated':
-          writeAnswer(this.invocation, `${nameOf(rotation.key)} signs from now on.`);
+          writeAnswer(this.invocation, `${nameOf(rotation.key)} signs: every instance uses it within 20 s.`);
           return;
         case 'too_early':
           throw new CommandFailedError(
@@ -55,24 +62,24 @@ export class KeyTasks {
 
   async rotateByForce(): Promise<void> {
     await this.withKeys(async ({ keys }) => {
-      const rotation = await keys.rotate();
-      if (rotation.kind === 'full') {
-        throw tooManyKeys(rotation.roomFrom);
-      }
-      if (rotation.kind !== 'activated') {
-        writeNotice(
-          this.invocation,
-          `${nameOf(rotation.key)} is published. Waiting 20 s from then, until every instance has loaded it…`,
-        );
-        await this.activateEarly(keys, rotation.key.kid);
-      }
-      writeAnswer(this.invocation, `${nameOf(rotation.key)} signs from now on.`);
-      if (rotation.kind !== 'activated') {
-        writeNotice(
-          this.invocation,
-          `Verifiers that cache the keys may refuse new tokens until ${rotation.signsFrom.toISOString()} at the latest.`,
-        );
-      }
+      const { key } = await this.switchTo(keys, () => keys.rotateEarly());
+      writeAnswer(this.invocation, `${nameOf(key)} signs on every instance.`);
+      writeNotice(this.invocation, 'Verifiers that cache the keys may refuse new tokens until they fetch them again.');
+    });
+  }
+
+  /** @param mayEndTokens it always ends tokens, so it is refused without */
+  async replace(kid: string, { mayEndTokens }: { readonly mayEndTokens: boolean }): Promise<void> {
+    if (!mayEndTokens) {
+      throw new CommandFailedError(
+        `Refused: every token that ${kid} signed would be refused, and gateways that cache the keys might refuse new ` +
+          'ones for a while. --force accepts that. Where no key was stolen, use rotate.',
+      );
+    }
+    await this.withKeys(async ({ keys }) => {
+      const { key } = await this.switchTo(keys, () => keys.replace(kid), kid);
+      writeAnswer(this.invocation, `${nameOf(key)} signs on every instance; ${kid} is gone.`);
+      writeNotice(this.invocation, REPLACED_NOTICE);
     });
   }
 
@@ -96,7 +103,11 @@ export class KeyTasks {
               '--force ends them: their clients have to refresh.',
           );
         case 'active':
-          throw new CommandFailedError(`Refused: ${kid} is the key that signs. Replace it first: rotate --force.`);
+          throw new CommandFailedError(`Refused: ${kid} is the key that signs. Use replace ${kid} --force.`);
+        case 'signs_soon':
+          throw new CommandFailedError(
+            `Refused: ${kid} begins to sign at ${retirement.signsFrom.toISOString()}. Use replace ${kid} --force.`,
+          );
         case 'unknown':
           throw new CommandFailedError(`There is no key ${kid}.`);
       }
@@ -113,17 +124,50 @@ export class KeyTasks {
     });
   }
 
-  private async activateEarly(keys: Services['keys'], kid: string): Promise<void> {
+  /**
+   * Asks for a switch, after one that another operator has asked for, and waits until it is complete.
+   *
+   * @param stolenKid the key that leaves
+   */
+  private async switchTo(
+    keys: Services['keys'],
+    request: () => Promise<SwitchRequest>,
+    stolenKid?: string,
+  ): Promise<{ readonly key: NamedKey }> {
     for (;;) {
-      const activation = await keys.activateEarly(kid);
-      if (activation.kind === 'activated') {
-        return;
+      const requested = await request();
+      switch (requested.kind) {
+        case 'full':
+          throw tooManyKeys(requested.roomFrom);
+        case 'unknown':
+          throw new CommandFailedError(
+            `There is no key ${stolenKid}. If it was being replaced, that is done; see list.`,
+          );
+        case 'done':
+          return requested;
+        case 'busy':
+        case 'scheduled':
+          break;
       }
-      if (activation.kind === 'gone') {
-        throw new CommandFailedError(`${kid} was withdrawn or removed meanwhile. See list.`);
+      const { kind, key, at } = requested;
+      const what = `${nameOf(key)} signs from ${at.toISOString()}`;
+      writeNotice(
+        this.invocation,
+        kind === 'busy'
+          ? `Waiting for another change: ${what}…`
+          : `${what}, when every instance knows it${stolenKid === undefined ? '' : `, and ${stolenKid} leaves then`}…`,
+      );
+      await this.untilSwitched(keys, key);
+      if (kind === 'scheduled') {
+        return requested;
       }
+    }
+  }
+
+  private async untilSwitched(keys: Services['keys'], key: NamedKey): Promise<void> {
+    while (!(await keys.isSwitchedTo(key.kid))) {
       if (this.invocation.interrupted.aborted) {
-        throw new CommandFailedError(`Interrupted. ${kid} stays published; rotate --force continues from here.`);
+        throw new CommandFailedError(`Interrupted. The instances switch to ${nameOf(key)} all the same; see plan.`);
       }
       await pause(RETRY_PAUSE_MS);
     }

@@ -17,9 +17,15 @@ Publishes the next key, or lets a waiting one sign if SIGNING_KEY_PUBLICATION_SE
 Before that, gateways and backends that cache the keys would refuse good tokens until they fetch them again. --force
 accepts that, and waits only until the instances of the service themselves know the key.`;
 
+const REPLACE_HELP = `
+Use it for a key that may have been stolen, whether or not it is the one that signs. Another key begins to sign after
+20 s, when every instance knows it, and the stolen one leaves the published set in the same instant: verifiers that fetch
+the set for the first new token drop it. Tokens that it signed are refused from then on, and their clients refresh.
+A command that is interrupted loses nothing: see plan.`;
+
 const RETIRE_HELP = `
-Use it for a key that may have been stolen. Replace the active key by rotate --force first. --force removes a key even if
-tokens that it signed may still be valid. Verifiers that cache the keys accept it until their cache expires.`;
+--force removes a key even if tokens that it signed may still be valid. Verifiers that cache the keys accept it until
+their cache expires. For a key that may have been stolen, use replace.`;
 
 /** The operator's commands for signing keys. Only reads the command line; `KeyTasks` does the work. */
 export function keysCommand(invocation: Invocation): Command {
@@ -44,6 +50,14 @@ export function keysCommand(invocation: Invocation): Command {
     .option('--force', 'complete it in seconds, without waiting for caches of the keys')
     .addHelpText('after', ROTATE_HELP)
     .action(({ force }: { force?: true }) => (force === true ? tasks.rotateByForce() : tasks.rotate()));
+
+  program
+    .command('replace')
+    .description('Replace a key that may have been stolen, in 20 s.')
+    .argument('<kid>', 'as shown by list; after -- if it begins with a dash')
+    .option('--force', 'accept that tokens which it signed are refused')
+    .addHelpText('after', REPLACE_HELP)
+    .action((kid: string, { force }: { force?: true }) => tasks.replace(kid, { mayEndTokens: force === true }));
 
   program
     .command('retire')

@@ -20,7 +20,7 @@ export function forecast(
     const step = nextStep(state, at, settings, kidsAtStart);
     if (step.kind !== 'wait') {
       const newKid = `new key ${transitions.filter(({ kind }) => kind === 'publish').length + 1}`;
-      transitions.push({ at, kind: step.kind, ...subjectOf(step, state, newKid) });
+      transitions.push(...planned(step, state, at, newKid));
       state = afterTransition(state, step, at, newKid);
     } else if (step.until === undefined) {
       break;
@@ -31,7 +31,27 @@ export function forecast(
   return transitions;
 }
 
-function subjectOf(transition: KeyTransition, keys: readonly KeyRecord[], newKid: string): NamedKey {
+function planned(
+  transition: KeyTransition,
+  keys: readonly KeyRecord[],
+  at: Date,
+  newKid: string,
+): readonly PlannedTransition[] {
+  if (transition.kind !== 'switch') {
+    return [{ at, kind: transition.kind, ...subjectOf(transition, keys, newKid) }];
+  }
+  const { at: switchedAt, incoming, outgoing } = transition.to;
+  return [
+    { at: switchedAt, kind: 'activate', ...nameOf(incoming) },
+    ...outgoing.map((key) => ({ at: switchedAt, kind: 'remove' as const, ...nameOf(key) })),
+  ];
+}
+
+function subjectOf(
+  transition: Exclude<KeyTransition, { kind: 'switch' }>,
+  keys: readonly KeyRecord[],
+  newKid: string,
+): NamedKey {
   if (transition.kind === 'publish') {
     return { kid: newKid, algorithm: transition.algorithm };
   }
@@ -39,7 +59,11 @@ function subjectOf(transition: KeyTransition, keys: readonly KeyRecord[], newKid
   if (key === undefined) {
     throw new Error('the policy named a key that is not there');
   }
-  return { kid: key.kid, algorithm: key.algorithm };
+  return nameOf(key);
+}
+
+function nameOf({ kid, algorithm }: NamedKey): NamedKey {
+  return { kid, algorithm };
 }
 
 /** Returns the keys after a transition. */
@@ -66,5 +90,10 @@ export function afterTransition(
       return keys.map((key) => (key.kid === transition.kid ? { ...key, status: 'retiring', retiringAt: at } : key));
     case 'remove':
       return keys.filter(({ kid }) => kid !== transition.kid);
+    case 'switch': {
+      const { at: switchedAt, incoming, outgoing } = transition.to;
+      const left = keys.filter((key) => !outgoing.includes(key));
+      return afterTransition(left, { kind: 'activate', kid: incoming.kid }, switchedAt, newKid);
+    }
   }
 }

@@ -3,39 +3,54 @@ import { Config } from '../platform/config/config.js';
 import type { Transaction } from '../platform/database/database.service.js';
 import { forecast } from './key-forecast.js';
 import {
+  isComplete,
   type KeySettings,
   keySettingsOf,
   nextStep,
   publicationPossibleFrom,
   removableFrom,
   signsFrom,
-  signsFromIfForced,
+  switchIn,
+  switchPossibleFrom,
   tokensEndAt,
 } from './key-rotation.policy.js';
 import { KeysRepository } from './keys.repository.js';
 import type {
   KeyTransition,
-  EarlyActivation,
   PlannedTransition,
   KeyChange,
   KeyOverview,
   KeyRecord,
+  KeySwitch,
   NamedKey,
   Reencryption,
   Retirement,
   Rotation,
   StoredKey,
   StoredKeys,
+  SwitchRequest,
 } from './keys.types.js';
 import { generateSigningKey } from './signing-key.generator.js';
 import { SigningKeyVault } from './signing-key.vault.js';
 
 const CHANGE_SENTENCES: Readonly<Record<KeyChange['event'], string>> = {
   signing_key_published: 'published a signing key that does not sign yet',
-  signing_key_activated: 'a signing key signs from now on',
+  signing_key_scheduled: 'a signing key signs soon, on every instance at the same time',
+  signing_key_activated: 'a signing key was activated; every instance signs with it within 20 s',
   signing_key_withdrawn: 'a signing key retires without having signed',
   signing_key_removed: 'removed a signing key',
 };
+
+/** A switch changes several keys, and has a method of its own. */
+type Step = Exclude<KeyTransition, { readonly kind: 'switch' }>;
+
+/** The keys while no other instance can change them. */
+interface LockedKeys extends StoredKeys {
+  /** The switch that has just been carried out. */
+  readonly completed: KeySwitch | undefined;
+  readonly perform: (step: Step) => Promise<NamedKey>;
+  readonly schedule: (incoming: NamedKey, outgoing: NamedKey | undefined, at: Date) => Promise<void>;
+}
 
 /** Changes the set of signing keys, by the policy or for an operator, and logs every change after the commit. */
 @Injectable()
@@ -83,12 +98,17 @@ export class KeyLifeCycleService {
 
   async overview(): Promise<readonly KeyOverview[]> {
     const { keys } = await this.repository.readKeys();
-    return keys.map((key) => ({
-      ...recordOf(key),
-      ...(key.status === 'next' ? { signsFrom: signsFrom(key, this.settings) } : {}),
-      ...(key.status === 'retiring' ? { removedFrom: removableFrom(key, this.settings) } : {}),
-      secret: this.vault.isCurrent(key) ? 'current' : 'accepted',
-    }));
+    const settled = switchIn(keys);
+    return keys.map((key) => {
+      const isOutgoing = settled?.outgoing.includes(key) === true;
+      return {
+        ...recordOf(key),
+        ...(key.status === 'next' ? { activatedAt: null, signsFrom: signsFrom(key, this.settings) } : {}),
+        ...(key.status === 'retiring' ? { removedFrom: removableFrom(key, this.settings) } : {}),
+        ...(isOutgoing ? { retiringAt: null, removedFrom: settled.at } : {}),
+        secret: this.vault.isCurrent(key) ? 'current' : 'accepted',
+      };
+    });
   }
 
   /** Lists what a service with this configuration will do by itself. */
@@ -100,7 +120,7 @@ export class KeyLifeCycleService {
   /** Publishes the next key now, or activates a waiting one that every cache must have by now. */
   rotate(): Promise<Rotation> {
     const { settings } = this;
-    return this.change<Rotation>(async ({ keys, readAt }, perform) => {
+    return this.change<Rotation>(async ({ keys, readAt, perform }) => {
       const next = keys.find(({ status }) => status === 'next');
       if (next === undefined) {
         const roomFrom = publicationPossibleFrom(keys, settings);
@@ -118,22 +138,39 @@ export class KeyLifeCycleService {
   }
 
   /**
-   * Activates a waiting key as soon as every instance must have loaded it, even if gateways may not have. Changes
-   * nothing when it is too early even for that, or when the key no longer waits.
+   * Lets the waiting key, or a new one, sign as soon as every instance must know of it, even if gateways do not. All
+   * instances begin at the same time, also if no further call follows.
    */
-  activateEarly(kid: string): Promise<EarlyActivation> {
-    return this.change<EarlyActivation>(async ({ keys, readAt }, perform) => {
-      const key = keys.find((each) => each.kid === kid);
-      if (key?.status !== 'next') {
-        return { kind: key?.status === 'active' ? 'activated' : 'gone' };
-      }
-      const possibleFrom = signsFromIfForced(key);
-      if (readAt < possibleFrom) {
-        return { kind: 'too_early', possibleFrom };
-      }
-      await perform({ kind: 'activate', kid });
-      return { kind: 'activated' };
+  rotateEarly(): Promise<SwitchRequest> {
+    return this.change<SwitchRequest>((locked) => {
+      const { keys } = locked;
+      const roomFrom = publicationPossibleFrom(keys, this.settings);
+      return roomFrom !== undefined && keys.every(({ status }) => status !== 'next')
+        ? { kind: 'full', roomFrom }
+        : this.settle(locked, undefined);
     });
+  }
+
+  /**
+   * Like `rotateEarly`, and in the same instant the stolen key leaves the set. So a verifier that fetches the set because
+   * of the first token of the new key finds it without the stolen one. An eleventh key may be published until then.
+   *
+   * @param kid also of a key that does not sign: another key begins to sign all the same, so that verifiers fetch the set
+   */
+  replace(kid: string): Promise<SwitchRequest> {
+    return this.change<SwitchRequest>((locked) => {
+      const { keys, completed } = locked;
+      if (completed?.outgoing.some((key) => key.kid === kid) === true) {
+        return { kind: 'done', key: completed.incoming, at: completed.at };
+      }
+      const stolen = keys.find((key) => key.kid === kid);
+      return stolen === undefined ? { kind: 'unknown' } : this.settle(locked, stolen);
+    });
+  }
+
+  /** Returns whether every instance has switched to the key. */
+  isSwitchedTo(kid: string): Promise<boolean> {
+    return this.change(({ keys }) => !keys.some((key) => key.kid === kid && key.status === 'next'));
   }
 
   /**
@@ -142,10 +179,13 @@ export class KeyLifeCycleService {
    * @param mayEndTokens removes it even if tokens that it has signed may still be valid
    */
   retire(kid: string, mayEndTokens: boolean): Promise<Retirement> {
-    return this.change<Retirement>(async ({ keys, readAt }, perform) => {
+    return this.change<Retirement>(async ({ keys, readAt, perform }) => {
       const key = keys.find((each) => each.kid === kid);
       if (key === undefined || key.status === 'active') {
         return { kind: key === undefined ? 'unknown' : 'active' };
+      }
+      if (key.status === 'next' && key.activatedAt !== null) {
+        return { kind: 'signs_soon', signsFrom: key.activatedAt };
       }
       const endAt = tokensEndAt(key);
       const endsTokens = readAt < endAt;
@@ -174,17 +214,50 @@ export class KeyLifeCycleService {
     });
   }
 
-  /** Runs `decide` on the locked keys, and logs after the commit what it performed. */
-  private async change<T>(
-    decide: (stored: StoredKeys, perform: (transition: KeyTransition) => Promise<NamedKey>) => Promise<T>,
-  ): Promise<T> {
+  /** Settles a switch unless one is settled already. */
+  private async settle(
+    { keys, readAt, perform, schedule }: LockedKeys,
+    stolen: StoredKey | undefined,
+  ): Promise<SwitchRequest> {
+    const settled = switchIn(keys);
+    if (settled !== undefined) {
+      const isAskedFor = stolen === undefined || settled.outgoing.includes(stolen);
+      return { kind: isAskedFor ? 'scheduled' : 'busy', key: settled.incoming, at: settled.at };
+    }
+    let key: NamedKey | undefined = keys.find(({ status }) => status === 'next');
+    if (key !== undefined && key === stolen) {
+      await perform({ kind: 'withdraw', kid: key.kid });
+      key = undefined;
+    }
+    key ??= await perform({ kind: 'publish', algorithm: this.settings.algorithm });
+    const at = switchPossibleFrom(readAt);
+    await schedule(key, stolen, at);
+    return { kind: 'scheduled', key, at };
+  }
+
+  /** Runs `decide` on the locked keys, after a switch that is complete, and logs what changed after the commit. */
+  private async change<T>(decide: (locked: LockedKeys) => Promise<T> | T): Promise<T> {
     const { result, changes } = await this.repository.withKeysLocked(async (transaction) => {
-      const stored = await this.repository.readKeys(transaction);
       const changes: KeyChange[] = [];
-      const result = await decide(stored, async (transition) => {
-        const change = await this.perform(transaction, transition, stored);
-        changes.push(change);
-        return change;
+      let stored = await this.repository.readKeys(transaction);
+      const settled = switchIn(stored.keys);
+      const completed = settled !== undefined && isComplete(settled, stored.readAt) ? settled : undefined;
+      if (completed !== undefined) {
+        changes.push(...(await this.carryOut(transaction, completed)));
+        stored = await this.repository.readKeys(transaction);
+      }
+      const result = await decide({
+        ...stored,
+        completed,
+        perform: async (transition) => {
+          const change = await this.perform(transaction, transition, stored);
+          changes.push(change);
+          return change;
+        },
+        schedule: async (incoming, outgoing, at) => {
+          await this.repository.scheduleSwitch(transaction, incoming.kid, outgoing?.kid, at);
+          changes.push({ event: 'signing_key_scheduled', kid: incoming.kid, algorithm: incoming.algorithm });
+        },
       });
       return { result, changes };
     });
@@ -203,15 +276,29 @@ export class KeyLifeCycleService {
       if (step.kind === 'wait') {
         return changes;
       }
-      changes.push(await this.perform(transaction, step, stored));
+      if (step.kind === 'switch') {
+        changes.push(...(await this.carryOut(transaction, step.to)));
+      } else {
+        changes.push(await this.perform(transaction, step, stored));
+      }
     }
   }
 
-  private async perform(
+  private async carryOut(
     transaction: Transaction,
-    transition: KeyTransition,
-    { keys, readAt }: StoredKeys,
-  ): Promise<KeyChange> {
+    { at, incoming, outgoing }: KeySwitch,
+  ): Promise<readonly KeyChange[]> {
+    for (const { kid } of outgoing) {
+      await this.repository.deleteKey(transaction, kid);
+    }
+    await this.repository.activateKey(transaction, incoming.kid, at);
+    return [
+      ...outgoing.map(({ kid, algorithm }) => ({ event: 'signing_key_removed' as const, kid, algorithm })),
+      { event: 'signing_key_activated', kid: incoming.kid, algorithm: incoming.algorithm },
+    ];
+  }
+
+  private async perform(transaction: Transaction, transition: Step, { keys, readAt }: StoredKeys): Promise<KeyChange> {
     if (transition.kind === 'publish') {
       const { kid, privateKey, publicJwk } = await generateSigningKey(transition.algorithm);
       const sealed = this.vault.seal(privateKey, kid);

@@ -2,8 +2,15 @@ import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { addSeconds } from '../platform/common/clock.js';
 import { afterTransition, forecast } from './key-forecast.js';
-import { type KeySettings, nextStep, signsFromIfForced, standsInUntil, tokensEndAt } from './key-rotation.policy.js';
-import type { KeyRecord } from './keys.types.js';
+import {
+  type KeySettings,
+  nextStep,
+  RELOAD_SECONDS,
+  standsInUntil,
+  switchPossibleFrom,
+  tokensEndAt,
+} from './key-rotation.policy.js';
+import type { KeyRecord, KeyTransition } from './keys.types.js';
 
 const HOUR_SECONDS = 3_600;
 const DAY_SECONDS = 86_400;
@@ -144,8 +151,39 @@ describe('the next step in the life of the signing keys', () => {
 });
 
 describe('exceptions', () => {
-  it('a forced key still waits until every instance has loaded it', () => {
-    expect(signsFromIfForced(key('next', 0))).toEqual(addSeconds(NOW, SPREAD_SECONDS));
+  it('a forced key still waits until every instance has tried twice to load it', () => {
+    expect(switchPossibleFrom(NOW)).toEqual(addSeconds(NOW, SPREAD_SECONDS));
+    expect(SPREAD_SECONDS).toBeGreaterThanOrEqual(2 * RELOAD_SECONDS);
+  });
+
+  it('a settled switch comes before everything else that concerns the signing key, and is complete on all instances', () => {
+    const at = addSeconds(NOW, 5);
+    const keys = [
+      key('active', 90 * DAY_SECONDS, { retiringAt: at }),
+      key('next', HOUR_SECONDS, { activatedAt: at, algorithm: 'RS256' }),
+    ];
+    const all = new Set(['active', 'next']);
+    const completeAt = addSeconds(at, 0.5);
+    expect(nextStep(keys, at, settings, all)).toEqual({ kind: 'wait', until: completeAt });
+    const [outgoing, incoming] = keys;
+    expect(nextStep(keys, completeAt, settings, all)).toEqual({
+      kind: 'switch',
+      to: { at, incoming, outgoing: [outgoing] },
+    });
+    expect(forecast(keys, NOW, { ...settings, algorithm: 'RS256' }, 2)).toEqual([
+      { at, kind: 'activate', kid: 'next', algorithm: 'RS256' },
+      { at, kind: 'remove', kid: 'active', algorithm: 'ES256' },
+    ]);
+  });
+
+  it('a switch without a stolen key leaves the old one to verify', () => {
+    const at = addSeconds(NOW, 5);
+    const keys = [key('active', DAY_SECONDS), key('next', HOUR_SECONDS, { activatedAt: at })];
+    const step = nextStep(keys, addSeconds(at, 60), settings, new Set());
+    expect(afterTransition(keys, step as KeyTransition, NOW, '')).toEqual([
+      { ...keys[0], status: 'retiring', retiringAt: at },
+      { ...keys[1], status: 'active' },
+    ]);
   });
 
   it('tokens of a retiring key live for the longest life there is, and those of a withdrawn one do not exist', () => {
@@ -210,7 +248,7 @@ describe('whatever instances there are, and whenever they look', () => {
       }
       if (step.kind === 'publish') {
         world.published += 1;
-      } else {
+      } else if (step.kind !== 'switch') {
         const subject = keys.find(({ kid }) => kid === step.kid);
         const since = (subject?.retiringAt ?? subject?.createdAt ?? LONG_AGO).getTime();
         const ageSeconds = (at.getTime() - since) / 1_000;

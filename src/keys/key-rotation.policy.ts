@@ -1,7 +1,7 @@
 import { addSeconds } from '../platform/common/clock.js';
 import { LONGEST_ACCESS_TOKEN_SECONDS } from '../platform/config/access-token-lifetime.js';
 import type { Config, JwtAlgorithm } from '../platform/config/config.js';
-import type { KeyTransition, KeyRecord } from './keys.types.js';
+import type { KeyRecord, KeySwitch, KeyTransition } from './keys.types.js';
 
 const DAY_SECONDS = 86_400;
 
@@ -10,6 +10,16 @@ const DAY_SECONDS = 86_400;
  * statement takes 5 s at most.
  */
 const SPREAD_SECONDS = 20;
+
+/** How soon an instance learns of a change by another one; leaves time for two attempts within `SPREAD_SECONDS`. */
+export const RELOAD_SECONDS = 10;
+
+/**
+ * No key signs so shortly before and after a stolen one leaves the set: by so much may two instances differ in what they
+ * take for the database's time. So all have ceased to sign with the stolen key before one serves the set without it, and
+ * all serve that set before one signs with the new key.
+ */
+export const SWITCH_MARGIN_MS = 500;
 
 /** AWS and others read no more keys of a JWK Set. */
 const MOST_PUBLISHED_KEYS = 10;
@@ -55,6 +65,10 @@ export function nextStep(
   if (expired !== undefined) {
     return { kind: 'remove', kid: expired.kid };
   }
+  const settled = switchIn(keys);
+  if (settled !== undefined) {
+    return isComplete(settled, now) ? { kind: 'switch', to: settled } : waitFor(keys, settings, completeFrom(settled));
+  }
   const canPublish = keys.length < MOST_PUBLISHED_KEYS;
   const knowsNewestKey = keys.every(({ kid }) => kidsAtStart.has(kid));
 
@@ -84,14 +98,37 @@ export function nextStep(
   return canPublish ? { kind: 'publish', algorithm } : waitFor(keys, settings);
 }
 
-/** Earliest time at which a `next` key may sign: every cache of an older set has expired. */
-export function signsFrom({ createdAt }: Pick<KeyRecord, 'createdAt'>, { publicationSeconds }: KeySettings): Date {
-  return addSeconds(createdAt, SPREAD_SECONDS + publicationSeconds);
+/** Returns the switch that the keys carry: settled, and not carried out yet. */
+export function switchIn(keys: readonly KeyRecord[]): KeySwitch | undefined {
+  for (const incoming of keys) {
+    const at = incoming.status === 'next' ? incoming.activatedAt : null;
+    if (at !== null) {
+      return { at, incoming, outgoing: keys.filter(({ retiringAt }) => retiringAt?.getTime() === at.getTime()) };
+    }
+  }
+  return undefined;
 }
 
-/** Earliest time at which every instance knows a `next` key, even if gateways do not. */
-export function signsFromIfForced({ createdAt }: KeyRecord): Date {
-  return addSeconds(createdAt, SPREAD_SECONDS);
+/** Earliest instant for a switch that is settled now: every instance knows of it, even if gateways do not. */
+export function switchPossibleFrom(now: Date): Date {
+  return addSeconds(now, SPREAD_SECONDS);
+}
+
+/** Whether every instance has switched and signs again. */
+export function isComplete(settled: KeySwitch, now: Date): boolean {
+  return completeFrom(settled) <= now;
+}
+
+function completeFrom({ at }: KeySwitch): Date {
+  return addSeconds(at, SWITCH_MARGIN_MS / 1_000);
+}
+
+/** Earliest time at which a `next` key may sign: every cache of an older set has expired, or its switch has come. */
+export function signsFrom(
+  { createdAt, activatedAt = null }: Pick<KeyRecord, 'createdAt'> & Partial<KeyRecord>,
+  { publicationSeconds }: KeySettings,
+): Date {
+  return activatedAt ?? addSeconds(createdAt, SPREAD_SECONDS + publicationSeconds);
 }
 
 /** Time at which the last token that a `retiring` key has signed has expired. */

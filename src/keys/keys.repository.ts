@@ -65,6 +65,20 @@ export class KeysRepository {
     await transaction.query(`update signing_keys set status = 'active', activated_at = $2 where kid = $1`, [kid, at]);
   }
 
+  /**
+   * Settles when a `next` key signs and, in the same instant, which key leaves. The rows carry both from the same commit
+   * on, and each instance follows them by itself.
+   */
+  async scheduleSwitch(
+    transaction: Transaction,
+    incomingKid: string,
+    outgoingKid: string | undefined,
+    at: Date,
+  ): Promise<void> {
+    await transaction.query('update signing_keys set activated_at = $2 where kid = $1', [incomingKid, at]);
+    await transaction.query('update signing_keys set retiring_at = $2 where kid = $1', [outgoingKid ?? null, at]);
+  }
+
   async withdrawKey(transaction: Transaction, kid: string, at: Date): Promise<void> {
     await transaction.query(`update signing_keys set status = 'retiring', retiring_at = $2 where kid = $1`, [kid, at]);
   }

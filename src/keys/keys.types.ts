@@ -15,8 +15,9 @@ export interface KeyRecord extends NamedKey {
   readonly status: SigningKeyStatus;
   /** When the key was published. */
   readonly createdAt: Date;
-  /** Null for a key that has never signed. */
+  /** Null for a key that has never signed. For a `next` key: when it will sign, once that is settled (`KeySwitch`). */
   readonly activatedAt: Date | null;
+  /** Also of a key that leaves in a `KeySwitch`: when it will. */
   readonly retiringAt: Date | null;
 }
 
@@ -60,27 +61,47 @@ export interface SigningKey extends VerificationKey {
   readonly privateKey: KeyObject;
 }
 
-/** One step of a key's life; `withdraw` retires a `next` key that is no longer wanted before it has signed. */
-export type KeyTransition =
-  | { readonly kind: 'publish'; readonly algorithm: JwtAlgorithm }
-  | { readonly kind: 'activate' | 'withdraw' | 'remove'; readonly kid: string };
-
-/** `kid` is a placeholder for a key that does not exist yet. */
-export interface PlannedTransition extends NamedKey {
+/**
+ * A settled change of the key that signs. At one instant of the database's clock, on every instance, `incoming` begins to
+ * sign and the keys of `outgoing` leave the set. The rows say so 20 s before, so that every instance has read it by then.
+ */
+export interface KeySwitch {
   readonly at: Date;
-  readonly kind: KeyTransition['kind'];
+  readonly incoming: KeyRecord;
+  /** Stolen keys; none when the key that signs is only rotated. */
+  readonly outgoing: readonly KeyRecord[];
 }
 
-/** A key that was published, activated, withdrawn or removed; for the log. */
+/**
+ * One step of a key's life; `withdraw` retires a `next` key that is no longer wanted before it has signed, and `switch`
+ * carries out the `KeySwitch` of a `next` key.
+ */
+export type KeyTransition =
+  | { readonly kind: 'publish'; readonly algorithm: JwtAlgorithm }
+  | { readonly kind: 'activate' | 'withdraw' | 'remove'; readonly kid: string }
+  | { readonly kind: 'switch'; readonly to: KeySwitch };
+
+/** `kid` is a placeholder for a key that does not exist yet. A switch is an activation and removals. */
+export interface PlannedTransition extends NamedKey {
+  readonly at: Date;
+  readonly kind: Exclude<KeyTransition['kind'], 'switch'>;
+}
+
+/** What happened to a key; for the log. */
 export interface KeyChange extends NamedKey {
-  readonly event: 'signing_key_published' | 'signing_key_activated' | 'signing_key_withdrawn' | 'signing_key_removed';
+  readonly event:
+    | 'signing_key_published'
+    | 'signing_key_scheduled'
+    | 'signing_key_activated'
+    | 'signing_key_withdrawn'
+    | 'signing_key_removed';
 }
 
 /** A key as an operator sees it. */
 export interface KeyOverview extends KeyRecord {
   /** Set for a `next` key. */
   readonly signsFrom?: Date;
-  /** Set for a `retiring` key. */
+  /** Set for a `retiring` key, and for one that is being replaced. */
   readonly removedFrom?: Date;
   /** Which `AUTH_SECRET` its private half is encrypted under. */
   readonly secret: 'current' | 'accepted';
@@ -94,14 +115,20 @@ export type Rotation =
   | { readonly kind: 'activated'; readonly key: NamedKey }
   | { readonly kind: 'full'; readonly roomFrom: Date };
 
-/** `gone`: the key does not exist any more, or retires. */
-export type EarlyActivation =
-  { readonly kind: 'activated' | 'gone' } | { readonly kind: 'too_early'; readonly possibleFrom: Date };
+/**
+ * `scheduled`: `key` signs from `at` on, on every instance. `done`: it does so already. `busy`: another switch comes
+ * first. `unknown`: there is no key to replace. `full`: no more keys may be published until then.
+ */
+export type SwitchRequest =
+  | { readonly kind: 'scheduled' | 'busy' | 'done'; readonly key: NamedKey; readonly at: Date }
+  | { readonly kind: 'full'; readonly roomFrom: Date }
+  | { readonly kind: 'unknown' };
 
 /** `tokensEndAt` is when the last token of the key expires or would have expired. */
 export type Retirement =
   | { readonly kind: 'removed'; readonly tokensEndAt?: Date }
   | { readonly kind: 'tokens_alive'; readonly tokensEndAt: Date }
+  | { readonly kind: 'signs_soon'; readonly signsFrom: Date }
   | { readonly kind: 'unknown' | 'active' };
 
 export interface Reencryption {

@@ -30,8 +30,10 @@ export async function openSessions(
     }
     return made;
   });
-  return grants.map((grant) => ({
-    family: new TestFamily(database, grant.refreshToken),
-    accessToken: issuer.issue(grant).accessToken,
-  }));
+  return Promise.all(
+    grants.map(async (grant) => ({
+      family: new TestFamily(database, grant.refreshToken),
+      accessToken: (await issuer.issue(grant)).accessToken,
+    })),
+  );
 }

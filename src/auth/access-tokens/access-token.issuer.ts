@@ -31,7 +31,8 @@ export class AccessTokenIssuer {
    *
    * @returns the token and its lifetime in whole seconds
    */
-  issue(grant: SessionGrant): { readonly accessToken: string; readonly expiresInSeconds: number } {
+  async issue(grant: SessionGrant): Promise<{ readonly accessToken: string; readonly expiresInSeconds: number }> {
+    await this.keys.whenSettled();
     const { issuer, audience, ttlSeconds } = this.config.accessTokens;
     const { kid, algorithm, privateKey } = this.keys.signingKey();
     const issuedAt = grant.issuedAtSeconds;

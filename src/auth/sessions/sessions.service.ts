@@ -121,18 +121,18 @@ export class SessionsService {
    *
    * @throws OutcomeUnknownError when this instance has lost its signing key since `requireKey`
    */
-  tokenPair(grant: SessionGrant): TokenPair {
+  async tokenPair(grant: SessionGrant): Promise<TokenPair> {
     return {
-      ...this.sign(grant),
+      ...(await this.sign(grant)),
       refreshToken: grant.refreshToken,
       refreshExpiresInSeconds: grant.refreshExpiresInSeconds,
       roles: grant.roles,
     };
   }
 
-  private sign(grant: SessionGrant): ReturnType<AccessTokenIssuer['issue']> {
+  private async sign(grant: SessionGrant): ReturnType<AccessTokenIssuer['issue']> {
     try {
-      return this.issuer.issue(grant);
+      return await this.issuer.issue(grant);
     } catch (error) {
       throw afterCommit(error);
     }
