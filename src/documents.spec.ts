@@ -156,6 +156,11 @@ function citedTitlesIn(markdown: string): { readonly file: string; readonly phra
   );
 }
 
+/** Programs in other languages than ours have constants and settings of their own. */
+function withoutPrograms(markdown: string): string {
+  return markdown.replace(/^```(?:js|python|go|rust|java)\n[^]*?^```$/gm, '');
+}
+
 /**
  * Names in capitals with an underscore, in code. Each is a variable of ours, set in the same document, or in the text
  * of some other file.
@@ -166,7 +171,7 @@ const variablesExist: Rule = (tree) => {
   const known = new Set([...ours, ...NAMES_OF_OTHERS, ...texts.flatMap((text) => text.match(NAME_IN_CAPITALS) ?? [])]);
   return documentsOf(tree).flatMap(([path, markdown]) => {
     const assigned = new Set([...markdown.matchAll(/^(?:export )?([A-Z][A-Z0-9_]+)=/gm)].map(([, name = '']) => name));
-    const spans = [...markdown.matchAll(/^ *```[^]*?^ *```$|`[^`\n]+`/gm)].map(([span]) => span);
+    const spans = [...withoutPrograms(markdown).matchAll(/^ *```[^]*?^ *```$|`[^`\n]+`/gm)].map(([span]) => span);
     const named = spans.flatMap((span) => [
       ...(span.match(NAME_IN_CAPITALS) ?? []).filter((name) => name.includes('_')),
       ...[...span.matchAll(/^`([A-Z][A-Z0-9]+)=/g)].map(([, name = '']) => name),
@@ -177,11 +182,12 @@ const variablesExist: Rule = (tree) => {
   });
 };
 
-/** Every document can be reached from an index: docs/README.md, and docs/adr/README.md for the decisions. */
+/** Every document can be reached from an index: that of its folder, or docs/README.md. */
 const documentsAreListed: Rule = (tree) =>
   [...tree.keys()]
     .filter((path) => /^docs\/.*\.md$/.test(path) && posix.basename(path) !== 'README.md')
     .filter((path) => !(tree.get(`${posix.dirname(path)}/README.md`) ?? '').includes(`(${posix.basename(path)}`))
+    .filter((path) => !(tree.get('docs/README.md') ?? '').includes(`(${posix.relative('docs', path)}`))
     .map((path) => `${path} is in no index`);
 
 const documentsAreShort: Rule = (tree) =>
@@ -348,14 +354,15 @@ describe('a document', () => {
       ],
     ],
     [
-      'is listed in the index of its folder',
+      'is listed in the index of its folder or of all documents',
       documentsAreListed,
       {
-        'docs/README.md': '[A](a.md)',
+        'docs/README.md': '[A](a.md) [E](d/e.md)',
         'docs/a.md': '',
         'docs/b.md': '',
         'docs/adr/README.md': '',
         'docs/adr/0001-c.md': '',
+        'docs/d/e.md': '',
       },
       ['docs/b.md is in no index', 'docs/adr/0001-c.md is in no index'],
     ],

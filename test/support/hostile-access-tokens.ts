@@ -1,4 +1,4 @@
-import { createPublicKey, type KeyObject, randomUUID, sign } from 'node:crypto';
+import { randomUUID, sign } from 'node:crypto';
 import { OWN_KEYS, PEM, SECRETS_FROM_PUBLIC_KEY } from './hostile-keys.js';
 import { base64url, compact, hmac, type TokenForge, withOtherSlackBits } from './token-forge.js';
 
@@ -36,14 +36,14 @@ export const HOSTILE_ACCESS_TOKENS: Readonly<Record<string, readonly HostileToke
     ...Object.entries(SECRETS_FROM_PUBLIC_KEY).flatMap(([what, secretOf]): Row[] =>
       ['HS256', 'ES256'].map((alg) => [
         `alg ${alg} and an HMAC under ${what}`,
-        (forge): string => forge.withHeader({ alg }, hmac(secretOf(publicKeyOf(forge)))),
+        (forge): string => forge.withHeader({ alg }, hmac(secretOf(forge.publicKey))),
       ]),
     ),
     ...(['sha384', 'sha512'] as const).map((hash): Row => {
       const alg = hash.replace('sha', 'HS');
       return [
         `alg ${alg} and an HMAC under the PEM of the public key`,
-        (forge): string => forge.withHeader({ alg }, hmac(PEM(publicKeyOf(forge)), hash)),
+        (forge): string => forge.withHeader({ alg }, hmac(PEM(forge.publicKey), hash)),
       ];
     }),
     ...['ES384', 'ES512', 'RS256', 'RS512', 'PS256', 'EdDSA', 'ES256K', 'es256', 'ES256 ', 'dir', 1, null, true].map(
@@ -187,7 +187,7 @@ export const HOSTILE_ACCESS_TOKENS: Readonly<Record<string, readonly HostileToke
     ].map((change): Row => [`${JSON.stringify(change)} more`, (forge) => forge.withHeader(change)]),
     [
       'a jwk beside the genuine key',
-      (forge) => forge.withHeader({ jwk: publicKeyOf(forge).export({ format: 'jwk' }) }),
+      (forge) => forge.withHeader({ jwk: forge.publicKey.export({ format: 'jwk' }) }),
     ],
     ...['jku', 'x5u', 'kid'].map((member): Row => [
       `a URL for ${member}`,
@@ -364,10 +364,6 @@ function rows(...parts: readonly (readonly Row[])[]): readonly HostileToken[] {
 function shown(value: unknown): string {
   const text = value === undefined ? 'nothing' : JSON.stringify(value);
   return text.length > 60 ? `${text.slice(0, 10)}… (${text.length} characters)` : text;
-}
-
-function publicKeyOf(forge: TokenForge): KeyObject {
-  return createPublicKey(forge.privateKey);
 }
 
 function unsigned(forge: TokenForge, header: object): string {

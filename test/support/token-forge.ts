@@ -1,4 +1,4 @@
-import { constants, createHmac, type KeyObject, sign } from 'node:crypto';
+import { constants, createHmac, createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { decryptPrivateKey } from '../../src/keys/signing-key.cipher.js';
 import { claimsOf } from './test-client.js';
 import type { TestDatabase } from './test-database.js';
@@ -56,6 +56,10 @@ export class TokenForge {
     const { signingKeyEncryptionKey } = serverKeyOf(authSecret);
     const privateKey = decryptPrivateKey(row.private_key_encrypted, kid, signingKeyEncryptionKey);
     return new TokenForge(genuine, privateKey, row.algorithm === 'ES256' ? ecdsa(privateKey) : rsa(privateKey));
+  }
+
+  get publicKey(): KeyObject {
+    return createPublicKey(this.privateKey);
   }
 
   get header(): Readonly<Record<string, unknown>> {
