@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import fc from 'fast-check';
-import type { ProblemCode } from '../src/platform/common/domain.errors.js';
+import type { Response } from 'supertest';
+import type { ErrorCode, ProblemCode } from '../src/platform/common/domain.errors.js';
 import type { RevokeReason } from '../src/tokens/tokens.types.js';
 import { type OpenSession, openSessions } from './support/open-sessions.js';
-import { expectProblem } from './support/problem.js';
-import { type Account, newIdempotencyKey, pairOf } from './support/test-client.js';
+import { expectProblem, oauthCodeOf } from './support/problem.js';
+import { type Account, claimsOf, newIdempotencyKey, pairOf } from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import type { TestFamily } from './support/test-family.js';
 import { startService, type TestService } from './support/test-service.js';
@@ -25,15 +26,20 @@ interface Situation {
   readonly key: 'none' | 'of that rotation' | 'of the rotation before it' | 'another';
   readonly hasGraceWindow: boolean;
   readonly rollsForward: boolean;
+  /** What the `scope` asks for; without one, the refresh goes by the JSON route. */
+  readonly scope: 'none' | 'some' | 'too much';
 }
 
+const ROLES = ['reader', 'writer'];
+const SCOPES = { some: 'reader', 'too much': 'reader owner' };
+
 type Outcome =
-  | { readonly kind: 'refused'; readonly code: ProblemCode }
+  | { readonly kind: 'refused'; readonly code: ErrorCode }
   | { readonly kind: 'ended'; readonly code: ProblemCode; readonly reason: RevokeReason }
   | { readonly kind: 'moved' }
   | { readonly kind: 'replayed' };
 
-const refused = (code: ProblemCode): Outcome => ({ kind: 'refused', code });
+const refused = (code: ErrorCode): Outcome => ({ kind: 'refused', code });
 
 const hasItsKey = (situation: Situation): boolean => situation.rotationHadKey && situation.key === 'of that rotation';
 const hasUsedKey = (situation: Situation): boolean =>
@@ -48,6 +54,7 @@ const TABLE: readonly (readonly [when: (situation: Situation) => boolean, outcom
   [({ age }) => age === 'idle too long' || age === 'past the end', refused('session_expired')],
   [({ isUserActive }) => !isUserActive, refused('account_disabled')],
   [(situation) => situation.ahead === 0 && hasUsedKey(situation), refused('idempotency_key_reused')],
+  [({ ahead, scope }) => ahead === 0 && scope === 'too much', refused('roles_not_granted')],
   [({ ahead }) => ahead === 0, { kind: 'moved' }],
   [(situation) => situation.ahead === -1 && hasItsKey(situation), { kind: 'replayed' }],
   [
@@ -57,8 +64,9 @@ const TABLE: readonly (readonly [when: (situation: Situation) => boolean, outcom
   ],
   [({ ahead, key }) => ahead === -2 && key === 'of the rotation before it', refused('idempotency_key_reused')],
   [({ ahead }) => ahead < 0, { kind: 'ended', code: 'refresh_token_reused', reason: 'reuse' }],
-  [({ rollsForward }) => rollsForward, { kind: 'moved' }],
-  [() => true, { kind: 'ended', code: 'session_revoked', reason: 'rolled_back' }],
+  [({ rollsForward }) => !rollsForward, { kind: 'ended', code: 'session_revoked', reason: 'rolled_back' }],
+  [({ scope }) => scope === 'too much', refused('roles_not_granted')],
+  [() => true, { kind: 'moved' }],
 ];
 
 /** The usual three times of four, or the last rows would hardly ever be reached. */
@@ -82,7 +90,20 @@ const anySituation: fc.Arbitrary<Situation> = fc.record({
   key: fc.constantFrom('none', 'of that rotation', 'of that rotation', 'of the rotation before it', 'another'),
   hasGraceWindow: fc.boolean(),
   rollsForward: fc.boolean(),
+  scope: mostly<Situation['scope']>('none', 'some', 'too much', 'too much'),
 });
+
+function expectRefusal(response: Response, code: ErrorCode, scope: Situation['scope']): void {
+  if (scope === 'none') {
+    expectProblem(response, code as ProblemCode);
+  } else {
+    expect(oauthCodeOf(response)).toBe(code);
+  }
+}
+
+function expectRoles(response: Response, scope: Situation['scope']): void {
+  expect(claimsOf(pairOf(response).access_token)['roles']).toEqual(scope === 'none' ? ROLES : ['reader']);
+}
 
 describe('the precedence of the rows of the rotation table', () => {
   let database: TestDatabase;
@@ -108,6 +129,7 @@ describe('the precedence of the rows of the rotation table', () => {
     }
     const someInstance = instances.get('false true')!;
     account = await someInstance.client.signUp();
+    await database.sql('update users set roles = $2 where id = $1', [account.id, ROLES]);
     unused = (await openSessions(someInstance, database, account.id, 2 * SITUATIONS)).values();
   });
 
@@ -163,27 +185,35 @@ describe('the precedence of the rows of the rotation table', () => {
         const token = situation.isSecretRight ? family.token(generation) : family.forgedToken(generation);
         const untouched = await family.row();
 
-        const response = await instanceFor(situation).client.refresh(token, keys[situation.key]);
+        const { client } = instanceFor(situation);
+        const idempotencyKey = keys[situation.key];
+        const { scope } = situation;
+        const response =
+          scope === 'none'
+            ? await client.refresh(token, idempotencyKey)
+            : await client.exchange(token, { idempotencyKey, scope: SCOPES[scope] });
         if (!situation.isUserActive) {
           await setUserActive(true);
         }
         const row = await family.row();
         switch (outcome.kind) {
           case 'refused':
-            expectProblem(response, outcome.code);
+            expectRefusal(response, outcome.code, scope);
             expect(row).toEqual(untouched);
             break;
           case 'ended':
-            expectProblem(response, outcome.code);
+            expectRefusal(response, outcome.code, scope);
             expect(row).toMatchObject({ generation: CURRENT_GENERATION, revoke_reason: outcome.reason });
             break;
           case 'moved':
             expect(pairOf(response).refresh_token).toBe(family.token(generation + 1));
             expect(row).toMatchObject({ generation: generation + 1, revoked_at: null });
+            expectRoles(response, scope);
             break;
           case 'replayed':
             expect(pairOf(response).refresh_token).toBe(family.token(CURRENT_GENERATION));
             expect(row).toEqual(untouched);
+            expectRoles(response, scope);
         }
       }),
       { numRuns: SITUATIONS },

@@ -320,6 +320,53 @@ describe('the rotation table', () => {
     });
   });
 
+  describe('generation = current, or ahead of it, with a scope of more than the roles: roles_not_granted', () => {
+    /** A family of a user who is a reader and a writer, at generation 2. */
+    async function newFamilyWithRoles(idempotencyKey?: string): Promise<TestFamily> {
+      const { id, pair } = await withDefaults.client.signUpAndIn();
+      await database.sql(`update users set roles = '{reader,writer}' where id = $1`, [id]);
+      const family = new TestFamily(database, pair.refresh_token);
+      await withDefaults.client.rotate(family.token(1), idempotencyKey);
+      return family;
+    }
+
+    it('moves nothing, with or without a key, and the token stays good for less', async () => {
+      const family = await newFamilyWithRoles();
+      const untouched = await family.row();
+      const key = newIdempotencyKey();
+      for (const generation of [2, 3]) {
+        for (const idempotencyKey of [undefined, key, key]) {
+          const refused = await withDefaults.client.exchange(family.token(generation), {
+            idempotencyKey,
+            scope: 'owner',
+          });
+          expect([refused.status, refused.body]).toMatchObject([400, { error: 'invalid_scope' }]);
+        }
+      }
+      expect(await family.row()).toEqual(untouched);
+      const granted = await withDefaults.client.exchange(family.token(2), { idempotencyKey: key, scope: 'writer' });
+      expect(granted).toMatchObject({ status: 200, body: { scope: 'writer', refresh_token: family.token(3) } });
+    });
+
+    it('comes after a reused key, a replay and a reuse', async () => {
+      const key = newIdempotencyKey();
+      const family = await newFamilyWithRoles(key);
+      const ask = async (generation: number, idempotencyKey?: string): Promise<unknown> =>
+        (await withDefaults.client.exchange(family.token(generation), { idempotencyKey, scope: 'reader owner' })).body;
+      expect(await ask(2, key)).toMatchObject({ error: 'invalid_request' });
+      expect(await ask(1, key)).toMatchObject({ scope: 'reader', refresh_token: family.token(2) });
+      expect(await ask(1)).toMatchObject({ error: 'invalid_grant' });
+      expect(await family.row()).toMatchObject({ revoke_reason: 'reuse' });
+    });
+
+    it('comes after a rollback that REFRESH_ROLL_FORWARD=off does not heal', async () => {
+      const family = await newFamilyWithRoles();
+      const refused = await withoutRollForward.client.exchange(family.token(3), { scope: 'owner' });
+      expect(refused.body).toMatchObject({ error: 'invalid_grant' });
+      expect(await family.row()).toMatchObject({ revoke_reason: 'rolled_back' });
+    });
+  });
+
   describe('generation = current: rotated', () => {
     it('answers with the next token, and stores the generation, the instant and where it came from', async () => {
       const family = await newFamily();

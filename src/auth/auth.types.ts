@@ -29,6 +29,6 @@ export interface TokenPair {
   readonly expiresInSeconds: number;
   readonly refreshToken: string;
   readonly refreshExpiresInSeconds: number;
-  /** The user's roles, which are the scope of the access token. */
+  /** What the access token carries of the user's roles; its scope. */
   readonly roles: readonly string[];
 }

@@ -17,7 +17,9 @@ export class OAuthTokenRequestDto {
   @ApiProperty({
     required: false,
     example: 'orders:read',
-    description: 'May not ask for more than the roles of the user. All of them are granted, whatever it asks for.',
+    description:
+      'The roles that the access token is to carry; without it, all of the user’s. The refresh token keeps all. More than ' +
+      'the user has is refused, and nothing is done.',
   })
   readonly scope?: string;
 }
@@ -37,7 +39,7 @@ export class OAuthRevocationRequestDto {
 export class OAuthTokenDto extends TokenPairDto {
   @ApiProperty({
     required: false,
-    description: 'The roles of the user, unless there are none.',
+    description: 'The roles that the access token carries, unless there are none.',
     example: 'orders:read',
   })
   readonly scope?: string;

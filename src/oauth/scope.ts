@@ -4,6 +4,8 @@ import { RolesNotGrantedError } from '../tokens/tokens.errors.js';
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/;
 
 /**
+ * Reads a scope, which is a set: its order and repetitions mean nothing.
+ *
  * @returns undefined when none was sent
  * @throws RolesNotGrantedError for bad syntax, which no role has
  */
@@ -11,5 +13,5 @@ export function parseScope(scope: string | undefined): readonly string[] | undef
   if (scope !== undefined && !SCOPE.test(scope)) {
     throw new RolesNotGrantedError('the scope has bad syntax');
   }
-  return scope?.split(' ');
+  return scope === undefined ? undefined : [...new Set(scope.split(' '))];
 }

@@ -17,6 +17,8 @@ export interface Presentation {
   /** Digest of the same key, whatever the generation. */
   readonly retryKeyDigest: Buffer;
   readonly isKeyFromClient: boolean;
+  /** Undefined for all of the user's. */
+  readonly requestedRoles: readonly string[] | undefined;
   readonly client: ClientInfo;
 }
 
@@ -68,29 +70,6 @@ export class FamiliesRepository {
     const values = this.rotationValues(presentations);
     const rows = await connection.queryPrepared<RotationRow>(ROTATE_FREE_FAMILIES, values);
     return new Map(rows.map((row) => [row.id, outcomeOf(row)]));
-  }
-
-  /**
-   * Reads the roles behind the current token of a family. It locks nothing: whether the token is exchanged is for
-   * `rotateFamily` to decide.
-   *
-   * @returns undefined for any other token, and for one whose session or user is not active
-   */
-  async findRolesByCurrentToken(
-    familyId: string,
-    secretHash: Buffer,
-    generation: number,
-  ): Promise<readonly string[] | undefined> {
-    const [row] = await this.database.query<{ roles: string[] }>(
-      `select users.roles
-       from refresh_token_families as family join users on users.id = family.user_id
-       where family.id = $1 and family.secret_hash = $2 and family.generation = $3 and family.revoked_at is null
-         and family.expires_at > clock_timestamp()
-         and family.rotated_at > clock_timestamp() - make_interval(secs => $4)
-         and users.status = 'active'`,
-      [familyId, secretHash, generation, this.config.refreshTokens.idleTtlSeconds],
-    );
-    return row?.roles;
   }
 
   /**
@@ -265,6 +244,7 @@ export class FamiliesRepository {
       idleTtlSeconds,
       graceSeconds,
       rollForward,
+      presentations.map(({ requestedRoles }) => requestedRoles?.join(' ') ?? null),
     ];
   }
 }

@@ -15,6 +15,7 @@ function presentationOf(familyId: string): Presentation {
     retryKeyHash: Buffer.alloc(32),
     retryKeyDigest: Buffer.alloc(8),
     isKeyFromClient: false,
+    requestedRoles: undefined,
     client: { ipAddress: undefined, userAgent: undefined },
   };
 }

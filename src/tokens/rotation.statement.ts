@@ -11,6 +11,9 @@ const KEYS_IN_HISTORY = 8;
 /** An entry is the generation that the rotation consumed, 4 bytes, and the digest of its key; the newest comes first. */
 const HISTORY_BYTES = KEYS_IN_HISTORY * (4 + RETRY_KEY_DIGEST_BYTES);
 
+/** False where none are requested. The roles of a user without any contain nothing. */
+const ASKS_FOR_MORE = `not coalesce(string_to_array(requested_roles, ' ') <@ users.roles, true)`;
+
 /** The rows of the table in `docs/rotation.md`, "Outcomes", in its order. */
 export type RotationVerdict =
   | 'forged'
@@ -20,6 +23,7 @@ export type RotationVerdict =
   | 'expired'
   | 'user_not_active'
   | 'key_reused'
+  | 'roles_not_granted'
   | 'rotated'
   | 'replayed'
   | 'reused'
@@ -52,20 +56,27 @@ export interface RotationRow {
  * theft: an entry of the history says which generation was consumed with which key, so it stays true whatever happens to
  * the row afterwards, and a missing entry only means that the attempt is judged without it.
  *
+ * Requested roles are compared in the same statement, with the roles that the user has now, and only where the family
+ * would move: a refusal leaves the token as good as it was, and a used token is judged as reuse, so that its holder
+ * learns nothing about the roles. A replay moves nothing and is never refused for them, because what it repeats is done.
+ *
  * Rows are found by `id = any($1)` everywhere and never by a join alone: so the plan uses the primary key whatever the
  * statistics say, or when there are none.
  *
  * $1 family ids, $2 secret hashes, $3 generations, $4 retry key hashes, $5 retry key digests,
- * $6 keys are the clients', $7 addresses, $8 user agents, each an array with one element per presentation; $9 key id of
- * the successors, $10 idle seconds, $11 grace seconds, $12 roll forward
+ * $6 keys are the clients', $7 addresses, $8 user agents, $13 requested roles, space-separated, or null for all, each an
+ * array with one element per presentation; $9 key id of the successors, $10 idle seconds, $11 grace seconds, $12 roll
+ * forward
  */
 function rotationText(waitPolicy: '' | ' skip locked'): string {
   return `
     with presented as materialized (
       select * from unnest(
-        $1::uuid[], $2::bytea[], $3::integer[], $4::bytea[], $5::bytea[], $6::boolean[], $7::text[], $8::text[]
+        $1::uuid[], $2::bytea[], $3::integer[], $4::bytea[], $5::bytea[], $6::boolean[], $7::text[], $8::text[],
+        $13::text[]
       ) as presented (
-        id, secret_hash, generation, retry_key_hash, retry_key_digest, is_key_from_client, ip_address, user_agent
+        id, secret_hash, generation, retry_key_hash, retry_key_digest, is_key_from_client, ip_address, user_agent,
+        requested_roles
       )
     ),
     locked as materialized (
@@ -87,6 +98,7 @@ function rotationText(waitPolicy: '' | ' skip locked'): string {
           when users.status is distinct from 'active' then 'user_not_active'
           when presented.generation = seen.generation
             and position(presented.retry_key_digest in retry_key_history) > 0 then 'key_reused'
+          when presented.generation = seen.generation and ${ASKS_FOR_MORE} then 'roles_not_granted'
           when presented.generation = seen.generation then 'rotated'
           when presented.generation = seen.generation - 1
             and seen.retry_key_hash = presented.retry_key_hash then 'replayed'
@@ -96,8 +108,9 @@ function rotationText(waitPolicy: '' | ' skip locked'): string {
             and position(int4send(presented.generation) || presented.retry_key_digest in retry_key_history) > 0
             then 'key_reused'
           when presented.generation < seen.generation then 'reused'
-          when $12 then 'rolled_forward'
-          else 'rolled_back'
+          when not $12 then 'rolled_back'
+          when ${ASKS_FOR_MORE} then 'roles_not_granted'
+          else 'rolled_forward'
         end as verdict
       from presented join seen on seen.id = presented.id
         -- "offset 0" keeps it a look-up by key for each row: joined as a table, all users would be read.

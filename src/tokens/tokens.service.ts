@@ -127,7 +127,6 @@ export class TokensService {
    */
   async refresh(presented: RefreshTokenParts, request: RefreshRequest): Promise<SessionGrant> {
     const receivedAtMs = this.clock.monotonicMs();
-    await this.refuseExcess(presented, request.requestedRoles);
     const presentation = presentationOf(presented, request);
     const outcome = await this.database.settle((isRetry) =>
       this.rotations.rotate(
@@ -140,7 +139,7 @@ export class TokensService {
         isRetry,
       ),
     );
-    return this.concludeRefresh(outcome, presented, request.client);
+    return this.concludeRefresh(outcome, presented, request);
   }
 
   /**
@@ -222,23 +221,11 @@ export class TokensService {
     return this.families.listLiveSessions(userId);
   }
 
-  /**
-   * Looks first, because after the rotation it would be too late to refuse. Looks only at a token that is about to be
-   * exchanged: a used one is judged as reuse and learns nothing about the roles, and a retry gets the successor even if
-   * the roles have changed.
-   */
-  private async refuseExcess(presented: RefreshTokenParts, requested: readonly string[] | undefined): Promise<void> {
-    if (requested === undefined) {
-      return;
-    }
-    const { familyId, familySecret, generation } = presented;
-    const roles = await this.families.findRolesByCurrentToken(familyId, hashFamilySecret(familySecret), generation);
-    if (roles !== undefined && !requested.every((role) => roles.includes(role))) {
-      throw new RolesNotGrantedError();
-    }
-  }
-
-  private concludeRefresh(outcome: RotationOutcome, presented: RefreshTokenParts, client: ClientInfo): SessionGrant {
+  private concludeRefresh(
+    outcome: RotationOutcome,
+    presented: RefreshTokenParts,
+    { client, requestedRoles }: RefreshRequest,
+  ): SessionGrant {
     const sessionId = presented.familyId;
     this.observeOutcome(outcome.kind);
     if (HAS_ENDED.has(outcome.kind)) {
@@ -261,6 +248,8 @@ export class TokensService {
         throw new SessionRevokedError();
       case 'key_reused':
         throw new IdempotencyKeyReusedError();
+      case 'roles_not_granted':
+        throw new RolesNotGrantedError();
       case 'reused':
         this.logger.warn({
           event: 'refresh_token_reused',
@@ -278,7 +267,7 @@ export class TokensService {
         throw new SessionRevokedError();
       case 'rolled_forward':
         this.reportLostCommits(presented, 'the session goes on from the presented token');
-        return this.grantSuccessor(outcome, presented);
+        return this.grantSuccessor(outcome, presented, requestedRoles);
       case 'replayed':
         if (outcome.lastIpAddress !== client.ipAddress) {
           this.logger.warn({
@@ -289,14 +278,18 @@ export class TokensService {
             lastIpAddress: outcome.lastIpAddress,
           });
         }
-        return this.grantSuccessor(outcome, presented);
+        return this.grantSuccessor(outcome, presented, requestedRoles);
       case 'rotated':
-        return this.grantSuccessor(outcome, presented);
+        return this.grantSuccessor(outcome, presented, requestedRoles);
     }
   }
 
   /** Computes the successor from the family, its secret, the generation and the key; the database does not store it. */
-  private grantSuccessor(family: RotatedFamily, presented: RefreshTokenParts): SessionGrant {
+  private grantSuccessor(
+    family: RotatedFamily,
+    presented: RefreshTokenParts,
+    requestedRoles: readonly string[] | undefined,
+  ): SessionGrant {
     const key = this.keys.find(family.keyId);
     if (key === undefined) {
       this.logger.error({
@@ -309,7 +302,8 @@ export class TokensService {
     }
     const { familyId, familySecret } = presented;
     const successor = { keyId: family.keyId, familyId, familySecret, generation: family.generation };
-    return this.grantOf(successor, key, family);
+    const roles = family.roles.filter((role) => requestedRoles?.includes(role) ?? true);
+    return this.grantOf(successor, key, { ...family, roles });
   }
 
   private grantOf(
@@ -350,7 +344,10 @@ export class TokensService {
 }
 
 /** Takes a random key if the client sent none, so that the retries inside `settle` repeat one rotation. */
-function presentationOf(presented: RefreshTokenParts, { idempotencyKey, client }: RefreshRequest): Presentation {
+function presentationOf(
+  presented: RefreshTokenParts,
+  { idempotencyKey, requestedRoles, client }: RefreshRequest,
+): Presentation {
   const { familyId, familySecret, generation } = presented;
   const retryKey = idempotencyKey ?? randomBytes(INTERNAL_RETRY_KEY_BYTES).toString('base64url');
   return {
@@ -360,6 +357,7 @@ function presentationOf(presented: RefreshTokenParts, { idempotencyKey, client }
     retryKeyHash: hashRetryKey(presented, generation, retryKey),
     retryKeyDigest: digestRetryKey(presented, retryKey),
     isKeyFromClient: idempotencyKey !== undefined,
+    requestedRoles,
     client,
   };
 }

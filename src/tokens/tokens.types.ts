@@ -26,6 +26,7 @@ export interface SessionGrant {
   readonly refreshExpiresInSeconds: number;
   readonly sessionId: string;
   readonly userId: string;
+  /** What the access token carries; the refresh token stands for all that the user has. */
   readonly roles: readonly string[];
   /** The database's time in whole seconds since the epoch, so that the clocks of instances do not matter. */
   readonly issuedAtSeconds: number;
@@ -84,7 +85,10 @@ export interface RevocationPage {
 export interface RefreshRequest {
   /** The client's `Idempotency-Key`, already of the documented shape. */
   readonly idempotencyKey: string | undefined;
-  /** What the client asks for; every refresh grants all the user's roles, and is refused if this is more. */
+  /**
+   * What the access token is to carry of the user's roles, all when undefined. The refresh is refused if it is more. At
+   * least one, each in the syntax of RFC 6749 section 3.3 and no two alike.
+   */
   readonly requestedRoles?: readonly string[] | undefined;
   readonly client: ClientInfo;
   /** Called right before the statement is sent: whether the client no longer waits for the answer. */

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import type { Response } from 'supertest';
-import type { FieldError, ProblemCode } from '../../src/platform/common/domain.errors.js';
-import { PROBLEM_CATALOGUE } from '../../src/platform/http/problems/problem.catalogue.js';
+import type { ErrorCode, FieldError, ProblemCode } from '../../src/platform/common/domain.errors.js';
+import { definitionOf, PROBLEM_CATALOGUE } from '../../src/platform/http/problems/problem.catalogue.js';
 
 const BEARER_ERRORS: Readonly<Partial<Record<ProblemCode, string>>> = {
   access_token_invalid: 'invalid_token',
@@ -39,6 +39,17 @@ export function expectProblem(
       ...(status >= 500 && { request_id: headers['x-request-id'] }),
     },
   });
+}
+
+/** The code behind a refused refresh at the route for OAuth clients, which are told only its sentence. */
+export function oauthCodeOf({ body }: { readonly body: unknown }): ErrorCode {
+  const description = (body as { readonly error_description?: string }).error_description;
+  const codes: readonly ErrorCode[] = ['roles_not_granted', ...(Object.keys(PROBLEM_CATALOGUE) as ProblemCode[])];
+  const code = codes.find((each) => definitionOf(each).detail === description);
+  if (code === undefined) {
+    throw new Error(`not the sentence of a code: ${String(description)}`);
+  }
+  return code;
 }
 
 function challengeOf(code: ProblemCode): string | undefined {

@@ -45,6 +45,19 @@ export class TestClient {
     return this.post('/auth/refresh', { refresh_token: refreshToken }, headers);
   }
 
+  /** The same by the route for OAuth clients. */
+  async exchange(
+    refreshToken: string,
+    { idempotencyKey, scope }: { readonly idempotencyKey?: string | undefined; readonly scope?: string } = {},
+  ): Promise<Response> {
+    const form = { grant_type: 'refresh_token', client_id: 'ratchet', refresh_token: refreshToken };
+    return request(this.url)
+      .post('/oauth/token')
+      .set(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey })
+      .type('form')
+      .send({ ...form, ...(scope !== undefined && { scope }) });
+  }
+
   logout(credentials: { readonly refreshToken?: string; readonly accessToken?: string }): Promise<Response> {
     const body = credentials.refreshToken === undefined ? {} : { refresh_token: credentials.refreshToken };
     return this.post('/auth/logout', body, bearer(credentials.accessToken));

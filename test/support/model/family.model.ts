@@ -1,4 +1,4 @@
-import type { ProblemCode } from '../../../src/platform/common/domain.errors.js';
+import type { ErrorCode, ProblemCode } from '../../../src/platform/common/domain.errors.js';
 
 /**
  * What the service should do, written from docs/rotation.md and docs/api.md, not from the SQL: plain values,
@@ -62,12 +62,20 @@ export const RETRY_KEYS = ['A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'J'] as 
 
 export type RetryKey = (typeof RETRY_KEYS)[number];
 
+/** The roles of every user; their order means nothing in a scope. */
+export const ROLES = ['reader', 'writer'] as const;
+
+/** What a refresh may ask for; the last is more than any user has. */
+export const SCOPES = ['reader', 'writer reader', 'reader owner'] as const;
+
+export type Scope = (typeof SCOPES)[number];
+
 type End = 'reuse' | 'disabling' | 'other';
 
 export type Action =
   | { readonly kind: 'register'; readonly isEmailTaken: boolean }
   | { readonly kind: 'log in'; readonly user: number; readonly isPasswordRight: boolean }
-  | { readonly kind: 'refresh'; readonly token: Token; readonly key: RetryKey | undefined }
+  | { readonly kind: 'refresh'; readonly token: Token; readonly key: RetryKey | undefined; readonly scope?: Scope }
   | { readonly kind: 'refresh with a damaged token'; readonly token: Token }
   | { readonly kind: 'log out'; readonly refreshToken: Token | undefined; readonly accessTokenOf: number | undefined }
   | { readonly kind: 'log out everywhere'; readonly accessTokenOf: number }
@@ -93,11 +101,13 @@ export interface Token {
 /** What a client, or an operator, is told. */
 export type Answer =
   | { readonly kind: 'done' }
-  | { readonly kind: 'refused'; readonly code: ProblemCode }
+  | { readonly kind: 'refused'; readonly code: ErrorCode }
   | {
       readonly kind: 'pair';
       readonly user: number;
       readonly token: Token;
+      /** Those of the access token. */
+      readonly roles: readonly string[];
       readonly expiresInSeconds: number;
       readonly refreshExpiresInSeconds: number;
     }
@@ -151,7 +161,7 @@ export function take(world: World, action: Action): Step {
     case 'log in':
       return logIn(world, action.user, action.isPasswordRight);
     case 'refresh':
-      return refresh(world, action.token, action.key);
+      return refresh(world, action.token, action.key, action.scope);
     case 'refresh with a damaged token':
       return refuse(world, 'refresh_token_invalid');
     case 'log out':
@@ -234,7 +244,12 @@ export function endedBetween(before: World, after: World): readonly number[] {
 }
 
 /** The table of docs/rotation.md, in its order; what a forger could do has tests of its own. */
-function refresh(world: World, { family: index, generation: presented }: Token, key: RetryKey | undefined): Step {
+function refresh(
+  world: World,
+  { family: index, generation: presented }: Token,
+  key: RetryKey | undefined,
+  scope?: Scope,
+): Step {
   const family = familyOf(world, index);
   const { generation: current, atMs: rotatedAtMs, key: lastKey, history } = family.rotation;
   const { graceSeconds, rollsForward } = world.settings;
@@ -257,6 +272,9 @@ function refresh(world: World, { family: index, generation: presented }: Token, 
     return refuse(world, 'idempotency_key_reused');
   }
   if (presented === current || (presented > current && rollsForward)) {
+    if (scope === 'reader owner') {
+      return refuse(world, 'roles_not_granted');
+    }
     return grant(
       change(world, index, ({ newestGeneration }) => ({
         rotation: {
@@ -268,13 +286,14 @@ function refresh(world: World, { family: index, generation: presented }: Token, 
         newestGeneration: Math.max(newestGeneration, presented + 1),
       })),
       index,
+      scope,
     );
   }
   if (presented > current) {
     return refuse(end(world, index, 'other'), 'session_revoked');
   }
   if (presented === current - 1 && (isRetry || isInGrace)) {
-    return grant(world, index);
+    return grant(world, index, scope);
   }
   if (key !== undefined && history.some((used) => used.generation === presented && used.key === key)) {
     return refuse(world, 'idempotency_key_reused');
@@ -319,7 +338,7 @@ function openSession(world: World, user: number): Step {
 }
 
 /** The pair with the family's one good token. */
-function grant(world: World, index: number): Step {
+function grant(world: World, index: number, scope?: Scope): Step {
   const { user, endsAtMs, rotation } = familyOf(world, index);
   const untilEndSeconds = wholeSeconds(endsAtMs - world.nowMs);
   const untilIdleSeconds = wholeSeconds(rotation.atMs - world.nowMs) + world.settings.idleSeconds;
@@ -329,13 +348,14 @@ function grant(world: World, index: number): Step {
       kind: 'pair',
       user,
       token: { family: index, generation: rotation.generation },
+      roles: ROLES.filter((role) => scope === undefined || scope.includes(role)),
       expiresInSeconds: Math.min(ACCESS_TOKEN_TTL_SECONDS, untilEndSeconds),
       refreshExpiresInSeconds: Math.min(untilIdleSeconds, untilEndSeconds),
     },
   };
 }
 
-function refuse(world: World, code: ProblemCode): Step {
+function refuse(world: World, code: ErrorCode): Step {
   return { world, answer: { kind: 'refused', code } };
 }
 

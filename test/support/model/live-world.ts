@@ -4,7 +4,7 @@ import type { Response } from 'supertest';
 import { AccountsService } from '../../../src/auth/accounts/accounts.service.js';
 import type { ProblemCode } from '../../../src/platform/common/domain.errors.js';
 import { TombstoneCleanerService } from '../../../src/tokens/tombstone-cleaner.service.js';
-import { expectProblem } from '../problem.js';
+import { expectProblem, oauthCodeOf } from '../problem.js';
 import {
   type Account,
   claimsOf,
@@ -18,7 +18,15 @@ import {
 import type { TestDatabase } from '../test-database.js';
 import { readRefreshToken, TestFamily } from '../test-family.js';
 import type { TestService } from '../test-service.js';
-import { type Action, type Answer, type ListedSession, RETRY_KEYS, type RetryKey, type Token } from './family.model.js';
+import {
+  type Action,
+  type Answer,
+  type ListedSession,
+  RETRY_KEYS,
+  type RetryKey,
+  ROLES,
+  type Token,
+} from './family.model.js';
 
 interface LiveUser {
   readonly id: string;
@@ -75,8 +83,8 @@ export class LiveWorld {
     for (let index = 0; index < userCount; index += 1) {
       const user = { id: randomUUID(), email: newEmail(), passwords: [original.password] };
       await database.sql(
-        `insert into users (id, email, password_hash) select $2, $3, password_hash from users where id = $1`,
-        [original.id, user.id, user.email],
+        `insert into users (id, email, password_hash, roles) select $2, $3, password_hash, $4 from users where id = $1`,
+        [original.id, user.id, user.email, ROLES],
       );
       world.users.push(user);
     }
@@ -109,9 +117,7 @@ export class LiveWorld {
         return this.readPair(await client.login({ email: user.email, password }));
       }
       case 'refresh':
-        return this.readPair(
-          await client.refresh(this.refreshToken(action.token), action.key && this.keys.get(action.key)),
-        );
+        return this.refresh(client, action);
       case 'refresh with a damaged token':
         return this.readPair(await client.refresh(damaged(this.refreshToken(action.token))));
       case 'log out':
@@ -157,11 +163,23 @@ export class LiveWorld {
     }
   }
 
+  private async refresh(client: TestClient, action: Extract<Action, { kind: 'refresh' }>): Promise<Answer> {
+    const { scope } = action;
+    const token = this.refreshToken(action.token);
+    const idempotencyKey = action.key && this.keys.get(action.key);
+    if (scope === undefined) {
+      return this.readPair(await client.refresh(token, idempotencyKey));
+    }
+    const response = await client.exchange(token, { idempotencyKey, scope });
+    return response.status === 400 ? { kind: 'refused', code: oauthCodeOf(response) } : this.readPair(response);
+  }
+
   private async register(client: TestClient, isEmailTaken: boolean): Promise<Answer> {
     const user = { email: isEmailTaken ? this.user(0).email : newEmail(), password: newPassword() };
     const response = await client.register(user);
     if (response.status === 201) {
       const { id } = response.body as { id: string };
+      await this.database.sql('update users set roles = $2 where id = $1', [id, ROLES]);
       this.users.push({ id, email: user.email, passwords: [user.password] });
     }
     return this.readUser(response);
@@ -192,9 +210,12 @@ export class LiveWorld {
       expires_in: expect.any(Number),
       refresh_token: expect.any(String),
       refresh_expires_in: expect.any(Number),
+      // By the route for OAuth clients only.
+      ...('scope' in (response.body as object) && { scope: expect.any(String) }),
     });
     const pair = pairOf(response);
     const claims = claimsOf(pair.access_token);
+    expect((response.body as { scope?: string }).scope ?? claims['scope']).toBe(claims['scope']);
     const family = this.learn(claims['sid'], pair.refresh_token);
     this.family(family).accessToken = pair.access_token;
     const { generation } = readRefreshToken(pair.refresh_token);
@@ -204,6 +225,7 @@ export class LiveWorld {
       kind: 'pair',
       user: this.users.findIndex(({ id }) => id === claims['sub']),
       token: { family, generation },
+      roles: claims['roles'] as string[],
       // What is left has been getting less since the clock was moved last.
       expiresInSeconds: Math.ceil(pair.expires_in / RESOLUTION_SECONDS) * RESOLUTION_SECONDS,
       refreshExpiresInSeconds: Math.ceil(pair.refresh_expires_in / RESOLUTION_SECONDS) * RESOLUTION_SECONDS,
@@ -227,7 +249,8 @@ export class LiveWorld {
     }
     const index = this.users.findIndex(({ id }) => id === (response.body as { id: string }).id);
     const { id, email } = this.user(index);
-    expect(response.body).toEqual({ id, email, roles: [], created_at: expect.any(String) });
+    const roles = response.status === 201 ? [] : ROLES;
+    expect(response.body).toEqual({ id, email, roles, created_at: expect.any(String) });
     return { kind: 'user', user: index };
   }
 

@@ -8,6 +8,8 @@ import {
   isLive,
   RETRY_KEYS,
   type RetryKey,
+  SCOPES,
+  type Scope,
   type Settings,
   type World,
 } from './family.model.js';
@@ -114,6 +116,8 @@ const generations = fc.oneof(
 
 type ActionOnFamily = (world: World, family: number) => Action;
 
+const scopes = fc.constantFrom<(Scope | undefined)[]>(undefined, undefined, undefined, ...SCOPES);
+
 const presentations: fc.Arbitrary<ActionOnFamily> = fc
   .oneof(
     { arbitrary: fc.tuple(goodGeneration, freeKeys), weight: 20 },
@@ -123,10 +127,17 @@ const presentations: fc.Arbitrary<ActionOnFamily> = fc
     { arbitrary: lateAttempt, weight: 4 },
     { arbitrary: fc.tuple(anyGeneration, freeKeys), weight: 1 },
   )
-  .map(([generation, key]) => (world, index) => {
-    const family = familyOf(world, index);
-    return { kind: 'refresh', token: { family: index, generation: generation(family) }, key: key(family) };
-  });
+  .chain(([generation, key]) =>
+    scopes.map((scope) => (world, index) => {
+      const family = familyOf(world, index);
+      return {
+        kind: 'refresh',
+        token: { family: index, generation: generation(family) },
+        key: key(family),
+        ...(scope !== undefined && { scope }),
+      };
+    }),
+  );
 
 const logouts: fc.Arbitrary<ActionOnFamily> = fc
   .record({ generation: generations, by: fc.constantFrom('refresh token', 'access token', 'both') })
