@@ -35,7 +35,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   keys: [],
   auth: ['limits', 'users', 'tokens', 'keys'],
   gateway: ['tokens', 'auth'],
-  oauth: ['tokens', 'auth'],
+  oauth: ['tokens', 'keys', 'auth'],
   health: ['tokens', 'keys'],
   metrics: ['users', 'tokens'],
   cli: [ROOT, 'users', 'keys', 'auth'],

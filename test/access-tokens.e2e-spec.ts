@@ -137,6 +137,15 @@ describe('access tokens', () => {
       expect(thumbprint.digest('base64url')).toBe(kid);
     });
 
+    it('may be kept for as long as the documentation says, and its header', async () => {
+      const document = (await service.client.get('/openapi.json')).body as {
+        paths: Record<string, { get: { description: string } }>;
+      };
+      const { description } = document.paths['/.well-known/jwks.json']!.get;
+      expect(description.match(/\d+ s\b/g)).toEqual(['300 s', '30 s']);
+      expect(description).not.toContain('day');
+    });
+
     it('verify a token by themselves', async () => {
       expect(await verifiesWithPublishedKey(service, account.pair.access_token)).toBe(true);
       const [head, , signature] = account.pair.access_token.split('.');

@@ -129,6 +129,8 @@ describe('the signing keys of a running service', () => {
         { kty: 'EC', crv: 'P-256', x: expect.any(String), y: expect.any(String), alg: 'ES256', use: 'sig', kid: ec },
         { kty: 'RSA', n: expect.any(String), e: 'AQAB', alg: 'RS256', use: 'sig', kid: rsa },
       ]);
+      const discovery = await service.client.get('/.well-known/openid-configuration');
+      expect(discovery.body).toMatchObject({ id_token_signing_alg_values_supported: ['ES256', 'RS256'] });
       // No instance mixes: the active key signs, whatever an instance is configured for.
       expect(kidIn((await service.client.signIn(account)).access_token)).toBe(ec);
     }
@@ -150,6 +152,9 @@ describe('the signing keys of a running service', () => {
     await ageKeys(database, DAY_SECONDS + HOUR_SECONDS + 20);
     await tickAll([old, young]);
     expect(await readKeyRows(database)).toEqual([{ kid: rsa, algorithm: 'RS256', status: 'active' }]);
+    await reloadAll([old]);
+    const discovery = await old.client.get('/.well-known/openid-configuration');
+    expect(discovery.body).toMatchObject({ id_token_signing_alg_values_supported: ['RS256'] });
   });
 
   it('forget a change of algorithm that is taken back before it has come into force', async () => {

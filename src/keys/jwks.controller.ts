@@ -22,8 +22,8 @@ export class JwksController {
     summary: 'Public keys of access tokens',
     description:
       'A JWK Set (RFC 7517). Verify access tokens with the key that their `kid` names, and only with the `alg` that ' +
-      'stands beside it. A key is published for a day before it signs unless configured otherwise, so a set may be cached ' +
-      'for that long.',
+      'stands beside it. A set may be kept for 300 s, as `Cache-Control` says. When a token names an unknown `kid`, fetch it ' +
+      'again, at most every 30 s.',
   })
   @ApiProduces(JWK_SET_MEDIA_TYPE)
   @ApiOkResponse({

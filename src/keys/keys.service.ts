@@ -4,7 +4,7 @@ import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } fro
 import { TemporarilyUnavailableError } from '../platform/common/domain.errors.js';
 import { messageOf } from '../platform/common/message-of.js';
 import { Periodic } from '../platform/common/periodic.js';
-import { Config } from '../platform/config/config.js';
+import { Config, type JwtAlgorithm } from '../platform/config/config.js';
 import { DatabaseClock } from '../platform/database/database-clock.js';
 import { publish, type PublishedDocument } from '../platform/http/published-document.js';
 import { afterTransition } from './key-forecast.js';
@@ -109,6 +109,11 @@ export class KeysService implements OnModuleInit, OnApplicationShutdown {
   /** The RFC 7517 key set. */
   publishedKeys(): PublishedDocument {
     return this.current().published;
+  }
+
+  /** Those of the published keys: while the algorithm changes, two. */
+  publishedAlgorithms(): readonly JwtAlgorithm[] {
+    return [...new Set([...this.current().keys.values()].map(({ algorithm }) => algorithm))];
   }
 
   /**

@@ -3,10 +3,11 @@ import { ApiExcludeEndpoint, ApiOkResponse, ApiOperation, ApiResponse, ApiTags }
 import type { FastifyReply } from 'fastify';
 import { NotFoundError } from '../platform/common/domain.errors.js';
 import { Public } from '../platform/common/public.decorator.js';
+import { KeysService } from '../keys/keys.service.js';
 import { Config } from '../platform/config/config.js';
 import { publish, type PublishedDocument, sendPublished } from '../platform/http/published-document.js';
-import { ServerMetadataDto } from './server-metadata.dto.js';
-import { issuerPath, serverMetadata } from './server-metadata.js';
+import { OpenIdConfigurationDto, ServerMetadataDto } from './server-metadata.dto.js';
+import { issuerPath, openIdConfiguration, serverMetadata } from './server-metadata.js';
 
 const CACHING = ['Cache-Control', 'public, max-age=300'] as const;
 
@@ -16,7 +17,11 @@ export class MetadataController {
   private readonly document: PublishedDocument;
   private readonly issuerPath: string;
 
-  constructor({ accessTokens: { issuer } }: Config) {
+  constructor(
+    private readonly keys: KeysService,
+    private readonly config: Config,
+  ) {
+    const { issuer } = config.accessTokens;
     this.document = publish('application/json', JSON.stringify(serverMetadata(issuer)));
     this.issuerPath = issuerPath(issuer);
   }
@@ -41,12 +46,15 @@ export class MetadataController {
   @Header(...CACHING)
   @ApiOperation({
     summary: 'OAuth server metadata, at the OpenID Connect address',
-    description: 'The same document. There are no ID tokens: this is not an OpenID provider.',
+    description:
+      'The same, and what strict readers of OpenID Connect look for. No ID tokens are issued: this is not an OpenID ' +
+      'provider. The algorithms are those of the published keys, which sign access tokens.',
   })
-  @ApiOkResponse({ type: ServerMetadataDto, description: 'The metadata.' })
+  @ApiOkResponse({ type: OpenIdConfigurationDto, description: 'The metadata.' })
   @ApiResponse({ status: 304, description: 'The document is still the one that `If-None-Match` names.' })
   openidConfiguration(@Headers('if-none-match') ifNoneMatch: string | undefined, @Res() reply: FastifyReply): void {
-    sendPublished(reply, this.document, ifNoneMatch);
+    const metadata = openIdConfiguration(this.config.accessTokens.issuer, this.keys.publishedAlgorithms());
+    sendPublished(reply, publish('application/json', JSON.stringify(metadata)), ifNoneMatch);
   }
 
   /** @throws NotFoundError unless the rest of the path is that of the issuer */

@@ -1,5 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
-import type { ServerMetadata } from './server-metadata.js';
+import type { OpenIdConfiguration, ServerMetadata } from './server-metadata.js';
 
 /** Documentation only: the document is made by `server-metadata.ts`. */
 export class ServerMetadataDto implements ServerMetadata {
@@ -26,4 +26,16 @@ export class ServerMetadataDto implements ServerMetadata {
 
   @ApiProperty({ type: [String], example: ['none'] })
   readonly revocation_endpoint_auth_methods_supported!: readonly string[];
+}
+
+export class OpenIdConfigurationDto extends ServerMetadataDto implements OpenIdConfiguration {
+  @ApiProperty({ type: [String], example: ['public'] })
+  readonly subject_types_supported!: readonly string[];
+
+  @ApiProperty({
+    type: [String],
+    example: ['ES256'],
+    description: 'The algorithms of the published keys, which sign access tokens. No ID tokens are issued.',
+  })
+  readonly id_token_signing_alg_values_supported!: OpenIdConfiguration['id_token_signing_alg_values_supported'];
 }

@@ -1,3 +1,5 @@
+import type { JwtAlgorithm } from '../platform/config/config.js';
+
 /** The members of RFC 8414 section 2 that apply to this service. */
 export interface ServerMetadata {
   readonly issuer: string;
@@ -8,6 +10,15 @@ export interface ServerMetadata {
   readonly response_types_supported: readonly string[];
   readonly token_endpoint_auth_methods_supported: readonly string[];
   readonly revocation_endpoint_auth_methods_supported: readonly string[];
+}
+
+/**
+ * The members that strict readers of OpenID Connect Discovery 1.0 section 3 miss in these. `authorization_endpoint`, which it
+ * requires too, is missing because there is none; to name one would lead clients there.
+ */
+export interface OpenIdConfiguration extends ServerMetadata {
+  readonly subject_types_supported: readonly string[];
+  readonly id_token_signing_alg_values_supported: readonly JwtAlgorithm[];
 }
 
 /**
@@ -28,6 +39,20 @@ export function serverMetadata(issuer: string): ServerMetadata {
     response_types_supported: [],
     token_endpoint_auth_methods_supported: ['none'],
     revocation_endpoint_auth_methods_supported: ['none'],
+  };
+}
+
+/**
+ * There are no ID tokens. Clients of OpenID Connect verify access tokens by the algorithms that are named for them, and take
+ * RS256 where none are.
+ *
+ * @param algorithms those of the published keys
+ */
+export function openIdConfiguration(issuer: string, algorithms: readonly JwtAlgorithm[]): OpenIdConfiguration {
+  return {
+    ...serverMetadata(issuer),
+    subject_types_supported: ['public'],
+    id_token_signing_alg_values_supported: algorithms,
   };
 }
 
