@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { countHeaderLines } from '../../platform/http/raw-headers.js';
+import { countHeaderLines } from '../../platform/common/raw-headers.js';
 
 /** RFC 6750 section 2.1: the scheme, compared without regard to case, one or more spaces, and a b64token. */
 const BEARER = /^Bearer +([A-Za-z0-9\-._~+/]+=*)$/i;

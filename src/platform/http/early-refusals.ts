@@ -4,9 +4,9 @@ import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { MalformedRequestError, OverloadedError } from '../common/domain.errors.js';
+import { countHeaderLines } from '../common/raw-headers.js';
 import { HeadersTooLargeError } from './problems/http.errors.js';
 import { writeProblem } from './problems/problem.js';
-import { countHeaderLines } from './raw-headers.js';
 import type { EdgeHeaders } from './response-headers.js';
 
 const SPOKEN_VERSIONS: readonly string[] = ['1.1', '1.0'];
