@@ -1,12 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import fc from 'fast-check';
 import * as oauth from 'oauth4webapi';
 import { AccountsService } from '../src/auth/accounts/accounts.service.js';
 import { UsersService } from '../src/users/users.service.js';
+import { DEBIAN_PYTHON, hasPythonModules } from './support/debian-python.js';
 import { eventually } from './support/eventually.js';
 import { ageSession } from './support/move-clock.js';
 import { expectProblem } from './support/problem.js';
 import { type RawAnswer, sendRaw } from './support/raw-request.js';
+import { runCommand } from './support/run-command.js';
 import { recordStatements } from './support/statement-log.js';
 import { ROTATION } from './support/statements.js';
 import {
@@ -234,6 +238,47 @@ describe('a standard OAuth client', () => {
     const [one, other] = [await service.client.signIn(account), await service.client.signIn(account)];
     await revoke(one.access_token);
     expect(await verdict(other.access_token)).toBe('good');
+  });
+});
+
+describe('a client in Python, as docs/oauth.md pastes it', () => {
+  const { service } = useService();
+
+  /** Runs the block between what it takes for granted and a few more lines; returns what those print. */
+  async function run(login: TokenPair, lines: readonly string[]): Promise<unknown> {
+    const document = await readFile(new URL('../docs/oauth.md', import.meta.url), 'utf8');
+    const [, block = ''] = /^```python\n([^]*?)^```$/m.exec(document) ?? [];
+    const prelude = ['import json', `login = ${JSON.stringify(login)}`, 'keys, saved = {}, []'];
+    const save = 'def save(token, keys): saved.append([token["refresh_token"], sorted(keys)])';
+    const input = [...prelude, save, block.replace('http://127.0.0.1:3000', service.url), ...lines].join('\n');
+    const result = await runCommand(DEBIAN_PYTHON, ['-'], { workingDirectory: tmpdir(), input });
+    expect(result).toMatchObject({ exitCode: 0 });
+    return JSON.parse(result.stdout);
+  }
+
+  const test = hasPythonModules('authlib', 'requests') ? it : it.skip;
+
+  test('refreshes when the access token has expired, and repeats a lost answer without losing the session', async () => {
+    const { pair } = await service.client.signUpAndIn();
+    const first = pair.refresh_token;
+    const { lost, repeated, saved } = (await run(pair, [
+      'url, first = session.metadata["token_endpoint"], session.token["refresh_token"]',
+      'lost = session.refresh_token(url, first)',
+      'repeated = session.refresh_token(url, first)',
+      'session.token["expires_at"] = 1',
+      'session.get(url.replace("/oauth/token", "/auth/me")).raise_for_status()',
+      'print(json.dumps({"lost": lost["refresh_token"], "repeated": repeated["refresh_token"], "saved": saved}))',
+    ])) as { lost: string; repeated: string; saved: [string, string[]][] };
+    expect(repeated).toBe(lost);
+    const last = saved.at(-1)?.[0] ?? '';
+    expect(saved).toEqual([
+      [first, [first]],
+      [lost, [first]],
+      [lost, [first]],
+      [lost, [lost]],
+      [last, [lost]],
+    ]);
+    expect(await service.client.rotate(last)).toMatchObject({ token_type: 'Bearer' });
   });
 });
 

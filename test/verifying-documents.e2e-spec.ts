@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { spawnSync } from 'node:child_process';
 import { cp, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { DEBIAN_PYTHON, hasPythonModules } from './support/debian-python.js';
 import { eventually } from './support/eventually.js';
 import { type Behaviour, FlakyFront } from './support/flaky-front.js';
 import { freePort } from './support/free-port.js';
@@ -20,9 +20,6 @@ const CHECKOUT = fileURLToPath(new URL('../', import.meta.url));
 const ISSUER = 'http://localhost:3000';
 const BASE = 'http://127.0.0.1:3000';
 const PORT = 4000;
-
-/** The interpreter that sees Debian's packages; another `python3` may come first in the path. */
-const DEBIAN_PYTHON = '/usr/bin/python3';
 
 const LONGEST_START_MS = 20_000;
 const LONGEST_NEWS_MS = 10_000;
@@ -74,24 +71,16 @@ const PROGRAMS: readonly Program[] = [
     ...inPython,
     heading: 'FastAPI',
     command: [DEBIAN_PYTHON, '-m', 'uvicorn', '--port', '4000', 'server:app'],
-    isRunnable: () => hasModules('jwt', 'fastapi', 'uvicorn'),
+    isRunnable: () => hasPythonModules('jwt', 'fastapi', 'uvicorn'),
   },
   {
     ...inPython,
     heading: 'Flask',
     impatient: ['base_url=', 'max_staleness=1, base_url='],
     command: [DEBIAN_PYTHON, 'server.py'],
-    isRunnable: () => hasModules('jwt', 'flask'),
+    isRunnable: () => hasPythonModules('jwt', 'flask'),
   },
 ];
-
-function hasModules(...names: readonly string[]): boolean {
-  const { status } = spawnSync(DEBIAN_PYTHON, ['-c', `import ${names.join(', ')}`]);
-  if (status !== 0) {
-    process.stderr.write(`SKIPPED: ${DEBIAN_PYTHON} lacks one of ${names.join(', ')} (.ci/run installs them)\n`);
-  }
-  return status === 0;
-}
 
 /** What every block must refuse. Each token is signed by the right key unless it says otherwise. */
 const HOSTILE: readonly (readonly [kind: string, make: (forge: TokenForge) => string])[] = [
