@@ -107,7 +107,7 @@ describe('the recipes for gateways', () => {
       /- name: ratchet\n(?: {6}.*\n)*? {10}common_http_protocol_options: \{ idle_timeout: (\d+)s \}/g,
       1,
     ],
-    ['apache/ratchet.conf', /^ *ProxyPass \S+ \$\{RATCHET_URL\}\S+ ttl=(\d+)$/gm, 3],
+    ['apache/ratchet.conf', /^ *ProxyPass \S+ \$\{RATCHET_URL\}\S+ ttl=(\d+)$/gm, 6],
   ])('close idle connections before Ratchet does where the program would not: %s', (file, idleSeconds, count) => {
     const text = new Map(configurations).get(file) ?? '';
     const { keepAliveSeconds } = loadConfig({ NODE_ENV: 'test' }).http;
