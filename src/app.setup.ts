@@ -23,7 +23,7 @@ import { routeForwardAuth } from './platform/http/forward-auth.js';
 import { drainOnClose } from './platform/http/drain.js';
 import { readForwardedFor } from './platform/http/forwarded-for.js';
 import { DEFAULT_HTTP_LIMITS, type HttpLimits } from './platform/http/http-limits.js';
-import { servesApiDocs, setupOpenApi } from './platform/http/openapi.js';
+import { servesApiDocs, setupOpenApi } from './platform/http/api-docs.js';
 import { ProblemFilter } from './platform/http/problems/problem.filter.js';
 import { logRequest, logRequests } from './platform/http/request-log.js';
 import { addResponseHeaders, type EdgeHeaders, edgeHeadersOf, requestIdFor } from './platform/http/response-headers.js';
@@ -40,7 +40,7 @@ import { OnceAMinute } from './platform/logging/once-a-minute.js';
  */
 export async function createApp(
   module: DynamicModule | Type,
-  config: Pick<Config, 'http' | 'runtime'>,
+  config: Pick<Config, 'http' | 'runtime' | 'accessTokens' | 'passwords'>,
   logger: Logger,
   limits: HttpLimits = DEFAULT_HTTP_LIMITS,
 ): Promise<NestFastifyApplication> {
@@ -72,7 +72,7 @@ export async function createApp(
   app.useGlobalPipes(new BodyValidationPipe());
   enableCors(app, config.http.corsOrigins);
   if (servesApiDocs(config)) {
-    setupOpenApi(app);
+    setupOpenApi(app, config);
   }
   return app;
 }

@@ -8,7 +8,7 @@ import { bootFailureText, welcomeText } from './boot.report.js';
 import type { Config } from './platform/config/config.js';
 import { loadConfig } from './platform/config/config.loader.js';
 import type { DatabaseAddress } from './platform/database/database.types.js';
-import { servesApiDocs } from './platform/http/openapi.js';
+import { servesApiDocs } from './platform/http/api-docs.js';
 import { onceAvailable, openDatabase } from './platform/database/open-database.js';
 import { createProcessLogger } from './platform/logging/logger.js';
 import { writeLastWords } from './platform/logging/standard-output.js';

@@ -280,6 +280,19 @@ describe('the HTTP contract', () => {
     }
   });
 
+  it('takes null for no body: a logout by access token succeeds, and a body that is needed is missing', async () => {
+    const { pair } = await service.client.signUpAndIn();
+    const headers = [JSON_TYPE, ['authorization', `Bearer ${pair.access_token}`] as const];
+    const [logout, login, nothing] = [
+      await sendRaw(service.url, { method: 'POST', path: '/auth/logout', headers, body: 'null' }),
+      await sendRaw(service.url, { method: 'POST', path: '/auth/login', headers: [JSON_TYPE], body: 'null' }),
+      await sendRaw(service.url, { method: 'POST', path: '/auth/login', body: '' }),
+    ];
+    expect(logout.status).toBe(204);
+    expectProblem(await service.client.me(pair.access_token), 'access_token_revoked');
+    expect(login.body).toEqual(nothing.body);
+  });
+
   it('answers 404 for a path without a route, whatever the method and the body', async () => {
     await unchanged(async () => {
       for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {

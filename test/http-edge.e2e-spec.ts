@@ -112,6 +112,13 @@ describe('the HTTP edge', () => {
         ...http,
       },
       runtime: { environment, logLevel: 'debug' as const },
+      accessTokens: {
+        issuer: 'https://auth.example.com',
+        audience: 'api',
+        algorithm: 'ES256' as const,
+        ttlSeconds: 300,
+      },
+      passwords: { minLengthCodePoints: 8, hashCost: 'full' as const },
     };
     const logger = createLogger({ level: 'debug', destination });
     const app = await createApp(EdgeModule, config, logger, { ...DEFAULT_HTTP_LIMITS, ...limits });

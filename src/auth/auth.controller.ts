@@ -6,21 +6,23 @@ import {
   ApiNoContentResponse,
   ApiOkResponse,
   ApiOperation,
+  ApiSecurity,
   ApiTags,
 } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { ValidationFailedError } from '../platform/common/domain.errors.js';
 import { Public } from '../platform/common/public.decorator.js';
-import { ApiProblems } from '../platform/http/problems/api-problems.js';
 import { ACCESS_TOKEN_SCHEME } from '../platform/http/openapi.js';
+import { ApiProblems } from '../platform/http/problems/api-problems.js';
 import { UsersService } from '../users/users.service.js';
 import { AllowEndedSession } from './access-tokens/access-policy.decorator.js';
 import { AccountsService } from './accounts/accounts.service.js';
 import {
-  CredentialsDto,
+  LoginDto,
   LogoutDto,
   PasswordChangeDto,
   RefreshTokenDto,
+  RegistrationDto,
   TokenPairDto,
   toTokenPairDto,
   toUserDto,
@@ -43,37 +45,33 @@ export class AuthController {
 
   @Post('register')
   @Public()
-  @ApiOperation({ summary: 'Create an account' })
+  @ApiOperation({
+    summary: 'Create an account',
+    description: 'The address is brought into its canonical form. The account has no roles and no session.',
+  })
   @ApiCreatedResponse({ type: UserDto, description: 'The new account.' })
-  @ApiProblems(
-    'validation_failed',
-    'malformed_request',
-    'email_taken',
-    'too_many_attempts',
-    'overloaded',
-    'temporarily_unavailable',
-    'outcome_unknown',
-  )
-  async register(@Body() { email, password }: CredentialsDto, @CurrentClient() client: Client): Promise<UserDto> {
+  @ApiProblems('validation_failed', 'email_taken', 'too_many_attempts', 'temporarily_unavailable', 'outcome_unknown')
+  async register(@Body() { email, password }: RegistrationDto, @CurrentClient() client: Client): Promise<UserDto> {
     return toUserDto(await this.users.register({ email, password, applicant: client }));
   }
 
   @Post('login')
   @Public()
   @HttpCode(200)
-  @ApiOperation({ summary: 'Sign in: a new session and its first token pair' })
+  @ApiOperation({
+    summary: 'Sign in: a new session and its first token pair',
+    description: 'An unknown address and a wrong password get the same answer in the same time.',
+  })
   @ApiOkResponse({ type: TokenPairDto, description: 'The first pair of a new session.' })
   @ApiProblems(
     'validation_failed',
-    'malformed_request',
     'invalid_credentials',
     'account_disabled',
     'too_many_attempts',
-    'overloaded',
     'temporarily_unavailable',
     'outcome_unknown',
   )
-  async login(@Body() credentials: CredentialsDto, @CurrentClient() client: Client): Promise<TokenPairDto> {
+  async login(@Body() credentials: LoginDto, @CurrentClient() client: Client): Promise<TokenPairDto> {
     return toTokenPairDto(await this.sessions.login(credentials.email, credentials.password, client));
   }
 
@@ -91,7 +89,6 @@ export class AuthController {
   @ApiOkResponse({ type: TokenPairDto, description: 'The next pair of the session; the presented token is dead.' })
   @ApiProblems(
     'validation_failed',
-    'malformed_request',
     'refresh_token_invalid',
     'refresh_token_reused',
     'session_revoked',
@@ -120,6 +117,7 @@ export class AuthController {
   @AllowEndedSession({ isTokenOptional: true })
   @HttpCode(204)
   @ApiBearerAuth(ACCESS_TOKEN_SCHEME)
+  @ApiSecurity({})
   @ApiOperation({
     summary: 'End the session of a refresh token, of an access token, or of both',
     description:
@@ -128,7 +126,6 @@ export class AuthController {
   @ApiNoContentResponse({ description: 'The session has ended, and its access tokens with it.' })
   @ApiProblems(
     'validation_failed',
-    'malformed_request',
     'refresh_token_invalid',
     'access_token_invalid',
     'access_token_expired',
@@ -174,7 +171,7 @@ export class AuthController {
 
   @Get('me')
   @ApiBearerAuth(ACCESS_TOKEN_SCHEME)
-  @ApiOperation({ summary: 'The user of the access token' })
+  @ApiOperation({ summary: 'The user of the access token', description: 'As it is now, not as it was at the login.' })
   @ApiOkResponse({ type: UserDto, description: 'The account.' })
   @ApiProblems(...BEARER_PROBLEMS, 'temporarily_unavailable')
   async me(@CurrentIdentity() identity: Identity): Promise<UserDto> {
@@ -195,12 +192,10 @@ export class AuthController {
   @ApiOkResponse({ type: TokenPairDto, description: 'The first pair of a new session; all others have ended.' })
   @ApiProblems(
     'validation_failed',
-    'malformed_request',
     'invalid_credentials',
     ...BEARER_PROBLEMS,
     'account_disabled',
     'too_many_attempts',
-    'overloaded',
     'temporarily_unavailable',
     'outcome_unknown',
   )

@@ -1,46 +1,80 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { IsOptional, IsString } from 'class-validator';
-import type { Session } from '../tokens/tokens.types.js';
-import type { User } from '../users/users.types.js';
+import { NEW_PASSWORD } from '../platform/http/openapi.js';
+import { REFRESH_TOKEN_CHARACTERS, REFRESH_TOKEN_SHAPE, type Session } from '../tokens/tokens.types.js';
+import { EMAIL_MAX_CHARACTERS, PASSWORD_MAX_BYTES, PASSWORD_MAX_CODE_POINTS, type User } from '../users/users.types.js';
 import type { TokenPair } from './auth.types.js';
 
 export const EXAMPLE_REFRESH_TOKEN =
-  'rt1.KuGk3o1xT0Wn0p2cV4v1Yk3o4Q8mPq0bZ7m5oGq3o1wAAAABm2c1m8y0hT1C0f2o3Q4r5S6t7U8v9W0x1Y2z3A4b5C6d7E';
+  'rt1.KuGk3o1xT0Wn0p2cV4v1Yk3o4Q8mPq0bZ7m5oGq3o1wAAAABm2c1m8y0hT1C0f2o3Q4r5S6t7U8v9W0x1Y2z3A4b5C6d';
 
-export class CredentialsDto {
+const REFRESH_TOKEN = {
+  minLength: REFRESH_TOKEN_CHARACTERS,
+  maxLength: REFRESH_TOKEN_CHARACTERS,
+  pattern: REFRESH_TOKEN_SHAPE.source,
+  example: EXAMPLE_REFRESH_TOKEN,
+} as const;
+
+/** As it is sent. A text of another shape is not a malformed request. */
+export const PRESENTED_REFRESH_TOKEN = {
+  ...REFRESH_TOKEN,
+  description: 'Any other text is answered like a token that this service did not issue.',
+} as const;
+
+const NEW_PASSWORD_SCHEMA = {
+  ...NEW_PASSWORD,
+  maxLength: PASSWORD_MAX_CODE_POINTS,
+  description:
+    'Any characters, counted as Unicode code points after NFC normalisation, at most ' +
+    `${PASSWORD_MAX_BYTES} bytes in UTF-8. Not one of the common passwords.`,
+} as const;
+
+/** At a login, a password that no new account may have is wrong and not malformed. */
+const CURRENT_PASSWORD_SCHEMA = {
+  maxLength: PASSWORD_MAX_BYTES,
+  description: `At most ${PASSWORD_MAX_BYTES} bytes in UTF-8.`,
+} as const;
+
+export class RegistrationDto {
   @IsString()
-  @ApiProperty({ format: 'email', example: 'ada@example.com' })
+  @ApiProperty({ format: 'email', maxLength: EMAIL_MAX_CHARACTERS, example: 'ada@example.com' })
   readonly email!: string;
 
   @IsString()
-  @ApiProperty({
-    format: 'password',
-    example: 'a long and unlikely sentence',
-    description: 'At least 8 (configurable) to 128 characters, any of them, at most 1024 bytes of UTF-8.',
-  })
+  @ApiProperty({ ...NEW_PASSWORD_SCHEMA, example: 'a long and unlikely sentence' })
+  readonly password!: string;
+}
+
+export class LoginDto {
+  @IsString()
+  @ApiProperty({ example: 'ada@example.com', description: 'In any of its spellings.' })
+  readonly email!: string;
+
+  @IsString()
+  @ApiProperty({ ...CURRENT_PASSWORD_SCHEMA, example: 'a long and unlikely sentence' })
   readonly password!: string;
 }
 
 export class RefreshTokenDto {
   @IsString()
-  @ApiProperty({ example: EXAMPLE_REFRESH_TOKEN })
+  @ApiProperty(PRESENTED_REFRESH_TOKEN)
   readonly refresh_token!: string;
 }
 
 export class LogoutDto {
   @IsOptional()
   @IsString()
-  @ApiProperty({ required: false, example: EXAMPLE_REFRESH_TOKEN })
+  @ApiProperty({ ...PRESENTED_REFRESH_TOKEN, required: false })
   readonly refresh_token?: string;
 }
 
 export class PasswordChangeDto {
   @IsString()
-  @ApiProperty({ format: 'password', example: 'a long and unlikely sentence' })
+  @ApiProperty({ ...CURRENT_PASSWORD_SCHEMA, example: 'a long and unlikely sentence' })
   readonly current_password!: string;
 
   @IsString()
-  @ApiProperty({ format: 'password', example: 'an even longer and unlikelier one' })
+  @ApiProperty({ ...NEW_PASSWORD_SCHEMA, example: 'an even longer and unlikelier one' })
   readonly new_password!: string;
 }
 
@@ -48,13 +82,13 @@ export class TokenPairDto {
   @ApiProperty({ description: 'A JWT (RFC 9068): send it as `Authorization: Bearer`.', example: 'eyJhbGciOiJFUzI1…' })
   readonly access_token!: string;
 
-  @ApiProperty({ example: 'Bearer' })
+  @ApiProperty({ enum: ['Bearer'], example: 'Bearer' })
   readonly token_type!: 'Bearer';
 
   @ApiProperty({ type: 'integer', description: 'Seconds from now until the access token expires.', example: 300 })
   readonly expires_in!: number;
 
-  @ApiProperty({ description: 'Good for one refresh, which returns its successor.', example: EXAMPLE_REFRESH_TOKEN })
+  @ApiProperty({ ...REFRESH_TOKEN, description: 'Good for one refresh, which returns its successor.' })
   readonly refresh_token!: string;
 
   @ApiProperty({

@@ -3,18 +3,20 @@ import { ApiHeader } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { ValidationFailedError } from '../platform/common/domain.errors.js';
 
-/**
- * 22 characters of base64url are 128 bits. Visible ASCII only; Node joins repeated headers with ", ", which is refused.
- */
-const SHAPE = /^[\x21-\x7e]{22,128}$/;
+/** 22 characters of base64url are 128 bits. */
+const MIN_CHARACTERS = 22;
+const MAX_CHARACTERS = 128;
+
+/** Visible ASCII only; Node joins repeated headers with ", ", which is refused. */
+const SHAPE = new RegExp(`^[!-~]{${MIN_CHARACTERS},${MAX_CHARACTERS}}$`);
 
 /** Documents the header. */
 export const ApiIdempotencyKey = (): MethodDecorator =>
   ApiHeader({
     name: 'Idempotency-Key',
     required: false,
-    description: '22 to 128 visible ASCII characters, fresh and random for this one refresh, e.g. a UUID.',
-    schema: { type: 'string', minLength: 22, maxLength: 128 },
+    description: 'Visible ASCII characters, fresh and random for this one refresh, e.g. a UUID.',
+    schema: { type: 'string', minLength: MIN_CHARACTERS, maxLength: MAX_CHARACTERS, pattern: SHAPE.source },
   });
 
 /**

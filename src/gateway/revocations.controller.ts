@@ -33,7 +33,8 @@ class RevocationsDto {
 /** A client that has not received a long answer within this time has given up, as verifiers do. */
 const LONGEST_SENDING_MS = 10_000;
 
-const WHOLE_SECONDS = /^\d{1,2}$/;
+const LONGEST_WAIT_TO_ASK_FOR_SECONDS = 99;
+const WHOLE_SECONDS = new RegExp(`^\\d{1,${String(LONGEST_WAIT_TO_ASK_FOR_SECONDS).length}}$`);
 
 @ApiTags('gateway')
 @Controller('auth/revocations')
@@ -51,16 +52,22 @@ export class RevocationsController {
       'answers have the rest. ' +
       'The list is public, like the keys: a session id gives no access.',
   })
-  @ApiQuery({ name: 'after', required: false, description: 'The `cursor` of the previous answer, of any instance.' })
+  @ApiQuery({
+    name: 'after',
+    required: false,
+    schema: { type: 'string' },
+    description: 'The `cursor` of the previous answer, of any instance.',
+  })
   @ApiQuery({
     name: 'wait',
     required: false,
-    description: 'The most whole seconds to wait for an ended session; 0 for none.',
+    schema: { type: 'integer', minimum: 0, maximum: LONGEST_WAIT_TO_ASK_FOR_SECONDS },
+    description: `The most whole seconds to wait for an ended session; 0 for none. More than ${LONGEST_WAIT_FOR_NEWS_SECONDS} count as ${LONGEST_WAIT_FOR_NEWS_SECONDS}.`,
   })
   @ApiOkResponse({ type: RevocationsDto, description: 'The ended sessions.' })
-  @ApiProblems('validation_failed', 'overloaded', 'temporarily_unavailable')
+  @ApiProblems('validation_failed', 'temporarily_unavailable')
   @Header('Content-Type', 'application/json; charset=utf-8')
-  async revocations(
+  async listRevocations(
     @Query('after') after: unknown,
     @Query('wait') wait: unknown,
     @Req() request: FastifyRequest,

@@ -1,10 +1,19 @@
 import { Controller, Get, Headers, Req, Res, UseFilters } from '@nestjs/common';
-import { ApiBearerAuth, ApiHeader, ApiOkResponse, ApiOperation, ApiProperty, ApiTags } from '@nestjs/swagger';
+import {
+  ApiBearerAuth,
+  ApiHeader,
+  ApiOkResponse,
+  ApiOperation,
+  ApiProperty,
+  ApiResponse,
+  ApiTags,
+} from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { BEARER_PROBLEMS, InsufficientRoleError } from '../auth/auth.errors.js';
 import type { AuthenticatedRequest, Identity } from '../auth/auth.types.js';
+import type { ProblemCode } from '../platform/common/domain.errors.js';
 import { ACCESS_TOKEN_SCHEME } from '../platform/http/openapi.js';
-import { ApiProblems } from '../platform/http/problems/api-problems.js';
+import { ApiEdgeProblems, ApiProblems } from '../platform/http/problems/api-problems.js';
 import { asksForJson } from './asks-for-json.js';
 import { DenialFilter } from './denial.filter.js';
 import { identityHeaders } from './identity-headers.js';
@@ -31,6 +40,16 @@ class VerifiedDto {
   readonly exp!: number;
 }
 
+/** Documents where the reason of a denial is. A request that is refused before it is judged has no `X-Auth-Error`. */
+function ApiDenial(status: number, codes: readonly ProblemCode[]): MethodDecorator {
+  const reason = { description: 'The code of the reason.', schema: { type: 'string' as const, enum: [...codes] } };
+  return ApiResponse({
+    status,
+    description: 'The body is only there if it was asked for.',
+    headers: { 'X-Auth-Error': reason },
+  });
+}
+
 @ApiTags('gateway')
 @Controller('auth')
 @UseFilters(DenialFilter)
@@ -52,7 +71,8 @@ export class VerifyController {
   @ApiHeader({
     name: 'X-Require-Role',
     required: false,
-    description: 'Roles the user must have: `a,b` means both, `a|b` either.',
+    description: 'Roles the user must have: `a,b` means both, `a|b` either. Bad syntax is a role that no user has.',
+    schema: { type: 'string' },
   })
   @ApiOkResponse({
     type: VerifiedDto,
@@ -67,6 +87,11 @@ export class VerifyController {
     },
   })
   @ApiProblems(...BEARER_PROBLEMS, 'insufficient_role', 'temporarily_unavailable')
+  @ApiEdgeProblems('malformed_request', 'headers_too_large', 'overloaded')
+  @ApiDenial(401, BEARER_PROBLEMS)
+  @ApiDenial(403, ['insufficient_role'])
+  // A defect as well, because nginx would turn its 500 into one of its own.
+  @ApiDenial(503, ['temporarily_unavailable', 'internal_error'])
   verify(
     @Req() { user, headers }: AuthenticatedRequest,
     @Headers('x-require-role') requireRole: string | undefined,

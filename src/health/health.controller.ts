@@ -5,7 +5,7 @@ import { ApiProblems } from '../platform/http/problems/api-problems.js';
 import { HealthService } from './health.service.js';
 
 class HealthDto {
-  @ApiProperty({ example: 'ok' })
+  @ApiProperty({ enum: ['ok'], example: 'ok' })
   readonly status!: 'ok';
 }
 
@@ -16,9 +16,9 @@ export class HealthController {
   constructor(private readonly health: HealthService) {}
 
   @Get('live')
-  @ApiOperation({ summary: 'Whether the process answers; checks no dependency' })
+  @ApiOperation({ summary: 'Whether the process answers', description: 'Checks no dependency.' })
   @ApiOkResponse({ type: HealthDto, description: 'The process answers.' })
-  live(): HealthDto {
+  getLive(): HealthDto {
     return { status: 'ok' };
   }
 
@@ -29,7 +29,7 @@ export class HealthController {
   })
   @ApiOkResponse({ type: HealthDto, description: 'The instance takes requests.' })
   @ApiProblems('temporarily_unavailable')
-  started(): HealthDto {
+  getStarted(): HealthDto {
     this.health.requireStarted();
     return { status: 'ok' };
   }
@@ -42,7 +42,7 @@ export class HealthController {
   })
   @ApiOkResponse({ type: HealthDto, description: 'The instance can serve.' })
   @ApiProblems('temporarily_unavailable')
-  async ready(): Promise<HealthDto> {
+  async getReady(): Promise<HealthDto> {
     await this.health.requireReady();
     return { status: 'ok' };
   }

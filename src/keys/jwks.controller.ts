@@ -31,7 +31,7 @@ export class JwksController {
     description: 'Every key that verifies a good token, and the one that will sign next.',
   })
   @ApiResponse({ status: 304, description: 'The set is still the one that `If-None-Match` names.' })
-  jwks(@Headers('if-none-match') ifNoneMatch: string | undefined, @Res() reply: FastifyReply): void {
+  getKeySet(@Headers('if-none-match') ifNoneMatch: string | undefined, @Res() reply: FastifyReply): void {
     sendPublished(reply, this.keys.publishedKeys(), ifNoneMatch);
   }
 
@@ -48,7 +48,7 @@ export class JwksController {
   @ApiOkResponse({ schema: { type: 'string' }, description: 'The key.' })
   @ApiResponse({ status: 304, description: 'The key is still the one that `If-None-Match` names.' })
   @ApiProblems('not_found')
-  pem(
+  getKey(
     @Param('kid') kid: string,
     @Headers('if-none-match') ifNoneMatch: string | undefined,
     @Res() reply: FastifyReply,

@@ -1,7 +1,13 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiExtraModels, ApiResponse, getSchemaPath } from '@nestjs/swagger';
+import { ApiEdgeProblems } from '../platform/http/problems/api-problems.js';
 import type { OAuthErrorCode } from './oauth-error.js';
 import { OAuthErrorDto } from './oauth.dto.js';
+
+/** Documents what every answer of RFC 6749 section 5 carries. */
+export const PRAGMA_HEADER = {
+  Pragma: { description: '`no-cache`, for caches of HTTP/1.0.', schema: { type: 'string' as const } },
+};
 
 const OF_EVERY_ROUTE: readonly (readonly [status: number, error: OAuthErrorCode, when: string])[] = [
   [400, 'invalid_request', 'A parameter or header is missing, repeated, or not of the documented shape.'],
@@ -24,6 +30,7 @@ const OF_SOME_ROUTES: Readonly<Partial<Record<OAuthErrorCode, string>>> = {
 export function ApiOAuthErrors(
   ...codes: readonly ('invalid_grant' | 'unsupported_grant_type' | 'invalid_scope')[]
 ): MethodDecorator & ClassDecorator {
+  const content = { 'application/json': { schema: { $ref: getSchemaPath(OAuthErrorDto) } } };
   const errors = [...OF_EVERY_ROUTE, ...codes.map((code) => [400, code, OF_SOME_ROUTES[code] ?? ''] as const)];
   return applyDecorators(
     ApiExtraModels(OAuthErrorDto),
@@ -34,8 +41,12 @@ export function ApiOAuthErrors(
           .filter(([ofStatus]) => ofStatus === status)
           .map(([, error, when]) => `\`${error}\`: ${when}`)
           .join('\n\n'),
-        content: { 'application/json': { schema: { $ref: getSchemaPath(OAuthErrorDto) } } },
+        headers: PRAGMA_HEADER,
+        content,
       }),
     ),
+    ApiResponse({ status: 'default', description: 'Any other error.', content }),
+    // Before the route is known.
+    ApiEdgeProblems('method_not_allowed', 'headers_too_large'),
   );
 }

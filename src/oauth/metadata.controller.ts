@@ -37,7 +37,7 @@ export class MetadataController {
   })
   @ApiOkResponse({ type: ServerMetadataDto, description: 'The metadata.' })
   @ApiResponse({ status: 304, description: 'The document is still the one that `If-None-Match` names.' })
-  authorizationServer(@Headers('if-none-match') ifNoneMatch: string | undefined, @Res() reply: FastifyReply): void {
+  getServerMetadata(@Headers('if-none-match') ifNoneMatch: string | undefined, @Res() reply: FastifyReply): void {
     sendPublished(reply, this.document, ifNoneMatch);
   }
 
@@ -52,7 +52,7 @@ export class MetadataController {
   })
   @ApiOkResponse({ type: OpenIdConfigurationDto, description: 'The metadata.' })
   @ApiResponse({ status: 304, description: 'The document is still the one that `If-None-Match` names.' })
-  openidConfiguration(@Headers('if-none-match') ifNoneMatch: string | undefined, @Res() reply: FastifyReply): void {
+  getOpenIdConfiguration(@Headers('if-none-match') ifNoneMatch: string | undefined, @Res() reply: FastifyReply): void {
     const metadata = openIdConfiguration(this.config.accessTokens.issuer, this.keys.publishedAlgorithms());
     sendPublished(reply, publish('application/json', JSON.stringify(metadata)), ifNoneMatch);
   }
@@ -62,7 +62,7 @@ export class MetadataController {
   @Public()
   @Header(...CACHING)
   @ApiExcludeEndpoint()
-  authorizationServerAtPath(
+  getServerMetadataAtPath(
     @Param('*') path: string,
     @Headers('if-none-match') ifNoneMatch: string | undefined,
     @Res() reply: FastifyReply,

@@ -10,7 +10,7 @@ import { ValidationFailedError } from '../platform/common/domain.errors.js';
 import { Public } from '../platform/common/public.decorator.js';
 import { type Form, FormBody, FormRoute } from '../platform/http/form-route.js';
 import { RefreshTokenInvalidError } from '../tokens/tokens.errors.js';
-import { ApiOAuthErrors } from './api-oauth-errors.decorator.js';
+import { ApiOAuthErrors, PRAGMA_HEADER } from './api-oauth-errors.decorator.js';
 import { requireKnownClient } from './client-identification.js';
 import { sendOAuthError } from './oauth-error.js';
 import { OAuthRevocationRequestDto, OAuthTokenDto, OAuthTokenRequestDto, toOAuthTokenDto } from './oauth.dto.js';
@@ -39,9 +39,13 @@ export class OAuthController {
   })
   @ApiBody({ type: OAuthTokenRequestDto })
   @ApiIdempotencyKey()
-  @ApiOkResponse({ type: OAuthTokenDto, description: 'The next pair of the session; the presented token is dead.' })
+  @ApiOkResponse({
+    type: OAuthTokenDto,
+    description: 'The next pair of the session; the presented token is dead.',
+    headers: PRAGMA_HEADER,
+  })
   @ApiOAuthErrors('invalid_grant', 'unsupported_grant_type', 'invalid_scope')
-  async token(
+  async exchangeToken(
     @FormBody() form: Form,
     @IdempotencyKey() idempotencyKey: string | undefined,
     @CurrentClient() client: Client,
@@ -73,7 +77,11 @@ export class OAuthController {
   @ApiBody({ type: OAuthRevocationRequestDto })
   @ApiOkResponse({ description: 'The token no longer works.' })
   @ApiOAuthErrors()
-  async revoke(@FormBody() form: Form, @CurrentClient() client: Client, @Req() request: FastifyRequest): Promise<void> {
+  async revokeToken(
+    @FormBody() form: Form,
+    @CurrentClient() client: Client,
+    @Req() request: FastifyRequest,
+  ): Promise<void> {
     requireKnownClient(form, request);
     const token = required(form, 'token');
     // `token_type_hint` is ignored, because it may be wrong or unknown (RFC 7009 section 2.1).

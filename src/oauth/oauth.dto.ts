@@ -1,7 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
-import { EXAMPLE_REFRESH_TOKEN, TokenPairDto, toTokenPairDto } from '../auth/auth.dto.js';
+import { EXAMPLE_REFRESH_TOKEN, PRESENTED_REFRESH_TOKEN, TokenPairDto, toTokenPairDto } from '../auth/auth.dto.js';
 import type { TokenPair } from '../auth/auth.types.js';
-import type { OAuthErrorBody } from './oauth-error.js';
+import { OAUTH_ERROR_CODES, type OAuthErrorBody } from './oauth-error.js';
 
 /** Documentation only: forms are read parameter by parameter, and unknown ones are ignored (RFC 6749 section 3.2). */
 export class OAuthTokenRequestDto {
@@ -11,7 +11,7 @@ export class OAuthTokenRequestDto {
   @ApiProperty({ enum: ['ratchet'], example: 'ratchet' })
   readonly client_id!: string;
 
-  @ApiProperty({ example: EXAMPLE_REFRESH_TOKEN })
+  @ApiProperty(PRESENTED_REFRESH_TOKEN)
   readonly refresh_token!: string;
 
   @ApiProperty({
@@ -47,7 +47,7 @@ export class OAuthTokenDto extends TokenPairDto {
 
 /** Documentation only: errors are written by `oauth-error.ts`. */
 export class OAuthErrorDto implements OAuthErrorBody {
-  @ApiProperty({ type: String, description: 'Stable; the member to branch on.', example: 'invalid_grant' })
+  @ApiProperty({ enum: OAUTH_ERROR_CODES, description: 'Stable; the member to branch on.', example: 'invalid_grant' })
   readonly error!: OAuthErrorBody['error'];
 
   @ApiProperty({ description: 'A sentence for developers.', example: 'The session has expired; sign in again.' })

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Clock } from '../platform/common/clock.js';
+import { VERSION } from '../platform/common/version.js';
 import { connectionConfig } from '../platform/database/connection-settings.js';
 import { DatabaseClient } from '../platform/database/database-client.js';
 import { FORGET_INSTANCE, heartbeatText } from './heartbeat.statement.js';
@@ -15,10 +15,6 @@ const RECONNECT_PAUSE_MS = 200;
 const QUERY_TIMEOUT_MS = 5_000;
 
 const GOODBYE_TIMEOUT_MS = 500;
-
-const { version: VERSION } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  readonly version: string;
-};
 
 /** A heartbeat that the database has committed. */
 export interface Beat {

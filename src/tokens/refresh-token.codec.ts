@@ -1,4 +1,5 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { REFRESH_TOKEN_SHAPE } from './tokens.types.js';
 
 const PREFIX = 'rt1.';
 const KEY_ID_OFFSET = 0;
@@ -12,9 +13,6 @@ const TOKEN_BYTES = 69;
  * Long enough that no fresh key is ever taken for a used one. A thief has one guess: a wrong one ends the session.
  */
 export const RETRY_KEY_DIGEST_BYTES = 8;
-
-/** 69 bytes are 92 characters exactly: no slack bits, so a token has one spelling only. */
-const TOKEN_SHAPE = /^rt1\.[A-Za-z0-9_-]{92}$/;
 
 /** The column that holds a generation is a signed 32-bit integer, and its successor has to fit as well. */
 const MAX_GENERATION = 0x7ffffffe;
@@ -51,7 +49,7 @@ export function decodeRefreshToken(
   token: string,
   macKeyOf: (keyId: number) => Buffer | undefined,
 ): RefreshTokenParts | undefined {
-  if (!TOKEN_SHAPE.test(token)) {
+  if (!REFRESH_TOKEN_SHAPE.test(token)) {
     return undefined;
   }
   const bytes = Buffer.from(token.slice(PREFIX.length), 'base64url');

@@ -1,3 +1,8 @@
+/** 69 bytes are 92 characters exactly: no slack bits, so a token has one spelling only. */
+export const REFRESH_TOKEN_SHAPE = /^rt1\.[A-Za-z0-9_-]{92}$/;
+
+export const REFRESH_TOKEN_CHARACTERS = 96;
+
 /** Why a session ended; stands in the database and in the log, and decides which error the holder gets. */
 export type RevokeReason =
   | 'logout'

@@ -1,6 +1,6 @@
 import { domainToASCII, domainToUnicode } from 'node:url';
+import { EMAIL_MAX_CHARACTERS } from './users.types.js';
 
-const MAX_ADDRESS_LENGTH = 254;
 const MAX_LOCAL_PART_LENGTH = 64;
 
 /** RFC 5322 §3.2.3 dot-atom, lower-case. */
@@ -23,7 +23,7 @@ const DOMAIN_LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
  * @returns ASCII in lower case, at most 254 characters, the domain as A-labels (RFC 5890 §2.3.2.1); or undefined
  */
 export function parseEmailAddress(input: string): string | undefined {
-  if (input.length > MAX_ADDRESS_LENGTH) {
+  if (input.length > EMAIL_MAX_CHARACTERS) {
     return undefined;
   }
   // ASCII only: toLowerCase() would also turn the Kelvin sign into a k.
@@ -35,7 +35,7 @@ export function parseEmailAddress(input: string): string | undefined {
     return undefined;
   }
   const address = `${localPart}@${domain}`;
-  return address.length > MAX_ADDRESS_LENGTH ? undefined : address;
+  return address.length > EMAIL_MAX_CHARACTERS ? undefined : address;
 }
 
 function parseDomain(domain: string): string | undefined {

@@ -1,5 +1,4 @@
-const MAX_CODE_POINTS = 128;
-const MAX_BYTES = 1024;
+import { PASSWORD_MAX_BYTES, PASSWORD_MAX_CODE_POINTS } from './users.types.js';
 
 export type EncodingViolation = 'not_unicode' | 'too_many_bytes';
 export type PasswordViolation = EncodingViolation | 'too_short' | 'too_long' | 'too_common';
@@ -31,7 +30,7 @@ export interface NewPasswordRules {
  */
 export function encodePassword(password: string): EncodedPassword | RefusedPassword<EncodingViolation> {
   // No string has fewer UTF-8 bytes than UTF-16 units: an oversized one is not even normalised.
-  if (password.length > MAX_BYTES || Buffer.byteLength(password) > MAX_BYTES) {
+  if (password.length > PASSWORD_MAX_BYTES || Buffer.byteLength(password) > PASSWORD_MAX_BYTES) {
     return { kind: 'refused', violation: 'too_many_bytes' };
   }
   if (/\p{Surrogate}/u.test(password)) {
@@ -39,7 +38,7 @@ export function encodePassword(password: string): EncodedPassword | RefusedPassw
   }
   const text = password.normalize('NFC');
   const bytes = Buffer.from(text);
-  return bytes.length > MAX_BYTES ? { kind: 'refused', violation: 'too_many_bytes' } : { kind: 'encoded', text, bytes };
+  return bytes.length > PASSWORD_MAX_BYTES ? { kind: 'refused', violation: 'too_many_bytes' } : { kind: 'encoded', text, bytes };
 }
 
 /**
@@ -61,7 +60,7 @@ export function checkNewPassword(
   if (lengthCodePoints < rules.minLengthCodePoints) {
     return { kind: 'refused', violation: 'too_short' };
   }
-  if (lengthCodePoints > MAX_CODE_POINTS) {
+  if (lengthCodePoints > PASSWORD_MAX_CODE_POINTS) {
     return { kind: 'refused', violation: 'too_long' };
   }
   if (rules.commonPasswords.has(encoded.text.toLowerCase())) {
@@ -76,11 +75,11 @@ export function describeViolation(violation: PasswordViolation, minLengthCodePoi
     case 'not_unicode':
       return 'must be well-formed Unicode text';
     case 'too_many_bytes':
-      return `must be at most ${MAX_BYTES} bytes long in UTF-8`;
+      return `must be at most ${PASSWORD_MAX_BYTES} bytes long in UTF-8`;
     case 'too_short':
       return `must be at least ${minLengthCodePoints} characters long`;
     case 'too_long':
-      return `must be at most ${MAX_CODE_POINTS} characters long`;
+      return `must be at most ${PASSWORD_MAX_CODE_POINTS} characters long`;
     case 'too_common':
       return 'must not be a commonly used password';
   }

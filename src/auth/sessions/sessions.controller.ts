@@ -15,21 +15,27 @@ export class SessionsController {
   constructor(private readonly sessions: SessionsService) {}
 
   @Get()
-  @ApiOperation({ summary: 'List the live sessions of the user, the last used first' })
+  @ApiOperation({
+    summary: 'List the live sessions of the user',
+    description: 'The last used comes first. `current` marks the session of the access token.',
+  })
   @ApiOkResponse({ type: SessionListDto, description: 'The sessions that have neither ended nor expired.' })
   @ApiProblems(...BEARER_PROBLEMS, 'temporarily_unavailable')
-  async list(@CurrentIdentity() identity: Identity): Promise<SessionListDto> {
+  async listSessions(@CurrentIdentity() identity: Identity): Promise<SessionListDto> {
     const sessions = await this.sessions.list(identity.userId);
     return { sessions: sessions.map((session) => toSessionDto(session, identity.sessionId)) };
   }
 
   @Delete(':id')
   @HttpCode(204)
-  @ApiOperation({ summary: 'End one session of the user' })
+  @ApiOperation({
+    summary: 'End one session of the user',
+    description: 'Its access tokens are refused at once. Ending a session that has already ended is a success.',
+  })
   @ApiParam({ name: 'id', format: 'uuid', example: '2ae1a4de-8d71-4f45-a7d2-9d9c578bf564' })
   @ApiNoContentResponse({ description: 'The session has ended, now or earlier.' })
   @ApiProblems(...BEARER_PROBLEMS, 'not_found', 'temporarily_unavailable', 'outcome_unknown')
-  async end(@Param('id') id: string, @CurrentIdentity() identity: Identity): Promise<void> {
+  async endSession(@Param('id') id: string, @CurrentIdentity() identity: Identity): Promise<void> {
     await this.sessions.end(identity.userId, id);
   }
 }

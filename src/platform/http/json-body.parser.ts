@@ -10,7 +10,8 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
  * Parses a body that no later step can choke on: its depth is bounded before anything recurses over it, it holds no
  * prototype keys, and every string in it can be encoded as UTF-8 (RFC 7493 section 2.1).
  *
- * @returns undefined for an empty body, which a route that needs one refuses by validation
+ * @returns undefined for an empty body, which a route that needs one refuses by validation, and for `null`, which some
+ *   generated clients send where they have no body
  * @throws MalformedRequestError for anything that is not such JSON
  */
 export function parseJsonBody(body: Buffer): unknown {
@@ -25,7 +26,11 @@ export function parseJsonBody(body: Buffer): unknown {
     throw new MalformedRequestError('the body is nested too deeply');
   }
   try {
-    return secureJson.parse(json, refuseLoneSurrogates, { protoAction: 'error', constructorAction: 'error' });
+    const value: unknown = secureJson.parse(json, refuseLoneSurrogates, {
+      protoAction: 'error',
+      constructorAction: 'error',
+    });
+    return value === null ? undefined : value;
   } catch (error) {
     // The parser's message quotes the body, which may hold a password.
     throw error instanceof MalformedRequestError ? error : new MalformedRequestError('the body is not acceptable JSON');

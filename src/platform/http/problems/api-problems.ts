@@ -1,5 +1,4 @@
-import { applyDecorators } from '@nestjs/common';
-import { ApiExtraModels, ApiProperty, ApiPropertyOptional, ApiResponse, getSchemaPath } from '@nestjs/swagger';
+import { ApiExtension, ApiProperty, ApiPropertyOptional, type ApiResponseNoStatusOptions } from '@nestjs/swagger';
 import type { ProblemCode } from '../../common/domain.errors.js';
 import { PROBLEM_MEDIA_TYPE, type ProblemBody, problemBody } from './problem.js';
 import { PROBLEM_CATALOGUE } from './problem.catalogue.js';
@@ -16,7 +15,7 @@ class FieldErrorDto {
 }
 
 /** Documentation only: problems are written by `problem.ts`. */
-class ProblemDto {
+export class ProblemDto {
   @ApiProperty({ format: 'uri', example: 'urn:ratchet:problem:not_found' })
   readonly type!: string;
 
@@ -39,24 +38,34 @@ class ProblemDto {
   readonly request_id?: string;
 }
 
-/** Documents the problems a route answers with, grouped by status, each with the very body a client will see. */
-export function ApiProblems(...codes: readonly ProblemCode[]): MethodDecorator & ClassDecorator {
-  const bodies = codes.map(exampleOf);
-  const statuses = [...new Set(bodies.map(({ status }) => status))];
-  return applyDecorators(
-    ApiExtraModels(ProblemDto),
-    ...statuses.map((status) => {
+/** Where `ApiProblems` and `ApiEdgeProblems` leave their codes; `openapi.document.ts` takes them out again. */
+export const PROBLEM_CODES = 'x-problem-codes';
+export const EDGE_PROBLEM_CODES = 'x-edge-problem-codes';
+
+/** Documents the problems that a route answers with in addition to those of every route. */
+export const ApiProblems = (...codes: readonly ProblemCode[]): MethodDecorator & ClassDecorator =>
+  ApiExtension(PROBLEM_CODES, codes);
+
+/** Documents the problems of a route whose other errors have a form of their own, in place of those of every route. */
+export const ApiEdgeProblems = (...codes: readonly ProblemCode[]): MethodDecorator & ClassDecorator =>
+  ApiExtension(EDGE_PROBLEM_CODES, codes);
+
+export const PROBLEM_SCHEMA = { $ref: `#/components/schemas/${ProblemDto.name}` };
+
+/** Groups problems by status, each with the very body a client will see. */
+export function problemsByStatus(codes: readonly ProblemCode[]): Map<number, ApiResponseNoStatusOptions> {
+  const bodies = codes.map(exampleOf).sort((one, other) => one.status - other.status);
+  return new Map(
+    bodies.map(({ status }) => {
       const ofStatus = bodies.filter((body) => body.status === status);
-      return ApiResponse({
+      const examples = Object.fromEntries(ofStatus.map((body) => [body.code, { summary: body.title, value: body }]));
+      return [
         status,
-        description: ofStatus.map(({ code, detail }) => `\`${code}\`: ${detail}`).join('\n\n'),
-        content: {
-          [PROBLEM_MEDIA_TYPE]: {
-            schema: { $ref: getSchemaPath(ProblemDto) },
-            examples: Object.fromEntries(ofStatus.map((body) => [body.code, { summary: body.title, value: body }])),
-          },
+        {
+          description: ofStatus.map(({ code, detail }) => `\`${code}\`: ${detail}`).join('\n\n'),
+          content: { [PROBLEM_MEDIA_TYPE]: { schema: PROBLEM_SCHEMA, examples } },
         },
-      });
+      ];
     }),
   );
 }

@@ -1,0 +1,547 @@
+import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { randomUUID } from 'node:crypto';
+import { AccessTokenGuard } from '../src/auth/access-tokens/access-token.guard.js';
+import { exchange } from './support/raw-exchange.js';
+import { type RawAnswer, sendRaw } from './support/raw-request.js';
+import { type Account, newEmail, newIdempotencyKey, newPassword, type TokenPair } from './support/test-client.js';
+import { headerOf } from './support/token-forge.js';
+import { useInstance, useService } from './support/use-service.js';
+
+interface Schema {
+  readonly $ref?: string;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly additionalProperties?: boolean;
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly enum?: readonly string[];
+}
+
+interface Header {
+  readonly $ref?: string;
+  readonly required?: boolean;
+  readonly schema?: Schema;
+}
+
+interface Response {
+  readonly description: string;
+  readonly headers: Readonly<Record<string, Header>>;
+  readonly content?: Readonly<Record<string, { readonly examples?: Readonly<Record<string, object>> }>>;
+}
+
+interface Operation {
+  readonly operationId: string;
+  readonly security: readonly object[];
+  readonly parameters: readonly { readonly name: string; readonly in: string; readonly schema: Schema }[];
+  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: Schema }>> };
+  readonly responses: Readonly<Record<string, Response>>;
+}
+
+interface Document {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: {
+    readonly schemas: Readonly<Record<string, Schema>>;
+    readonly headers: Readonly<Record<string, Header>>;
+  };
+}
+
+/** A request that succeeds. */
+interface Sample {
+  readonly pathParameters?: Readonly<Record<string, string>>;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly accessToken?: string;
+  readonly json?: Readonly<Record<string, unknown>>;
+  readonly form?: Readonly<Record<string, string>>;
+}
+
+type SignedIn = Account & { readonly pair: TokenPair };
+type Answers = Readonly<Record<string, () => Promise<RawAnswer>>>;
+
+/** On every answer whatever it is, or of the connection. */
+const UNDECLARED_HEADERS: readonly string[] = [
+  'connection',
+  'content-length',
+  'content-type',
+  'date',
+  'keep-alive',
+  'strict-transport-security',
+  'x-content-type-options',
+];
+
+const JSON_TYPE = ['content-type', 'application/json'] as const;
+const FORM_TYPE = ['content-type', 'application/x-www-form-urlencoded'] as const;
+
+describe('the OpenAPI document and the service', () => {
+  const { database, service } = useService();
+  const limited = useInstance(database, { RATE_LIMITS: 'on' });
+  const strict = useInstance(database, { PASSWORD_MIN_LENGTH: '15' });
+  let document: Document;
+  let operations: readonly { readonly method: string; readonly path: string; readonly operation: Operation }[];
+
+  beforeAll(async () => {
+    document = (await service.client.get('/openapi.json')).body as Document;
+    operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+      Object.entries(methods).map(([method, operation]) => ({ method: method.toUpperCase(), path, operation })),
+    );
+  });
+
+  const newAccount = (): Promise<SignedIn> => service.client.signUpAndIn();
+
+  const withForm = async (name: string): Promise<Sample> => ({
+    form: { client_id: 'ratchet', [name]: (await newAccount()).pair.refresh_token },
+  });
+
+  const samples: Readonly<Record<string, () => Promise<Sample>>> = {
+    register: () => Promise.resolve({ json: { email: newEmail(), password: newPassword() } }),
+    login: async () => ({ json: credentialsOf(await service.client.signUp()) }),
+    refresh: async () => ({ json: { refresh_token: (await newAccount()).pair.refresh_token } }),
+    logout: async () => ({ json: { refresh_token: (await newAccount()).pair.refresh_token } }),
+    logoutAll: async () => ({ accessToken: (await newAccount()).pair.access_token }),
+    me: async () => ({ accessToken: (await newAccount()).pair.access_token }),
+    changePassword: async () => {
+      const { pair, password } = await newAccount();
+      return { accessToken: pair.access_token, json: { current_password: password, new_password: newPassword() } };
+    },
+    listSessions: async () => ({ accessToken: (await newAccount()).pair.access_token }),
+    endSession: async () => {
+      const { access_token } = (await newAccount()).pair;
+      const { body } = await service.client.sessions(access_token);
+      const [session] = (body as { sessions: { id: string }[] }).sessions;
+      return { accessToken: access_token, pathParameters: { id: session!.id } };
+    },
+    verify: async () => ({ accessToken: (await newAccount()).pair.access_token }),
+    getKey: async () => ({
+      pathParameters: { kid: String(headerOf((await newAccount()).pair.access_token)['kid']) },
+    }),
+    exchangeToken: async () => {
+      const { form } = await withForm('refresh_token');
+      return { form: { ...form, grant_type: 'refresh_token' } };
+    },
+    revokeToken: () => withForm('token'),
+  };
+
+  const sampleOf = async ({ operationId }: Operation): Promise<Sample> => (await samples[operationId]?.()) ?? {};
+
+  function rawOf(method: string, path: string, sample: Sample): Parameters<typeof sendRaw>[1] {
+    const { pathParameters = {}, query, headers = {}, accessToken, json, form } = sample;
+    const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => pathParameters[name] ?? '');
+    return {
+      method,
+      path: query === undefined ? filled : `${filled}?${new URLSearchParams(query).toString()}`,
+      headers: [
+        ...Object.entries(headers),
+        ...(accessToken === undefined ? [] : [['authorization', `Bearer ${accessToken}`] as const]),
+        ...(json === undefined ? [] : [JSON_TYPE]),
+        ...(form === undefined ? [] : [FORM_TYPE]),
+      ],
+      ...(json !== undefined && { body: JSON.stringify(json) }),
+      ...(form !== undefined && { body: new URLSearchParams(form).toString() }),
+      hasOwnConnection: true,
+    };
+  }
+
+  /** What every operation answers alike. */
+  function commonAnswers(method: string, path: string, operation: Operation): Answers {
+    const raw = async (): Promise<Parameters<typeof sendRaw>[1]> => rawOf(method, path, await sampleOf(operation));
+    const send = async (change: Partial<Parameters<typeof sendRaw>[1]>): Promise<RawAnswer> => {
+      const request = await raw();
+      return sendRaw(service.url, {
+        ...request,
+        ...change,
+        headers: [...(request.headers ?? []), ...(change.headers ?? [])],
+      });
+    };
+    const withType = async (type: readonly [string, string], body: string): Promise<RawAnswer> => {
+      const request = await raw();
+      const others = (request.headers ?? []).filter(([name]) => name !== 'content-type');
+      return sendRaw(service.url, { ...request, headers: [...others, type], body });
+    };
+    const [success = ''] = Object.keys(operation.responses).filter((status) => status.startsWith('2'));
+    return {
+      [success]: () => send({}),
+      304: () => send({ headers: [['if-none-match', '*']] }),
+      400: async () => lastOf(await exchange(service.url, textOf(await raw(), ['connection: close']))),
+      401: async () => {
+        const request = await raw();
+        const headers = request.headers?.filter(([name]) => name !== 'authorization') ?? [];
+        return sendRaw(service.url, { ...request, headers });
+      },
+      405: () => send({ method: 'PUT' }),
+      413: () => withType(isForm(operation) ? FORM_TYPE : JSON_TYPE, `{"a":"${'x'.repeat(17 * 1024)}"}`),
+      415: () => withType(['content-type', 'text/plain'], 'x'),
+      431: () => send({ headers: [['x-long', 'x'.repeat(17 * 1024)]] }),
+      500: async () => {
+        const request = await raw();
+        const guard = vi.spyOn(AccessTokenGuard.prototype, 'canActivate').mockImplementation(() => {
+          throw new Error('a defect');
+        });
+        try {
+          return await sendRaw(service.url, request);
+        } finally {
+          guard.mockRestore();
+        }
+      },
+      // The fifth request that a connection sends ahead of the answers.
+      503: async () => {
+        const request = textOf(await raw(), ['host: ratchet']);
+        return lastOf(await exchange(service.url, request.repeat(5)));
+      },
+    };
+  }
+
+  const postJson = (url: string, path: string, json: object, accessToken?: string, key?: string): Promise<RawAnswer> =>
+    sendRaw(
+      url,
+      rawOf('POST', path, {
+        json: { ...json },
+        ...(accessToken !== undefined && { accessToken }),
+        ...(key !== undefined && { headers: { 'idempotency-key': key } }),
+      }),
+    );
+
+  async function disabled(): Promise<SignedIn> {
+    const account = await newAccount();
+    // Its sessions live on, as between the two steps of a disabling.
+    await database.sql(`update users set status = 'disabled' where id = $1`, [account.id]);
+    return account;
+  }
+
+  /** After the first attempt, which opens the counters, nothing is left of what the network may do. */
+  async function onceLimited(attempt: () => Promise<RawAnswer>): Promise<RawAnswer> {
+    await attempt();
+    await database.sql('update rate_limits set points = 1000000');
+    try {
+      return await attempt();
+    } finally {
+      await database.sql('delete from rate_limits');
+    }
+  }
+
+  /** Shows more invalid tokens than a network may. */
+  async function afterRefusedTokens(attempt: () => Promise<RawAnswer>): Promise<RawAnswer> {
+    let answer = await attempt();
+    for (let batch = 0; answer.status !== 429 && batch < 16; batch += 1) {
+      [answer] = (await Promise.all(Array.from({ length: 20 }, attempt))) as [RawAnswer];
+    }
+    return answer;
+  }
+
+  const REFUSED = { refresh_token: 'rt1.x' };
+
+  const postForm = (path: string, form: Readonly<Record<string, string>>): Promise<RawAnswer> =>
+    sendRaw(limited.url, rawOf('POST', path, { form: { client_id: 'ratchet', ...form } }));
+
+  const withBasic = (method: string, path: string, operation: Operation): Promise<RawAnswer> =>
+    sampleOf(operation).then((sample) =>
+      sendRaw(service.url, rawOf(method, path, { ...sample, headers: { authorization: 'Basic cmF0Y2hldDo=' } })),
+    );
+
+  /** By operation: what it alone answers, or answers in a way of its own. */
+  const ownAnswers: Readonly<Record<string, (method: string, path: string, operation: Operation) => Answers>> = {
+    register: (_method, path) => ({
+      409: async () => postJson(service.url, path, credentialsOf(await service.client.signUp())),
+      429: () => onceLimited(() => postJson(limited.url, path, { email: newEmail(), password: newPassword() })),
+    }),
+    login: (_method, path) => ({
+      401: () => postJson(service.url, path, { email: newEmail(), password: newPassword() }),
+      403: async () => postJson(service.url, path, credentialsOf(await disabled())),
+      429: () => onceLimited(() => postJson(limited.url, path, { email: 'ada@example.com', password: newPassword() })),
+    }),
+    refresh: (_method, path) => ({
+      401: () => postJson(service.url, path, REFUSED),
+      403: async () => postJson(service.url, path, { refresh_token: (await disabled()).pair.refresh_token }),
+      422: async () => {
+        const key = newIdempotencyKey();
+        const { refresh_token } = await service.client.rotate((await newAccount()).pair.refresh_token, key);
+        return postJson(service.url, path, { refresh_token }, undefined, key);
+      },
+      429: () => afterRefusedTokens(() => postJson(limited.url, path, REFUSED)),
+    }),
+    logout: (_method, path) => ({
+      401: () => postJson(service.url, path, REFUSED),
+      429: () => afterRefusedTokens(() => postJson(limited.url, path, REFUSED)),
+    }),
+    changePassword: (_method, path) => ({
+      403: async () => {
+        const { password, pair } = await disabled();
+        return postJson(
+          service.url,
+          path,
+          { current_password: password, new_password: newPassword() },
+          pair.access_token,
+        );
+      },
+      429: async () => {
+        const { access_token } = (await newAccount()).pair;
+        const passwords = { current_password: newPassword(), new_password: newPassword() };
+        return onceLimited(() => postJson(limited.url, path, passwords, access_token));
+      },
+    }),
+    endSession: (method, path, operation) => ({
+      404: async () =>
+        sendRaw(
+          service.url,
+          rawOf(method, path, { ...(await sampleOf(operation)), pathParameters: { id: randomUUID() } }),
+        ),
+    }),
+    getKey: (method, path) => ({
+      404: () => sendRaw(service.url, rawOf(method, path, { pathParameters: { kid: 'unknown' } })),
+    }),
+    verify: (method, path, operation) => ({
+      403: async () =>
+        sendRaw(
+          service.url,
+          rawOf(method, path, { ...(await sampleOf(operation)), headers: { 'x-require-role': 'admin' } }),
+        ),
+    }),
+    exchangeToken: (method, path, operation) => ({
+      401: () => withBasic(method, path, operation),
+      429: () => afterRefusedTokens(() => postForm(path, { grant_type: 'refresh_token', ...REFUSED })),
+    }),
+    revokeToken: (method, path, operation) => ({
+      401: () => withBasic(method, path, operation),
+      429: () => afterRefusedTokens(() => postForm(path, { token: 'rt1.x' })),
+    }),
+  };
+
+  /** Where an answer differs from what the document says; empty when it does not. */
+  function deviations(operation: Operation, answer: RawAnswer): string[] {
+    const where = `${operation.operationId} ${answer.status}`;
+    const declared = operation.responses[String(answer.status)];
+    if (declared === undefined) {
+      return [`${where} is not declared`];
+    }
+    const [mediaType = ''] = (answer.headers['content-type'] ?? '').split(';');
+    const content = declared.content?.[mediaType];
+    const headers = Object.entries(declared.headers).map(
+      ([name, header]) =>
+        [name.toLowerCase(), header.$ref === undefined ? header : document.components.headers[name]] as const,
+    );
+    const sent = Object.keys(answer.headers).filter((name) => !UNDECLARED_HEADERS.includes(name));
+    const { code } = answer.body ?? {};
+    const reason = answer.headers['x-auth-error'];
+    const reasons = declared.headers['X-Auth-Error']?.schema?.enum ?? [];
+    return [
+      ...(answer.text !== '' && content === undefined ? [`${where} has the undeclared type ${mediaType}`] : []),
+      ...(content?.examples !== undefined && code !== undefined && !(code in content.examples)
+        ? [`${where} has the undeclared code ${code}`]
+        : []),
+      ...(typeof reason === 'string' && !reasons.includes(reason)
+        ? [`${where} has the undeclared reason ${reason}`]
+        : []),
+      ...sent.filter((name) => !headers.some(([each]) => each === name)).map((name) => `${where} sends ${name}`),
+      ...headers
+        .filter(([name, header]) => header?.required === true && answer.headers[name] === undefined)
+        .map(([name]) => `${where} lacks ${name}`),
+    ];
+  }
+
+  it('agree on every status of every operation, with its type, code and headers', async () => {
+    const found: string[] = [];
+    let count = 0;
+    for (const { method, path, operation } of operations) {
+      const answers: Answers = {
+        ...commonAnswers(method, path, operation),
+        ...ownAnswers[operation.operationId]?.(method, path, operation),
+      };
+      for (const status of Object.keys(operation.responses).filter((each) => each !== 'default')) {
+        const answer = await answers[status]?.();
+        count += 1;
+        found.push(
+          ...(answer === undefined || String(answer.status) !== status
+            ? [`${operation.operationId} ${status} was not produced, but ${answer?.status ?? 'nothing'}`]
+            : deviations(operation, answer)),
+        );
+      }
+    }
+    expect(found).toEqual([]);
+    expect(count).toBeGreaterThan(150);
+  });
+
+  it('agree that nothing else is answered to requests that are wrong in many ways', async () => {
+    const bodies = ['null', '[]', '{"a":1}', '{', '['.repeat(100), '"x"', '\u0000'];
+    const authorizations = ['Bearer x', 'Bearer ', 'Basic eDp5', `Bearer ${'x'.repeat(9_000)}`];
+    const found: string[] = [];
+    for (const { method, path, operation } of operations) {
+      const sample = rawOf(method, path, await sampleOf(operation));
+      const content = sample.headers?.filter(([name]) => name !== 'authorization') ?? [];
+      const requests: Parameters<typeof sendRaw>[1][] = [
+        ...(method === 'GET' ? [] : bodies).map((body) => ({ ...sample, headers: [JSON_TYPE], body })),
+        ...authorizations.map((authorization) => ({
+          ...sample,
+          headers: [...content, ['authorization', authorization] as const],
+        })),
+        ...['?wait=x', '?after=x', '?after=1&after=2', `?${'q'.repeat(9_000)}`, '?%zz'].map((query) => ({
+          ...sample,
+          path: `${sample.path}${query}`,
+        })),
+        ...['PATCH', 'OPTIONS', 'TRACE'].map((other) => ({ ...sample, method: other })),
+        { ...sample, headers: [...(sample.headers ?? []), ['idempotency-key', 'short'] as const] },
+        { ...sample, headers: [...(sample.headers ?? []), ['content-encoding', 'gzip'] as const] },
+        {
+          ...sample,
+          headers: [...(sample.headers ?? []), ...Array.from({ length: 256 }, (_, at) => [`x-${at}`, ''] as const)],
+        },
+      ];
+      for (const request of requests) {
+        const headers = [...(request.headers ?? []), ['accept', 'application/json'] as const];
+        const answer = await sendRaw(service.url, { ...request, headers });
+        found.push(...deviations(operation, answer));
+      }
+    }
+    expect([...new Set(found)]).toEqual([]);
+  });
+
+  function schemaOf({ requestBody }: Operation): Schema {
+    const [content] = Object.values(requestBody?.content ?? {});
+    const name = content?.schema.$ref?.replace('#/components/schemas/', '') ?? '';
+    return document.components.schemas[name] ?? {};
+  }
+
+  it('agree on every limit of a value: it is accepted at the limit and refused beyond it', async () => {
+    /** A value of that length that is right in every other way. */
+    const ofLength: Readonly<Record<string, (length: number) => string>> = {
+      email: (length) => `a@${'b.'.repeat((length - 6) / 2)}comm`.padStart(length, randomUUID().slice(0, 4)),
+      password: (length) => newPassword().slice(-Math.min(length, 8)).padEnd(length, 'pw-secret '),
+      new_password: (length) => newPassword().slice(-Math.min(length, 8)).padEnd(length, 'pw-secret '),
+      current_password: (length) => newPassword().padEnd(length, 'x'),
+      'Idempotency-Key': (length) => newIdempotencyKey().slice(-20).padStart(length, 'ik-secret-'),
+    };
+    /** A token that this service did not issue is refused as such, whatever its shape. */
+    const refusals: Readonly<Record<string, number>> = { 'refresh refresh_token': 401, 'logout refresh_token': 401 };
+    const tried: string[] = [];
+    const found: string[] = [];
+    for (const { method, path, operation } of operations) {
+      const ask = async (place: string, name: string, valueOf: (current: string) => string): Promise<number> => {
+        const sample = await sampleOf(operation);
+        const changed = (members: Readonly<Record<string, unknown>> = {}): Record<string, string> => ({
+          ...(members as Record<string, string>),
+          [name]: valueOf(typeof members[name] === 'string' ? members[name] : ''),
+        });
+        const change =
+          place === 'query'
+            ? { query: changed(sample.query) }
+            : place === 'header'
+              ? { headers: changed(sample.headers) }
+              : sample.json === undefined
+                ? { form: changed(sample.form) }
+                : { json: changed(sample.json) };
+        return (await sendRaw(service.url, rawOf(method, path, { ...sample, ...change }))).status;
+      };
+      const values = [
+        ...operation.parameters.map((parameter) => [parameter.in, parameter.name, parameter.schema] as const),
+        ...Object.entries(schemaOf(operation).properties ?? {}).map(
+          ([name, schema]) => ['body', name, schema] as const,
+        ),
+      ];
+      for (const [place, name, schema] of values) {
+        const { minLength, maxLength, minimum, maximum } = schema;
+        const exact = (length: number) => (current: string) =>
+          ofLength[name]?.(length) ?? current.slice(0, length).padEnd(length, 'x');
+        const limits = [
+          ['minLength', minLength, exact, -1],
+          ['maxLength', maxLength, exact, 1],
+          ['minimum', minimum, (value: number) => () => String(value), -1],
+          ['maximum', maximum, (value: number) => () => String(value), 1],
+        ] as const;
+        for (const [keyword, limit, valueOf, step] of limits) {
+          if (limit !== undefined) {
+            const key = `${operation.operationId} ${name}`;
+            tried.push(`${key} ${keyword} ${limit}`);
+            const at = await ask(place, name, valueOf(limit));
+            const beyond = await ask(place, name, valueOf(limit + step));
+            // A current password of that length is not the right one.
+            const isAccepted = at < 300 || (at === 401 && /password$/.test(name));
+            if (!isAccepted || beyond !== (refusals[key] ?? 400)) {
+              found.push(`${key} ${keyword} ${limit}: ${at} at it, ${beyond} beyond it`);
+            }
+          }
+        }
+      }
+    }
+    expect(found).toEqual([]);
+    expect(tried).toEqual([
+      'register email maxLength 254',
+      'register password minLength 8',
+      'register password maxLength 128',
+      'login password maxLength 1024',
+      'refresh Idempotency-Key minLength 22',
+      'refresh Idempotency-Key maxLength 128',
+      'refresh refresh_token minLength 96',
+      'refresh refresh_token maxLength 96',
+      'logout refresh_token minLength 96',
+      'logout refresh_token maxLength 96',
+      'changePassword current_password maxLength 1024',
+      'changePassword new_password minLength 8',
+      'changePassword new_password maxLength 128',
+      'listRevocations wait minimum 0',
+      'listRevocations wait maximum 99',
+      'exchangeToken Idempotency-Key minLength 22',
+      'exchangeToken Idempotency-Key maxLength 128',
+      'exchangeToken refresh_token minLength 96',
+      'exchangeToken refresh_token maxLength 96',
+    ]);
+  });
+
+  it('agree on unknown members of a body: JSON with one is refused, and a form is accepted', async () => {
+    for (const { method, path, operation } of operations.filter(({ operation: each }) => each.requestBody)) {
+      const { json, form, ...sample } = await sampleOf(operation);
+      const body = json === undefined ? { form: { ...form, unknown: '1' } } : { json: { ...json, unknown: 1 } };
+      const { status } = await sendRaw(service.url, rawOf(method, path, { ...sample, ...body }));
+      const { operationId } = operation;
+      const isOpen = schemaOf(operation).additionalProperties !== false;
+      expect({ operationId, isOpen, status }).toEqual({
+        operationId,
+        isOpen: form !== undefined,
+        status: isOpen ? 200 : 400,
+      });
+    }
+  });
+
+  it('agree on the shortest password where a setting says it', async () => {
+    const { schemas } = ((await strict.client.get('/openapi.json')).body as Document).components;
+    expect(schemas['RegistrationDto']?.properties?.['password']?.minLength).toBe(15);
+    expect(schemas['PasswordChangeDto']?.properties?.['new_password']?.minLength).toBe(15);
+    const answer = await strict.client.register({ email: newEmail(), password: newPassword().slice(-14) });
+    expect(answer.status).toBe(400);
+  });
+});
+
+function credentialsOf({ email, password }: Account): { readonly email: string; readonly password: string } {
+  return { email, password };
+}
+
+function isForm({ requestBody }: Operation): boolean {
+  return Object.keys(requestBody?.content ?? {}).includes('application/x-www-form-urlencoded');
+}
+
+/** The request as bytes, with these header lines and without a `Host`. */
+function textOf(
+  { method = 'GET', path, headers = [], body = '' }: Parameters<typeof sendRaw>[1],
+  lines: string[],
+): string {
+  const all = [
+    ...headers.map(([name, value]) => `${name}: ${value}`),
+    ...lines,
+    ...(method === 'GET' ? [] : [`content-length: ${Buffer.byteLength(body)}`]),
+  ];
+  return `${method} ${path} HTTP/1.1\r\n${all.join('\r\n')}\r\n\r\n${body.toString()}`;
+}
+
+/** The last of the answers on a connection. */
+function lastOf(bytes: string): RawAnswer {
+  const last = bytes.slice(bytes.lastIndexOf('HTTP/1.1 '));
+  const [head = '', text = ''] = last.split('\r\n\r\n', 2);
+  const [statusLine = '', ...lines] = head.split('\r\n');
+  const headers = Object.fromEntries(
+    lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
+  );
+  return {
+    status: Number(statusLine.split(' ')[1]),
+    headers,
+    text,
+    body: text.startsWith('{') ? (JSON.parse(text) as { code?: string }) : undefined,
+  };
+}
