@@ -1,43 +1,46 @@
 -- What the roles of roles.sql may do with the tables. Run this as ratchet_migrator after every migration, before the new
--- version starts; a second run changes nothing. All other privileges on the tables are revoked. It is one transaction, so
--- that serving instances see either the old privileges or the new ones.
+-- version starts; a second run changes nothing. All other privileges on the tables are revoked. It is one statement, so
+-- that serving instances see either the old privileges or the new ones, and a refusal is one error.
 --
 -- A privilege that a version no longer needs stays for one more version, because older instances are still serving.
 
-begin;
-set local search_path = public;
+do $$
+begin
+  set local search_path = public;
+  if to_regclass('schema_migrations') is null then
+    raise exception 'the tables do not exist yet; run the migrations first, as ratchet_migrator: npm run migration:run';
+  end if;
 
-revoke all on schema_migrations, users, refresh_token_families, signing_keys, rate_limits, instances
-  from public, ratchet_service, ratchet_operator;
+  revoke all on schema_migrations, users, refresh_token_families, signing_keys, rate_limits, instances
+    from public, ratchet_service, ratchet_operator;
 
--- The service checks at its start, and in its readiness probe, whether the schema is current.
-grant select on schema_migrations to ratchet_service;
+  -- The service checks at its start, and in its readiness probe, whether the schema is current.
+  grant select on schema_migrations to ratchet_service;
 
--- The service may not change a user's id, e-mail, roles or status, and a registration gives no roles. Both roles write passwords: one when a user changes it or its parameters are raised, one for a user.
-grant select, insert (id, email, password_hash), update (password_hash, credential_version) on users to ratchet_service;
-grant insert (roles), update (status, roles), delete on users to ratchet_operator;
-grant execute on function are_role_names(text[]) to ratchet_service;
+  -- The service may not change a user's id, e-mail, roles or status, and a registration gives no roles. Both roles write passwords: one when a user changes it or its parameters are raised, one for a user.
+  grant select, insert (id, email, password_hash), update (password_hash, credential_version) on users to ratchet_service;
+  grant insert (roles), update (status, roles), delete on users to ratchet_operator;
+  grant execute on function are_role_names(text[]) to ratchet_service;
 
--- A session's user, secret and absolute end never change (invariant 7). Rows are deleted long after that end.
-grant
-  select,
-  insert,
-  update (
-    generation, key_id, rotated_at, retry_key_hash, retry_key_from_client, retry_key_history, user_agent, ip_address,
-    revoked_at, revoked_xid, revoke_reason
-  ),
-  delete
-  on refresh_token_families to ratchet_service;
+  -- A session's user, secret and absolute end never change (invariant 7). Rows are deleted long after that end.
+  grant
+    select,
+    insert,
+    update (
+      generation, key_id, rotated_at, retry_key_hash, retry_key_from_client, retry_key_history, user_agent, ip_address,
+      revoked_at, revoked_xid, revoke_reason
+    ),
+    delete
+    on refresh_token_families to ratchet_service;
 
--- The service creates keys and changes their status. A key pair itself never changes; only an operator re-encrypts it,
--- after a change of AUTH_SECRET.
-grant select, insert, update (status, activated_at, retiring_at), delete on signing_keys to ratchet_service;
-grant update (private_key_encrypted, encryption_key_id) on signing_keys to ratchet_operator;
+  -- The service creates keys and changes their status. A key pair itself never changes; only an operator re-encrypts it,
+  -- after a change of AUTH_SECRET.
+  grant select, insert, update (status, activated_at, retiring_at), delete on signing_keys to ratchet_service;
+  grant update (private_key_encrypted, encryption_key_id) on signing_keys to ratchet_operator;
 
--- Counters of attempts, which the service creates and deletes.
-grant select, insert, update (points, expire), delete on rate_limits to ratchet_service;
+  -- Counters of attempts, which the service creates and deletes.
+  grant select, insert, update (points, expire), delete on rate_limits to ratchet_service;
 
--- One row per instance, with its last heartbeat.
-grant select, insert, update (seen_at, history), delete on instances to ratchet_service;
-
-commit;
+  -- One row per instance, with its last heartbeat.
+  grant select, insert, update (seen_at, history), delete on instances to ratchet_service;
+end $$;

@@ -1,3 +1,4 @@
+import type { Config } from './platform/config/config.js';
 import { ConfigurationError } from './platform/config/config.errors.js';
 import { DatabaseUnusableError } from './platform/database/database.errors.js';
 import { UntrustedSigningKeyError } from './keys/keys.errors.js';
@@ -6,15 +7,26 @@ import { UntrustedSigningKeyError } from './keys/keys.errors.js';
 const EXPLAINED = [ConfigurationError, DatabaseUnusableError, UntrustedSigningKeyError];
 
 /**
- * Shows the first requests to try after a start. Every line works when pasted and fits into 80 columns.
+ * Shows what verifiers are configured with, and the first requests to try after a start. Every line of those works when
+ * pasted and fits into 80 columns.
  *
  * @param hasApiPage whether `/docs` is served
  */
-export function welcomeText(url: string, hasApiPage: boolean): string {
+export function welcomeText(
+  url: string,
+  { issuer, audience }: Pick<Config['accessTokens'], 'issuer' | 'audience'>,
+  hasApiPage: boolean,
+): string {
   const json = "-H 'content-type: application/json'";
   const credentials = `'{"email":"ada@example.com","password":"a long and unlikely sentence"}'`;
   return `
 Ratchet listens on ${url}${hasApiPage ? `\nAPI page: ${url}/docs` : ''}
+
+Its tokens are verified with
+  issuer     ${issuer}
+  audience   ${audience}
+  JWKS       ${url}/.well-known/jwks.json
+  discovery  ${url}/.well-known/oauth-authorization-server
 
 Try it in another terminal:
 

@@ -1,4 +1,6 @@
 import { interruption } from './platform/common/interruption.js';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Logger } from 'pino';
@@ -6,24 +8,46 @@ import { Readiness } from './platform/common/readiness.js';
 import { startServing } from './app.serve.js';
 import { bootFailureText, welcomeText } from './boot.report.js';
 import type { Config } from './platform/config/config.js';
-import { loadConfig } from './platform/config/config.loader.js';
+import { loadConfig, urlOf, withPort } from './platform/config/config.loader.js';
 import type { DatabaseAddress } from './platform/database/database.types.js';
 import { servesApiDocs } from './platform/http/api-docs.js';
 import { onceAvailable, openDatabase } from './platform/database/open-database.js';
+import { listUnprotectedConnections } from './platform/database/unprotected-connections.js';
 import { createProcessLogger } from './platform/logging/logger.js';
 import { writeLastWords } from './platform/logging/standard-output.js';
 
 const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
 
+const USAGE = `Starts the service. It takes no arguments: settings are environment variables, which docs/configuration.md lists.
+In development the file .env is read as well. Ctrl-C stops it.
+`;
+
+/** The exit code that shells use for wrong usage. */
+const EXIT_MISUSED = 2;
+
+const UNPROTECTED =
+  'connections to another machine do not verify it by TLS, so that others on the network may read and change them; ' +
+  'use ?sslmode=verify-full in PostgreSQL URLs, and rediss:// for Redis';
+
 const IGNORED_VARIABLES = 'the database is described by DATABASE_URL alone; variables of PostgreSQL are ignored';
 
 /** Boots the service. On SIGTERM or SIGINT, finishes the requests in flight and only then closes the database. */
 async function main(): Promise<void> {
-  const config = loadConfig();
+  if (process.argv.length > 2) {
+    const isHelp = ['--help', '-h'].includes(process.argv[2] ?? '');
+    (isHelp ? process.stdout : process.stderr).write(USAGE);
+    process.exitCode = isHelp ? 0 : EXIT_MISUSED;
+    return;
+  }
+  const config = await withKnownPort(loadConfig());
   const logger = await createProcessLogger({ level: config.runtime.logLevel });
   logger.info({ event: 'configured', settings: config.changedSettings }, 'settings that differ from their defaults');
   if (config.ignoredVariables.length > 0) {
     logger.warn({ event: 'variables_ignored', names: config.ignoredVariables }, IGNORED_VARIABLES);
+  }
+  const unprotected = listUnprotectedConnections(config);
+  if (unprotected.length > 0) {
+    logger.warn({ event: 'connection_unprotected', names: unprotected }, UNPROTECTED);
   }
   const report = (line: string): void => {
     logger.info(line);
@@ -44,6 +68,20 @@ async function main(): Promise<void> {
     // The start waits for the database, maybe for long.
     process.exit();
   }
+}
+
+/** Chooses the port where the issuer depends on it: tokens name the issuer, which is fixed before the service listens. */
+async function withKnownPort(config: Config): Promise<Config> {
+  const { host, port } = config.http;
+  if (config.runtime.environment !== 'development' || port !== 0) {
+    return config;
+  }
+  const probe = createServer().listen(0, host);
+  await once(probe, 'listening');
+  const address = probe.address();
+  probe.close();
+  await once(probe, 'close');
+  return typeof address === 'object' && address !== null ? withPort(config, address.port) : config;
 }
 
 /** Waits for a database that goes away in the middle of a start as for one that is down before it. */
@@ -83,7 +121,7 @@ async function serve(app: NestFastifyApplication, config: Config, logger: Logger
   logger.info({ event: 'listening', url }, `listening on ${url}`);
   if (config.runtime.environment === 'development') {
     // Standard output carries the log; the welcome is for a person.
-    process.stderr.write(welcomeText(url, servesApiDocs(config)));
+    process.stderr.write(welcomeText(urlOf(config.http), config.accessTokens, servesApiDocs(config)));
   }
   await interrupted();
   const delaySeconds = config.http.shutdownDelaySeconds;

@@ -441,6 +441,14 @@ describe('roles and migrations', () => {
     await expectStart();
   });
 
+  it('grants.sql before the migrations is refused in one sentence that says what to do', async () => {
+    const empty = await createDatabaseWithRoles('empty');
+    await expect(empty.applyGrants()).rejects.toThrow(
+      /^the tables do not exist yet; run the migrations first, as ratchet_migrator\w*: npm run migration:run$/,
+    );
+    await empty.close();
+  });
+
   it('the service waits for a migration in progress and starts when it is done', async () => {
     const [latest] = await database.sql<{ name: string; timestamp: string }>(
       `delete from schema_migrations where id = (select max(id) from schema_migrations) returning name, timestamp`,

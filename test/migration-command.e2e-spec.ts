@@ -9,14 +9,13 @@ import { eventually } from './support/eventually.js';
 import { holdLock } from './support/held-lock.js';
 import { type CommandResult, RunningCommand, runCommand } from './support/run-command.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { AUTH_SECRET } from './support/test-service.js';
 
 describe('the migration command', () => {
   let checkout: string;
   let database: TestDatabase;
 
   function environment(url = database.url): Record<string, string> {
-    return { NODE_ENV: 'test', AUTH_SECRET, DATABASE_URL: url };
+    return { NODE_ENV: 'test', DATABASE_URL: url };
   }
 
   function migration(args: readonly string[], settings = environment()): Promise<CommandResult> {
@@ -62,6 +61,14 @@ describe('the migration command', () => {
     await empty.close();
   });
 
+  it('needs no setting but the database, in production too', async () => {
+    expect(await migration(['run'], { NODE_ENV: 'production', DATABASE_URL: database.url })).toEqual({
+      exitCode: 0,
+      stdout: 'Every migration has been applied.\n',
+      stderr: '',
+    });
+  });
+
   it('undoes nothing while another process applies migrations', async () => {
     const schema = await tables(database);
     const held = await holdLock(database, 'lock table schema_migrations', []);
@@ -81,12 +88,7 @@ describe('the migration command', () => {
 
   it('undoes nothing in production unless it is told to', async () => {
     const latest = await latestMigration(database);
-    const production = {
-      ...environment(),
-      NODE_ENV: 'production',
-      JWT_ISSUER: 'https://auth.example.com',
-      JWT_AUDIENCE: 'example',
-    };
+    const production = { NODE_ENV: 'production', DATABASE_URL: database.url };
     expect(await migration(['revert'], production)).toEqual({
       exitCode: 1,
       stdout: '',

@@ -4,14 +4,17 @@ import { appendFile, cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { createRemoteJWKSet, jwtVerify } from 'jose';
 import { copyCheckout } from './support/checkout-copy.js';
 import { postgresProcessesOf } from './support/embedded/postgres-processes.js';
 import { eventually } from './support/eventually.js';
+import { freePort } from './support/free-port.js';
 import { killPostgresOf } from './support/kill-postgres.js';
 import { type CommandResult, RunningCommand, runCommand } from './support/run-command.js';
+import { TestClient } from './support/test-client.js';
 
 const WELCOME =
-  /\nRatchet listens on (http:\/\/\S+)\nAPI page: (\S+)\n\nTry it in another terminal:\n\n([^]+)\n\nCtrl-C stops it\.\n$/;
+  /\nRatchet listens on (http:\/\/\S+)\nAPI page: (\S+)\n\n(Its tokens [^]+)\n\nTry it in another terminal:\n\n([^]+)\n\nCtrl-C stops it\.\n$/;
 const BETWEEN = '-- next --';
 
 const itWithCurl = spawnSync('curl', ['--version']).status === 0 ? it : it.skip;
@@ -30,9 +33,11 @@ describe('npm start in a new checkout', () => {
     return command;
   }
 
-  async function listening(command: RunningCommand): Promise<{ url: string; docsUrl: string; tryOut: string }> {
-    const [, url = '', docsUrl = '', tryOut = ''] = await command.said(WELCOME);
-    return { url, docsUrl, tryOut };
+  async function listening(
+    command: RunningCommand,
+  ): Promise<{ url: string; docsUrl: string; tokens: string; tryOut: string }> {
+    const [, url = '', docsUrl = '', tokens = '', tryOut = ''] = await command.said(WELCOME);
+    return { url, docsUrl, tokens, tryOut };
   }
 
   async function expectNothingLeft(url: string, dataDir: string): Promise<void> {
@@ -87,6 +92,26 @@ describe('npm start in a new checkout', () => {
       expect(answers).toEqual([account, tokenPair, account, tokenPair]);
       const [, login, , refresh] = answers as { refresh_token: string }[];
       expect(refresh?.refresh_token).not.toBe(login?.refresh_token);
+    },
+  );
+
+  it.each(['0', 'another'])(
+    'on port %s issues tokens that a client verifies which has discovered the service where the welcome says',
+    async (choice) => {
+      const port = choice === '0' ? choice : String(await freePort());
+      const { url, tokens } = await listening(npmStart({ DATA_DIR: '.data', PORT: port }));
+      const printed = (name: string): string => new RegExp(`^  ${name} +(\\S+)$`, 'm').exec(tokens)?.[1] ?? '';
+      expect(printed('issuer')).toBe(url);
+
+      const metadata = (await (await fetch(printed('discovery'))).json()) as { issuer: string; jwks_uri: string };
+      expect(metadata).toMatchObject({ issuer: printed('issuer'), jwks_uri: printed('JWKS') });
+      const { pair } = await new TestClient(url).signUpAndIn();
+      const keys = createRemoteJWKSet(new URL(metadata.jwks_uri));
+      const { payload } = await jwtVerify(pair.access_token, keys, {
+        issuer: metadata.issuer,
+        audience: printed('audience'),
+      });
+      expect(payload.iss).toBe(url);
     },
   );
 

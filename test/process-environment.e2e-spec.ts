@@ -46,6 +46,21 @@ describe('a SIGTERM', () => {
   });
 });
 
+describe('a service whose database is on another machine', () => {
+  it('warns once that the connection is not protected by TLS, and names the setting', async () => {
+    // No machine has this address (RFC 5737).
+    const service = new ServiceProcess({ DATABASE_URL: 'postgres://ratchet:x@192.0.2.1/ratchet', AUTH_SECRET });
+    try {
+      await eventually(() => service.hasLogged('connection_unprotected'), { withinMs: 20_000 });
+      expect(service.logged('connection_unprotected')).toEqual([
+        expect.objectContaining({ level: 'warn', names: ['DATABASE_URL'] }),
+      ]);
+    } finally {
+      await service.kill();
+    }
+  });
+});
+
 describe('a service whose log is no longer read', () => {
   const database = useDatabase();
 

@@ -5,7 +5,7 @@ import { createVerifier, toProblem, VerificationError } from '@ratchet/verifier'
 
 const {
   AUTH_URL = 'http://127.0.0.1:3000',
-  JWT_ISSUER = 'http://localhost:3000',
+  JWT_ISSUER = AUTH_URL,
   JWT_AUDIENCE = 'ratchet',
   HOST = '127.0.0.1',
   PORT = '4000',

@@ -6,7 +6,8 @@ import type { Invocation } from './terminal.js';
 const CALLING_HELP = `
 From a checkout: npm run keys -- <command>, or npm run -s keys -- <command> for its output alone.
 In the container image: node dist/cli/keys.js <command>.
-Settings are the service's own, from the environment and, in development, .env.`;
+Settings are the service's own, from the environment and, in development, .env; in production DATABASE_URL and
+AUTH_SECRET are required.`;
 
 const LIFE_HELP = `
 A key is published (next), then signs (active), then only verifies (retiring), then is removed. The service does all of

@@ -5,7 +5,8 @@ import type { Invocation } from './terminal.js';
 const CALLING_HELP = `
 From a checkout: npm run migration:run, npm run migration:revert, npm run migration:generate -- <name>.
 In the container image: node dist/cli/migration.js <command>.
-Settings are the service's own, from the environment and, in development, .env.`;
+The only settings are DATABASE_URL, DATABASE_DIRECT_URL, DATA_DIR and NODE_ENV, from the environment and, in development,
+.env.`;
 
 /**
  * The developer's commands for the schema. TypeORM's own command line is not used: it needs a data source when its file

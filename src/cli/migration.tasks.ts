@@ -5,7 +5,7 @@ import { openForMigrations } from '../platform/database/data-source.js';
 import { startEmbeddedDatabase } from '../platform/database/embedded-database.js';
 import { revertMigration } from '../platform/database/migrate.js';
 import { type OpenDatabase, openDatabase, waitForPrimary } from '../platform/database/open-database.js';
-import { loadCommandConfig } from './command.config.js';
+import { readDatabaseConfig } from './command.config.js';
 import { CommandFailedError } from './command.errors.js';
 import { migrationClassName, migrationSource } from './migration.source.js';
 import { type Invocation, noticesTo, writeAnswer } from './terminal.js';
@@ -24,7 +24,7 @@ export async function revertLatestMigration(
   invocation: Invocation,
   options: { readonly mayDeleteProductionData: boolean },
 ): Promise<void> {
-  const { runtime, database } = loadCommandConfig(invocation);
+  const { runtime, database } = readDatabaseConfig(invocation);
   if (runtime.environment === 'production' && !options.mayDeleteProductionData) {
     throw new CommandFailedError('Undoing a migration deletes data. Add --yes to do it in production.');
   }
@@ -69,7 +69,7 @@ export async function generateMigration(name: string, invocation: Invocation): P
 }
 
 function openConfiguredDatabase(invocation: Invocation): Promise<OpenDatabase> {
-  return openDatabase(loadCommandConfig(invocation).database, noticesTo(invocation), invocation.interrupted, 'join');
+  return openDatabase(readDatabaseConfig(invocation).database, noticesTo(invocation), invocation.interrupted, 'join');
 }
 
 interface SchemaDifferences {

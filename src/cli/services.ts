@@ -7,7 +7,7 @@ import { createLogger } from '../platform/logging/logger.js';
 import { NestLogger } from '../platform/logging/nest.logger.js';
 import { prettyDestination } from '../platform/logging/pretty.destination.js';
 import { UsersService } from '../users/users.service.js';
-import { loadCommandConfig } from './command.config.js';
+import { readCommandConfig } from './command.config.js';
 import { CommandModule } from './command.module.js';
 import { type Invocation, noticesTo } from './terminal.js';
 
@@ -25,7 +25,7 @@ export interface Services {
  * start of a service. Everything is closed when the promise settles.
  */
 export async function withServices<T>(invocation: Invocation, work: (services: Services) => Promise<T>): Promise<T> {
-  const config = loadCommandConfig(invocation);
+  const config = readCommandConfig(invocation);
   const database = await openDatabase(config.database, noticesTo(invocation), invocation.interrupted, 'join');
   try {
     const context = await NestFactory.createApplicationContext(CommandModule.forRoot(config, database.address), {

@@ -12,7 +12,8 @@ const USER = 'e-mail or id';
 const CALLING_HELP = `
 From a checkout: npm run users -- <command>, or npm run -s users -- <command> for its output alone.
 In the container image: node dist/cli/users.js <command>.
-Settings are the service's own, from the environment and, in development, .env.`;
+Settings are the service's own, from the environment and, in development, .env; in production DATABASE_URL and
+AUTH_SECRET are required.`;
 
 const PASSWORD_HELP = `
 The password is asked for, without being shown, where there is a terminal; otherwise it is the first line of standard

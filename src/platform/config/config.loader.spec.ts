@@ -7,7 +7,7 @@ import fc from 'fast-check';
 
 import { howToMakeASecret } from './auth-secret.policy.js';
 import { ConfigurationError } from './config.errors.js';
-import { loadConfig } from './config.loader.js';
+import { loadCommandConfig, loadConfig, loadDatabaseConfig, withPort } from './config.loader.js';
 import { configVariableList } from './config.variables.js';
 
 const secret = 'k3Vq9Zx7Lm2Rt8Wp5Yn1Bc6Hd4Fg0J-sA8uQ2eX6vTz';
@@ -68,7 +68,7 @@ describe('the configuration', () => {
         hstsMaxAgeSeconds: 31_536_000,
       },
       database: { poolSize: 10, dataDir: join(directory, '.ratchet') },
-      accessTokens: { issuer: 'http://localhost:3000', audience: 'ratchet', algorithm: 'ES256', ttlSeconds: 300 },
+      accessTokens: { issuer: 'http://127.0.0.1:3000', audience: 'ratchet', algorithm: 'ES256', ttlSeconds: 300 },
       signingKeys: { rotationDays: 90, publicationSeconds: 86_400 },
       refreshTokens: {
         idleTtlSeconds: 1_209_600,
@@ -299,6 +299,54 @@ describe('problems', () => {
     expect(problemsOf({ NODE_ENV: 'Production' })).toEqual([
       'NODE_ENV must be one of `development`, `production`, `test`',
     ]);
+  });
+});
+
+describe('the issuer that is not set', () => {
+  it.each([
+    [{ PORT: '4000' }, 'http://127.0.0.1:4000'],
+    [{ HOST: 'localhost', PORT: '4000' }, 'http://localhost:4000'],
+    [{ HOST: '::1' }, 'http://[::1]:3000'],
+    [{ HOST: '0.0.0.0' }, 'http://127.0.0.1:3000'],
+    [{ HOST: '::' }, 'http://[::1]:3000'],
+  ])('is the address of the service in development: %j', (env, issuer) => {
+    expect(load(env).accessTokens.issuer).toBe(issuer);
+  });
+
+  it('follows the port that is chosen for 0, and one that is set does not', () => {
+    const chosen = withPort(load({ PORT: '0' }), 4321);
+    expect(chosen.http.port).toBe(4321);
+    expect(chosen.accessTokens.issuer).toBe('http://127.0.0.1:4321');
+    const issuer = 'https://auth.example.com';
+    expect(withPort(load({ PORT: '0', JWT_ISSUER: issuer }), 4321).accessTokens.issuer).toBe(issuer);
+  });
+});
+
+describe('a program', () => {
+  const { NODE_ENV, DATABASE_URL, AUTH_SECRET } = production;
+  const OF_SERVING = { PORT: 'x', METRICS_PORT: 'x', CORS_ORIGINS: '*', TRUSTED_PROXIES: 'all', JWT_ISSUER: 'x' };
+
+  it('for migrations needs the database alone, in production too, and writes no secret', () => {
+    const others = { ...OF_SERVING, AUTH_SECRET: 'short', PASSWORD_MIN_LENGTH: '1', RATE_LIMITS: 'x' };
+    const config = loadDatabaseConfig({ NODE_ENV, DATABASE_URL, ...others }, directory);
+    expect(config.database.url).toBe(DATABASE_URL);
+    expect(config.runtime.environment).toBe('production');
+    expect(loadDatabaseConfig({ DATABASE_URL }, directory).database.url).toBe(DATABASE_URL);
+    expect(readdirSync(directory)).toEqual([]);
+    expect(() => loadDatabaseConfig({ NODE_ENV }, directory)).toThrow('DATABASE_URL must be set in production');
+    expect(() => loadDatabaseConfig({ DATABASE_URL: 'x' }, directory)).toThrow('DATABASE_URL must be a');
+  });
+
+  it('for accounts and keys needs the database and the secret, and nothing of what only serving needs', () => {
+    const config = loadCommandConfig({ NODE_ENV, DATABASE_URL, AUTH_SECRET, ...OF_SERVING }, directory);
+    expect(config.secrets.current).toEqual(Buffer.from(secret));
+    expect(() => loadCommandConfig({ NODE_ENV }, directory)).toThrow(
+      [
+        'The configuration cannot be used:',
+        '  - DATABASE_URL must be set in production',
+        `  - AUTH_SECRET must be set in production; ${howToMakeASecret}`,
+      ].join('\n'),
+    );
   });
 });
 

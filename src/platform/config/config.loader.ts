@@ -1,10 +1,11 @@
+import { isIPv6 } from 'node:net';
 import { resolve } from 'node:path';
 import { ConfigurationError } from './config.errors.js';
 import type { Config, ConfigValues } from './config.js';
 import { findBrokenRules } from './config.rules.js';
 import { Settings } from './config.settings.js';
 import { withDotEnv } from './config.source.js';
-import { configVariableGroups, configVariables } from './config.variables.js';
+import { type ConfigVariable, configVariableGroups, configVariableList, configVariables } from './config.variables.js';
 import { dropDriverVariables } from './driver-variables.js';
 import { createGeneratedSecret, findGeneratedSecret } from './generated-secret.js';
 
@@ -16,24 +17,117 @@ import { createGeneratedSecret, findGeneratedSecret } from './generated-secret.j
  * @throws ConfigurationError when a variable is missing or malformed, or contradicts another
  */
 export function loadConfig(env: NodeJS.ProcessEnv = process.env, workingDirectory = process.cwd()): Config {
-  const ignoredVariables = dropDriverVariables();
-  const source = withDotEnv(env, workingDirectory);
-  const settings = new Settings(source.environment, workingDirectory);
-  const existing = findExistingSecret(settings, workingDirectory);
-  const problems = [...source.problems, ...settings.problems, ...findBrokenRules(settings), ...existing.problems];
+  return load(env, workingDirectory, configVariableList);
+}
+
+/**
+ * Like `loadConfig`, for the commands that change accounts and keys. They neither listen nor issue access tokens, so
+ * what only serving needs is not read: it may be absent in production, or malformed.
+ */
+export function loadCommandConfig(env: NodeJS.ProcessEnv = process.env, workingDirectory = process.cwd()): Config {
+  return load(env, workingDirectory, VARIABLES_OF_COMMANDS);
+}
+
+export type DatabaseConfig = Pick<Config, 'database' | 'runtime' | 'ignoredVariables'>;
+
+/** Like `loadConfig`, for migrations: reads what says where the database is, and writes nothing. */
+export function loadDatabaseConfig(
+  env: NodeJS.ProcessEnv = process.env,
+  workingDirectory = process.cwd(),
+): DatabaseConfig {
+  const { database, runtime } = configVariables;
+  const variables = [...Object.values(database), runtime.environment];
+  const { settings, ignoredVariables, problems } = readSettings(env, workingDirectory, variables);
   if (problems.length > 0) {
     throw new ConfigurationError(problems);
   }
   const values = valuesOf(settings);
-  const dataDir = resolve(workingDirectory, values.database.dataDir);
-  const current = values.secrets.current ?? existing.secret ?? createGeneratedSecret(dataDir);
+  return deepFreeze({
+    database: withDataDir(values.database, workingDirectory),
+    runtime: values.runtime,
+    ignoredVariables,
+  });
+}
+
+const VARIABLES_OF_COMMANDS = configVariableList.filter((variable) => {
+  const { http, metrics, accessTokens } = configVariables;
+  const ofServing: readonly ConfigVariable<unknown>[] = [
+    ...Object.values(http),
+    ...Object.values(metrics),
+    accessTokens.issuer,
+    accessTokens.audience,
+  ];
+  return !ofServing.includes(variable);
+});
+
+/**
+ * Puts the port in place of 0, which is not known when the configuration is read. A derived issuer follows.
+ */
+export function withPort(config: Pick<Config, keyof Config>, port: number): Config {
+  const { accessTokens, http, runtime } = config;
+  const isDerived = accessTokens.issuer === issuerWhenUnset(runtime.environment, http);
+  return deepFreeze({
+    ...config,
+    http: { ...http, port },
+    accessTokens: {
+      ...accessTokens,
+      ...(isDerived && { issuer: issuerWhenUnset(runtime.environment, { ...http, port }) }),
+    },
+  });
+}
+
+function load(env: NodeJS.ProcessEnv, workingDirectory: string, variables: readonly ConfigVariable<unknown>[]): Config {
+  const { settings, ignoredVariables, problems } = readSettings(env, workingDirectory, variables);
+  const existing = findExistingSecret(settings, workingDirectory);
+  if (problems.length + existing.problems.length > 0) {
+    throw new ConfigurationError([...problems, ...existing.problems]);
+  }
+  const values = valuesOf(settings);
+  const database = withDataDir(values.database, workingDirectory);
+  const current = values.secrets.current ?? existing.secret ?? createGeneratedSecret(database.dataDir);
+  const issuer = values.accessTokens.issuer ?? issuerWhenUnset(values.runtime.environment, values.http);
   return deepFreeze({
     ...values,
-    database: { ...values.database, dataDir },
+    database,
     secrets: { ...values.secrets, current },
+    accessTokens: { ...values.accessTokens, issuer },
     changedSettings: settings.listChanged(),
     ignoredVariables,
   });
+}
+
+function readSettings(
+  env: NodeJS.ProcessEnv,
+  workingDirectory: string,
+  variables: readonly ConfigVariable<unknown>[],
+): {
+  readonly settings: Settings;
+  readonly ignoredVariables: readonly string[];
+  readonly problems: readonly string[];
+} {
+  const ignoredVariables = dropDriverVariables();
+  const source = withDotEnv(env, workingDirectory);
+  const settings = new Settings(source.environment, workingDirectory, variables);
+  return {
+    settings,
+    ignoredVariables,
+    problems: [...source.problems, ...settings.problems, ...findBrokenRules(settings)],
+  };
+}
+
+function withDataDir(database: ConfigValues['database'], workingDirectory: string): Config['database'] {
+  return { ...database, dataDir: resolve(workingDirectory, database.dataDir) };
+}
+
+/** In development it is where the service listens, so that a client can discover it there. Tests have one for all. */
+function issuerWhenUnset(environment: Config['runtime']['environment'], http: Config['http']): string {
+  return environment === 'development' ? urlOf(http) : 'http://localhost:3000';
+}
+
+/** Returns the address at which this machine reaches a service that listens on `host`. */
+export function urlOf({ host, port }: Pick<Config['http'], 'host' | 'port'>): string {
+  const name = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  return `http://${isIPv6(name) ? `[${name}]` : name}:${port}`;
 }
 
 /** The type is derived from `configVariables` member by member, as the object is here. */

@@ -6,6 +6,8 @@ const DAY_SECONDS = 86_400;
 
 /** A condition on two or more variables. */
 interface ConfigRule {
+  /** What the rule demands; it holds only for programs that read this. */
+  readonly demands?: ConfigVariable<unknown>;
   /** The rule is skipped while one of these is malformed; that problem is reported already. */
   readonly concerns: readonly ConfigVariable<unknown>[];
   readonly problem: string;
@@ -22,6 +24,7 @@ const rules: readonly ConfigRule[] = [
   requiredInProduction(accessTokens.audience),
   {
     // A database of one's own may serve several instances, and a generated secret is on one disk only.
+    demands: secrets.current,
     concerns: [runtime.environment],
     problem: `AUTH_SECRET must be set when DATABASE_URL is; ${howToMakeASecret}`,
     isBroken: (settings) => !isProduction(settings) && settings.isSet(database.url) && !settings.isSet(secrets.current),
@@ -66,12 +69,14 @@ export const configRuleTexts: readonly string[] = rules.map(({ problem }) => pro
 /** @returns one problem for each rule that the settings break */
 export function findBrokenRules(settings: Settings): readonly string[] {
   return rules
+    .filter(({ demands }) => demands === undefined || settings.isRead(demands))
     .filter((rule) => rule.concerns.every((variable) => settings.isSound(variable)) && rule.isBroken(settings))
     .map((rule) => rule.problem);
 }
 
 function requiredInProduction(variable: ConfigVariable<unknown>, hint = ''): ConfigRule {
   return {
+    demands: variable,
     concerns: [runtime.environment],
     problem: `${variable.name} must be set in production${hint}`,
     isBroken: (settings) => isProduction(settings) && !settings.isSet(variable),
@@ -92,7 +97,10 @@ function isProduction(settings: Settings): boolean {
   return settings.get(runtime.environment) === 'production';
 }
 
-function isPlainHttpElsewhere(issuer: string): boolean {
+function isPlainHttpElsewhere(issuer: string | undefined): boolean {
+  if (issuer === undefined) {
+    return false;
+  }
   const { protocol, hostname } = new URL(issuer);
   const isLoopback = /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
   return protocol === 'http:' && !isLoopback;

@@ -13,8 +13,13 @@ export class Settings {
   private readonly texts = new Map<string, string>();
   private readonly problemByName = new Map<string, string>();
 
-  constructor(environment: Environment, workingDirectory: string) {
-    for (const variable of configVariableList) {
+  /** @param variables those to read; all others count as unset */
+  constructor(
+    environment: Environment,
+    workingDirectory: string,
+    private readonly variables: readonly ConfigVariable<unknown>[] = configVariableList,
+  ) {
+    for (const variable of variables) {
       const reading = readVariable(environment, variable, workingDirectory);
       if (reading !== undefined && 'problem' in reading) {
         this.problemByName.set(variable.name, reading.problem);
@@ -32,6 +37,10 @@ export class Settings {
   /** Also true of a variable that is set to something unusable: the operator meant to set it. */
   isSet(variable: ConfigVariable<unknown>): boolean {
     return this.texts.has(variable.name) || !this.isSound(variable);
+  }
+
+  isRead(variable: ConfigVariable<unknown>): boolean {
+    return this.variables.includes(variable);
   }
 
   isSound(variable: ConfigVariable<unknown>): boolean {

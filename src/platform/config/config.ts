@@ -24,7 +24,8 @@ export abstract class Config implements ConfigValues {
   abstract readonly secrets: ConfigValues['secrets'] & { readonly current: Buffer };
   abstract readonly http: ConfigValues['http'];
   abstract readonly metrics: ConfigValues['metrics'];
-  abstract readonly accessTokens: ConfigValues['accessTokens'];
+  /** The issuer is never absent: the loader derives it where none is required. */
+  abstract readonly accessTokens: ConfigValues['accessTokens'] & { readonly issuer: string };
   abstract readonly signingKeys: ConfigValues['signingKeys'];
   abstract readonly refreshTokens: ConfigValues['refreshTokens'];
   abstract readonly revocation: ConfigValues['revocation'];

@@ -144,7 +144,7 @@ export const configVariables = {
   accessTokens: {
     issuer: {
       name: 'JWT_ISSUER',
-      default: 'http://localhost:3000',
+      whenUnset: '`http://HOST:PORT` in development',
       meaning:
         'The `iss` of access tokens; required in production, where it must use `https` unless the host is this machine.',
       parser: issuerUrl,

@@ -14,7 +14,7 @@ import { readAppliedMigrations } from './foreign-tables.js';
 import { migrateDatabase } from './migrate.js';
 import { findMissingFeature } from './server-features.js';
 import { listMissingPrivileges } from './service-privileges.js';
-import { connectClient } from './with-client.js';
+import { connectClient, withClient } from './with-client.js';
 
 /** How long a database may take to come up beside the service, as containers started together do, or to fail over. */
 const LONGEST_WAIT_MS = 60_000;
@@ -44,7 +44,7 @@ export async function openDatabase(
   if (database.url === undefined) {
     const server = await startEmbeddedDatabase(database.dataDir, whenEmbeddedInUse, report);
     try {
-      await migrateDatabase(server.url);
+      await withClient(server.url, (client) => bringSchemaUpToDate(client, server.url));
     } catch (error) {
       await server.stop();
       throw error;
