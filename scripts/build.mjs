@@ -6,8 +6,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { isStale, root, sourcesIn, stamped, targetNames } from './stale.mjs';
+import { endWithUsage, readArguments } from './usage.mjs';
 
 const PROGRAMS = { main: 'main.js', users: 'cli/users.js', keys: 'cli/keys.js', migration: 'cli/migration.js' };
 
@@ -200,7 +200,14 @@ function replaceOnce(code, from, to) {
   return code.replace(from, to);
 }
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { 'if-stale': { type: 'boolean' } } });
+const { values, positionals } = readArguments(import.meta.url, {
+  allowPositionals: true,
+  options: { 'if-stale': { type: 'boolean' } },
+});
+const unknown = positionals.filter((name) => !targetNames.includes(name));
+if (unknown.length > 0) {
+  endWithUsage(import.meta.url, `Nothing of this name can be built: ${unknown.join(', ')}`);
+}
 try {
   for (const target of positionals.length > 0 ? positionals : targetNames) {
     if (values['if-stale'] !== true || isStale(target)) {

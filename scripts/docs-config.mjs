@@ -4,6 +4,9 @@ import { writeFileSync } from 'node:fs';
 import { configRuleTexts } from '../dist/platform/config/config.rules.js';
 import { configVariableList } from '../dist/platform/config/config.variables.js';
 import { renderConfigurationPage, renderEnvExample } from './config-documents.mjs';
+import { readArguments } from './usage.mjs';
+
+readArguments(import.meta.url);
 
 const root = new URL('../', import.meta.url);
 

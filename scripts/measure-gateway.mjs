@@ -1,5 +1,6 @@
 // What one verification costs: requests per second and p99 latency through the shipped nginx recipe, through the same
 // nginx without questions, and of /auth/verify itself. Everything runs on loopback, the load generator too.
+// Usage: npm run measure -- gateway
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -9,6 +10,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { readArguments } from './usage.mjs';
+
+readArguments(import.meta.url);
 
 const CONNECTIONS = 32;
 const WARM_UP_MS = 1_000;

@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { readArguments } from './usage.mjs';
 
 const FEWEST_ATTEMPTS = 300;
 const ACCOUNTS = 50;
@@ -129,7 +130,8 @@ function shareOfLonger({ known, unknown }) {
 const milliseconds = (value) => `${value.toFixed(2)} ms`;
 const percent = (value) => `${(value * 100).toFixed(2)} %`;
 
-const attempts = Number(process.argv[2] ?? 1_000);
+const [given = '1000'] = readArguments(import.meta.url, { allowPositionals: true }).positionals;
+const attempts = Number(given);
 if (!Number.isSafeInteger(attempts) || attempts < FEWEST_ATTEMPTS) {
   throw new Error(`the number of attempts must be a whole number from ${FEWEST_ATTEMPTS}`);
 }

@@ -21,6 +21,7 @@ import { loadConfig } from '../dist/platform/config/config.loader.js';
 import { startEmbeddedPostgres } from '@ratchet/embedded-postgres';
 import { migrateDatabase } from '../dist/platform/database/migrate.js';
 import { createLogger } from '../dist/platform/logging/logger.js';
+import { readArguments } from './usage.mjs';
 
 const PROMISED_MS = 1_000;
 const PAUSE_BETWEEN_QUESTIONS_MS = 2;
@@ -270,7 +271,8 @@ async function measureMode(title, trials, databaseUrl, disturb) {
   }
 }
 
-const trials = Number(process.argv[2] ?? 200);
+const [given = '200'] = readArguments(import.meta.url, { allowPositionals: true }).positionals;
+const trials = Number(given);
 if (!Number.isSafeInteger(trials) || trials < 1) {
   throw new Error('the number of trials must be a whole number from 1');
 }

@@ -10,7 +10,7 @@ import { get } from 'node:http';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readArguments } from './usage.mjs';
 
 // The same in every start: it opens the signing keys that the first one made.
 const AUTH_SECRET = createHash('sha256').update('measure-start').digest('base64url');
@@ -18,7 +18,7 @@ const POLL_MS = 5;
 const READY_DEADLINE_MS = 120_000;
 const CLOCK_TICKS_PER_SECOND = 100;
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = readArguments(import.meta.url, {
   allowPositionals: true,
   options: { rounds: { type: 'string', default: '9' }, 'rest-seconds': { type: 'string', default: '5' } },
 });

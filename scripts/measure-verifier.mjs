@@ -10,8 +10,10 @@ import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createVerifier } from '@ratchet/verifier';
 import { startEmbeddedPostgres } from '@ratchet/embedded-postgres';
+import { readArguments } from './usage.mjs';
 
-const trials = Number(process.argv[2] ?? 200);
+const [given = '200'] = readArguments(import.meta.url, { allowPositionals: true }).positionals;
+const trials = Number(given);
 const PASSWORD = 'a long and unlikely sentence';
 
 function startService(databaseUrl) {

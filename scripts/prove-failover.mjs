@@ -8,13 +8,13 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import pg from 'pg';
 import { Client, Transport } from './faults/clients.mjs';
 import { freePort, openInstances, until } from './faults/deployment.mjs';
 import { Gap } from './faults/gap.mjs';
 import { History } from './faults/history.mjs';
 import { Random } from './faults/random.mjs';
+import { readArguments } from './usage.mjs';
 
 const NODES = [1, 2, 3];
 const POSTGRES_PROGRAMS = '/usr/lib/postgresql/15/bin';
@@ -24,7 +24,7 @@ const QUIET_MS = 5_000;
 const GATEWAY = 'verify by a gateway';
 const GATEWAY_PAUSE_MS = 50;
 
-const { values } = parseArgs({
+const { values } = readArguments(import.meta.url, {
   options: { clients: { type: 'string', default: '60' }, keep: { type: 'boolean', default: false } },
 });
 const checkout = join(dirname(fileURLToPath(import.meta.url)), '..');

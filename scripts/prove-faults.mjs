@@ -8,13 +8,13 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { startEmbeddedPostgres } from '@ratchet/embedded-postgres';
 import { Client, Transport } from './faults/clients.mjs';
 import { Database, openInstances } from './faults/deployment.mjs';
 import { FAULTS } from './faults/faults.mjs';
 import { History } from './faults/history.mjs';
 import { Random } from './faults/random.mjs';
+import { readArguments } from './usage.mjs';
 
 /** So often everything is left alone until every instance is ready: recovery needs no restart. */
 const FAULTS_PER_ROUND = 25;
@@ -22,7 +22,7 @@ const FAULTS_PER_ROUND = 25;
 /** A session, an access token or a key in clear (invariant 8). */
 const SECRETS = /rt1\.[\w-]{40}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.|password-of-client/;
 
-const { values } = parseArgs({
+const { values } = readArguments(import.meta.url, {
   options: {
     minutes: { type: 'string', default: '2' },
     seed: { type: 'string', default: '1' },

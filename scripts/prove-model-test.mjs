@@ -6,6 +6,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { endWithUsage, readArguments } from './usage.mjs';
 
 const RUNS = process.env.MODEL_RUNS ?? '300';
 const TEST = 'test/family-model.e2e-spec.ts';
@@ -171,11 +172,11 @@ function prove(name) {
   };
 }
 
-const asked = process.argv.slice(2);
+const asked = readArguments(import.meta.url, { allowPositionals: true }).positionals;
 const known = ['none', ...Object.keys(FAULTS)];
 const unknown = asked.filter((name) => !known.includes(name));
 if (unknown.length > 0) {
-  throw new Error(`no such fault: ${unknown.join(', ')}; there are: ${known.join(', ')}`);
+  endWithUsage(import.meta.url, `no such fault: ${unknown.join(', ')}; there are: ${known.join(', ')}`);
 }
 // The test receives the signal as well; this process cleans up after it.
 for (const signal of ['SIGINT', 'SIGTERM']) {

@@ -6,6 +6,9 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readArguments } from './usage.mjs';
+
+readArguments(import.meta.url);
 
 const models = join(dirname(fileURLToPath(import.meta.url)), '..', 'docs', 'model');
 

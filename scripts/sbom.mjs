@@ -5,6 +5,9 @@
 import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readArguments } from './usage.mjs';
+
+readArguments(import.meta.url);
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 

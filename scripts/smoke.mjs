@@ -1,9 +1,21 @@
 // Walks through a running installation as a client would, from sign-up to a logout that reaches the backend.
-// Usage: npm run smoke -- [base URL, default http://localhost:8080] [path of a backend behind the gateway, default /orders]
+// Usage: npm run smoke -- [base URL] [path of a backend]
+// Without a base URL it takes the gateway of docker-compose.yml (http://localhost:8080) if that answers, or else what
+// `npm start` runs (http://127.0.0.1:3000); with PORT in the environment it looks at that port first. Without a path it
+// takes /orders if there is such a backend, or else /auth/me of the service itself.
 // Needs nothing but the network; exits with 1 at the first step that fails.
 import { randomBytes, randomUUID } from 'node:crypto';
+import { endWithUsage, readArguments } from './usage.mjs';
 
-const [base = 'http://localhost:8080', backendPath = '/orders'] = process.argv.slice(2);
+const { PORT } = process.env;
+const GATEWAY = 'http://localhost:8080';
+const BASES = PORT === undefined ? [GATEWAY, 'http://127.0.0.1:3000'] : [`http://127.0.0.1:${PORT}`, GATEWAY];
+
+const { positionals } = readArguments(import.meta.url, { allowPositionals: true });
+let [base, backendPath] = positionals;
+if (positionals.length > 2 || (base !== undefined && !/^https?:\/\/[^/]/.test(base))) {
+  endWithUsage(import.meta.url, 'The arguments are a base URL, such as http://localhost:8080, and a path.');
+}
 const LONGEST_DENIAL_MS = 1_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 
@@ -76,6 +88,29 @@ async function signIn() {
   pair = answer.body;
 }
 
+async function isServed(origin) {
+  const path = '/.well-known/jwks.json';
+  const answer = await fetch(new URL(path, origin), { signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
+  return answer.ok;
+}
+
+/** What the command line does not say follows from what answers. */
+async function completeArguments() {
+  for (const candidate of base === undefined ? BASES : []) {
+    if (await isServed(candidate).catch(() => false)) {
+      base = candidate;
+      break;
+    }
+  }
+  if (base === undefined) {
+    throw new StepFailedError(`No service answers at ${BASES.join(' or ')}. Start one, or name its base URL.`);
+  }
+  if (backendPath === undefined) {
+    const { status } = await call('GET', '/orders').catch(() => ({ status: undefined }));
+    backendPath = status === 404 ? '/auth/me' : '/orders';
+  }
+}
+
 async function walk() {
   process.stdout.write(`Walking through ${base}, with the backend at ${backendPath}\n\n`);
   await step('Sign up', async () => {
@@ -140,9 +175,10 @@ async function walk() {
 }
 
 try {
+  await completeArguments();
   await walk();
 } catch (error) {
   const reason = error instanceof StepFailedError ? error.message : (error.cause?.message ?? error.message);
-  process.stdout.write(` FAILED\n\n${reason}\n`);
+  process.stdout.write(`${stepNumber > 0 ? ' FAILED\n\n' : ''}${reason}\n`);
   process.exitCode = 1;
 }

@@ -24,7 +24,7 @@ function smoke(...args: readonly string[]): Promise<CommandResult> {
     const [service, otherInstance] = services;
     orders = new RunningCommand('node', ['examples/orders/server.js'], {
       workingDirectory: checkout,
-      environment: { AUTH_URL: otherInstance!.url, PORT: '0', INTERNAL_PORT: '0' },
+      environment: { AUTH_URL: otherInstance!.url, JWT_ISSUER: 'http://localhost:3000', PORT: '0', INTERNAL_PORT: '0' },
     });
     const [, port = ''] = await orders.said(/"listener":"internal","port":(\d+)/);
     gateway = await startNginx({ ratchet: new URL(service!.url).host, backend: `127.0.0.1:${port}` });
@@ -47,6 +47,23 @@ function smoke(...args: readonly string[]): Promise<CommandResult> {
 });
 
 describe('npm run smoke', () => {
+  it('walks through what npm start runs, where there is neither a gateway nor a backend', async () => {
+    const database = await createTestDatabase();
+    const service = await startService(database);
+    try {
+      const { exitCode, stdout } = await runCommand('node', ['scripts/smoke.mjs'], {
+        workingDirectory: checkout,
+        environment: { PORT: new URL(service.url).port },
+      });
+      expect(stdout).toContain(`Walking through ${service.url}, with the backend at /auth/me\n`);
+      expect(stdout).toMatch(/\n\nAll 13 steps went as they should\.\n$/);
+      expect(exitCode).toBe(0);
+    } finally {
+      await service.stop();
+      await database.close();
+    }
+  });
+
   it('ends with 1 at the first step that does not go as it should', async () => {
     const database = await createTestDatabase();
     const service = await startService(database);
@@ -66,5 +83,29 @@ describe('npm run smoke', () => {
     const { exitCode, stdout } = await smoke('http://127.0.0.1:9', '/orders');
     expect(stdout).toMatch(/ 1\. Sign up \.+ FAILED\n\n\S.*\n$/);
     expect(exitCode).toBe(1);
+  });
+});
+
+describe('a script', () => {
+  const SCRIPTS = [
+    ...['build', 'docs-config', 'measure', 'measure-gateway', 'measure-login-timing', 'measure-revocation'],
+    ...['measure-start', 'measure-verifier', 'prove-failover', 'prove-faults', 'prove-model-test', 'prove-protocol'],
+    ...['sbom', 'smoke'],
+  ].map((name) => `scripts/${name}.mjs`);
+  const PROGRAMS = ['dist/main.js', 'dist/cli/users.js', 'dist/cli/keys.js', 'dist/cli/migration.js'];
+
+  it.each([...SCRIPTS, ...PROGRAMS])(
+    '%s explains itself at --help, and refuses an option that it does not know',
+    async (file) => {
+      const run = (option: string): Promise<CommandResult> =>
+        runCommand('node', [file, option], { workingDirectory: checkout });
+      const [help, misused] = await Promise.all([run('--help'), run('--what')]);
+      expect(help).toEqual({ exitCode: 0, stdout: expect.stringMatching(/\w{4}/), stderr: '' });
+      expect(misused).toEqual({ exitCode: 2, stdout: '', stderr: expect.stringMatching(/\w{4}/) });
+    },
+  );
+
+  it('smoke refuses what is no base URL', async () => {
+    expect(await smoke('help')).toMatchObject({ exitCode: 2, stdout: '', stderr: expect.stringContaining('base URL') });
   });
 });
