@@ -42,8 +42,8 @@ func New(ctx context.Context, issuer, audience, baseURL string) (*Verifier, erro
 	failedFetches := new(atomic.Int64)
 	keys, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{baseURL + "/.well-known/jwks.json"}, keyfunc.Override{
 		HTTPTimeout:       3 * time.Second,
-		RateLimitWaitMax:  100 * time.Millisecond, // by default a made-up key id hangs for a minute
-		RefreshInterval:   5 * time.Minute,        // by default an hour
+		RateLimitWaitMax:  3 * time.Second, // by default a made-up key id hangs for a minute; also ends the fetch
+		RefreshInterval:   5 * time.Minute, // by default an hour
 		RefreshUnknownKID: rate.NewLimiter(rate.Every(10*time.Second), 1),
 		RefreshErrorHandlerFunc: func(string) func(context.Context, error) {
 			return func(context.Context, error) { failedFetches.Add(1) }
