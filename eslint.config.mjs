@@ -1,7 +1,7 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'packages/*/dist/', 'coverage/', 'node_modules/', '.ratchet*/'] },
+  { ignores: ['dist/', 'packages/*/dist/', 'coverage/', 'node_modules/', '.ratchet*/', 'test/openapi-tools/'] },
   {
     files: ['src/**/*.ts', 'test/**/*.ts', 'packages/*/src/**/*.ts'],
     extends: [...tseslint.configs.strictTypeChecked],

@@ -1,9 +1,13 @@
-// Installs the packages that are compared with the service into this folder. Does nothing if they are installed.
+// Installs what a folder with a package.json of its own names, as bench/ and test/openapi-tools. Does nothing if it is
+// installed. Usage: node scripts/install-if-needed.mjs <folder>
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const [name = ''] = process.argv.slice(2);
+const folder = resolve(fileURLToPath(new URL('..', import.meta.url)), name);
+const here = (path) => join(folder, path);
 
 /** npm keeps a copy of what it has installed beside it; the copy lacks the packages of other platforms. */
 function isInstalled() {
@@ -18,10 +22,10 @@ function isInstalled() {
 }
 
 if (!isInstalled()) {
-  console.error('Installing the packages that are compared with the service into bench/…');
+  console.error(`Installing the packages of ${name}…`);
   // None of the packages needs an install script.
   const { status } = spawnSync('npm', ['ci', '--ignore-scripts', '--no-fund', '--no-audit'], {
-    cwd: here('.'),
+    cwd: folder,
     stdio: 'inherit',
     shell: process.platform === 'win32',
   });
