@@ -59,6 +59,10 @@ export function endIfBodyIsOutstanding({ raw }: FastifyRequest, reply: FastifyRe
   const close = socket.destroySoon.bind(socket);
   // Node calls it after an answer that ends the connection.
   socket.destroySoon = () => {
+    if (raw.readableEnded) {
+      close();
+      return;
+    }
     socket.end();
     raw.once('end', close);
   };
