@@ -14,6 +14,7 @@ import {
   MISLEADING_SPELLINGS,
   SPOOFED,
 } from './gateway-cases.js';
+import { freePort } from './free-port.js';
 import { AMBIGUOUS_TARGETS, HOSTILE_TARGETS, isProtected, ORDINARY_TARGETS } from './gateway-paths.js';
 import type { GatewaySurroundings, RunningGateway } from './gateway-process.js';
 import { RawBackend, type RawOutcome } from './raw-backend.js';
@@ -218,8 +219,12 @@ export function describeGateway(name: string, { isInstalled, start, traits }: Ga
       it('hands on the query, and the answer, also one that is a 401 of the backend', async () => {
         const headers = [bearer(user.pair.access_token)];
         expect((await sendThrough({ path: '/orders?a=1&b=%2F', headers })).url).toBe('/orders?a=1&b=%2F');
-        const answer = await send({ path: '/answers-401', headers });
-        expect(answer).toMatchObject({ status: 401, text: 'GET seen', headers: { 'x-backend': 'orders' } });
+        for (const time of ['first', 'second']) {
+          const answer = await send({ path: `/answers-401?${time}`, headers });
+          expect(answer).toMatchObject({ status: 401, text: 'GET seen', headers: { 'x-backend': 'orders' } });
+          expect(answer.headers).not.toHaveProperty('x-auth-error');
+          expect(answer.headers['content-type'] ?? '').not.toMatch(/problem/);
+        }
       });
 
       it('hands on a cookie that answers a CSRF check, and the Idempotency-Key of a payment', async () => {
@@ -484,6 +489,20 @@ export function describeGateway(name: string, { isInstalled, start, traits }: Ga
         ];
         expect((await ask(others)).map(({ status }) => status)).toEqual(others.map(() => 401));
       });
+    });
+
+    it('does not say that Ratchet is away when a backend is', async () => {
+      const withoutBackend = await start({
+        ratchet: new URL(service.url).host,
+        backend: `127.0.0.1:${await freePort()}`,
+      });
+      const { status, headers } = await sendRaw(withoutBackend.url, {
+        path: '/orders',
+        headers: [bearer(user.pair.access_token)],
+      });
+      await withoutBackend.stop();
+      expect([502, 503]).toContain(status);
+      expect(headers).not.toHaveProperty('x-auth-error');
     });
 
     /** The path, decoded, and the query. */
