@@ -38,7 +38,9 @@ export function encodePassword(password: string): EncodedPassword | RefusedPassw
   }
   const text = password.normalize('NFC');
   const bytes = Buffer.from(text);
-  return bytes.length > PASSWORD_MAX_BYTES ? { kind: 'refused', violation: 'too_many_bytes' } : { kind: 'encoded', text, bytes };
+  return bytes.length > PASSWORD_MAX_BYTES
+    ? { kind: 'refused', violation: 'too_many_bytes' }
+    : { kind: 'encoded', text, bytes };
 }
 
 /**
