@@ -1,17 +1,19 @@
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Controller, Get, Module, Patch } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { type AccessToken, createVerifier, type Verifier } from '@ratchet/verifier';
+import { Test } from '@nestjs/testing';
+import { type AccessToken, createVerifier, type Fetch, IssuerMismatchError, Verifier } from '@ratchet/verifier';
 import * as express from '@ratchet/verifier/express';
 import * as fastify from '@ratchet/verifier/fastify';
-import { AccessTokenGuard, AnyRole, CurrentAccessToken, Public } from '@ratchet/verifier/nestjs';
+import { AccessTokenGuard, AnyRole, CurrentAccessToken, Public, RatchetModule } from '@ratchet/verifier/nestjs';
 import createFastify from 'fastify';
 import request, { type Response } from 'supertest';
 import type { ProblemCode } from '../src/platform/common/domain.errors.js';
@@ -140,6 +142,47 @@ describe('a backend that verifies tokens with', () => {
     await app.close();
   });
 
+  it('a module of Nest, which is ready before it listens and ends with the application', async () => {
+    const asked: AbortSignal[] = [];
+    const countingFetch: Fetch = (url, init) => {
+      asked.push(init.signal);
+      return fetch(url, init);
+    };
+    const imports = [RatchetModule.forRoot({ ...OPTIONS, baseUrl: service.url, fetch: countingFetch })];
+    const app = await NestFactory.create<NestFastifyApplication>(
+      { module: OrdersModule, imports },
+      new FastifyAdapter(),
+      { logger: false },
+    );
+    await app.listen(0, '127.0.0.1');
+    expect(app.get(Verifier).state()).toMatchObject({ keys: { isUsable: true }, revocations: { isStale: false } });
+    await expectGuarded(await app.getUrl());
+    expect(asked.some(({ aborted }) => !aborted)).toBe(true);
+    await app.close();
+    expect(asked.filter(({ aborted }) => !aborted)).toEqual([]);
+  });
+
+  it('a module of Nest, whose application does not start with the wrong issuer', async () => {
+    const options = { ...OPTIONS, issuer: 'https://auth.example.com', baseUrl: service.url };
+    const imports = [RatchetModule.forRootAsync({ useFactory: () => options })];
+    const app = await NestFactory.create({ module: OrdersModule, imports }, new FastifyAdapter(), {
+      logger: false,
+      abortOnError: false,
+    });
+    await expect(app.init()).rejects.toThrow(IssuerMismatchError);
+  });
+
+  it('a module of Nest, whose tests put their own verifier in the place of the real one, which asks nothing then', async () => {
+    const imports = [RatchetModule.forRoot({ ...OPTIONS, baseUrl: 'http://127.0.0.1:1' }), OrdersModule];
+    const fake: Pick<Verifier, 'verifyRequest'> = { verifyRequest: () => verifier.verify(plain.access_token) };
+    const testing = await Test.createTestingModule({ imports }).overrideProvider(Verifier).useValue(fake).compile();
+    const app = testing.createNestApplication<NestFastifyApplication>(new FastifyAdapter());
+    await app.listen(0, '127.0.0.1');
+    expect((await send('get', await app.getUrl())).status).toBe(200);
+    expectRefusal(await send('patch', await app.getUrl()), 'insufficient_role');
+    await app.close();
+  });
+
   describe('the published package', () => {
     const started: RunningCommand[] = [];
 
@@ -164,10 +207,35 @@ describe('a backend that verifies tokens with', () => {
       expect(files.filter(({ path }) => /spec|testing/.test(path))).toEqual([]);
     });
 
+    it('is installed by one line, without scripts and dependencies, and loads where require() takes no ES module', async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'ratchet-install-'));
+      await writeFile(join(folder, 'package.json'), '{ "private": true }');
+      const line = 'npm install --ignore-scripts --offline "$(npm --prefix "$CHECKOUT" run -s pack:verifier)"';
+      const installed = await runCommand('sh', ['-c', line], {
+        workingDirectory: folder,
+        environment: { CHECKOUT, npm_config_update_notifier: 'false' },
+      });
+      expect(installed).toMatchObject({ exitCode: 0, stdout: expect.stringContaining('added 1 package') });
+      // As Jest does by default, with Nest 11 in the place of the stand-in.
+      const script = `
+        const Module = require('node:module');
+        const load = Module._load;
+        const nest = { Module: () => () => {}, SetMetadata() {}, createParamDecorator() {}, Reflector: class {} };
+        Module._load = (id, ...others) => (id.startsWith('@nestjs/') ? nest : load(id, ...others));
+        const required = ['', '/express', '/fastify', '/nestjs'].map((name) => require('@ratchet/verifier' + name));
+        import('@ratchet/verifier').then((imported) => {
+          console.log(required.every(Boolean), imported.Verifier === required[0].Verifier);
+        });`;
+      expect(
+        await runCommand('node', ['--no-experimental-require-module', '-e', script], { workingDirectory: folder }),
+      ).toMatchObject({ exitCode: 0, stdout: 'true true\n' });
+      await rm(folder, { recursive: true });
+    });
+
     it('lets the sample backend tell who asks, by the token or by the word of the gateway', async () => {
       const command = new RunningCommand('node', ['examples/orders/server.js'], {
         workingDirectory: CHECKOUT,
-        environment: { AUTH_URL: service.url, PORT: '0', INTERNAL_PORT: '0' },
+        environment: { AUTH_URL: service.url, JWT_ISSUER: OPTIONS.issuer, PORT: '0', INTERNAL_PORT: '0' },
       });
       started.push(command);
       const [, publicPort] = await command.said(/"listener":"public","port":(\d+)/);
@@ -197,7 +265,8 @@ describe('a backend that verifies tokens with', () => {
       const command = new RunningCommand('node', ['--input-type=module', '-'], {
         workingDirectory: CHECKOUT,
         input: script
-          .replace("'http://127.0.0.1:3000'", `'${service.url}'`)
+          .replace(/issuer: '[^']*'/, `issuer: '${OPTIONS.issuer}'`)
+          .replace(/baseUrl: '[^']*'/, `baseUrl: '${service.url}'`)
           .replace('listen(4000)', `listen(0, '127.0.0.1', function () { console.log(this.address().port); })`),
       });
       started.push(command);

@@ -19,7 +19,8 @@ const verifier = createVerifier({
   baseUrl: AUTH_URL,
   revocations: 'follow',
   whenFeedIsStale: 'reject',
-  onEvent: (event) => console.log(JSON.stringify(event)),
+  // Refusals are the business of the clients; anyone can cause them.
+  onEvent: (event) => event.event !== 'access_token_refused' && console.log(JSON.stringify(event)),
 });
 
 async function byToken(request) {

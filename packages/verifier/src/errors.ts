@@ -25,10 +25,21 @@ export class AccessTokenMissingError extends VerificationError {
   readonly status = 401;
 }
 
-/** Not an access token of this issuer for this audience. */
+/** Not an access token of this issuer for this audience: the client refreshes once, and then signs in. */
 export class AccessTokenInvalidError extends VerificationError {
   readonly code = 'access_token_invalid';
   readonly status = 401;
+}
+
+/**
+ * The service issues tokens of another issuer than the option `issuer` names, so every token would be refused. Not a
+ * verdict on a request: correct the configuration.
+ */
+export class IssuerMismatchError extends Error {
+  constructor(expected: string, received: string, url: string) {
+    super(`@ratchet/verifier: issuer is ${JSON.stringify(expected)}, but ${url} says ${JSON.stringify(received)}`);
+    this.name = new.target.name;
+  }
 }
 
 /** A token past its `exp`: the client refreshes. */

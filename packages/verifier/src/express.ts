@@ -2,8 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AccessToken } from './access-token.format.js';
 import { VerificationError } from './errors.js';
 import { toProblem } from './problem.js';
-import { authorizeRequest, type Requirement, tokenOf } from './request-tokens.js';
-import type { Verifier } from './verifier.js';
+import { authorizeRequest, type RequestVerifier, type Requirement, tokenOf } from './request-tokens.js';
 
 export type Middleware = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void;
 
@@ -11,7 +10,7 @@ export type Middleware = (request: IncomingMessage, response: ServerResponse, ne
  * Middleware for Express, Connect and other frameworks that take `(request, response, next)`. Passes requests with a
  * valid token on and answers all others with a problem.
  */
-export function requireAccessToken(verifier: Verifier, requirement: Requirement = {}): Middleware {
+export function requireAccessToken(verifier: RequestVerifier, requirement: Requirement = {}): Middleware {
   return (request, response, next) => {
     authorizeRequest(verifier, request, requirement).then(
       () => {

@@ -2,8 +2,7 @@ import type { AccessToken } from './access-token.format.js';
 import type { NodeRequest } from './bearer-token.js';
 import { VerificationError } from './errors.js';
 import { toProblem } from './problem.js';
-import { authorizeRequest, type Requirement, tokenOf } from './request-tokens.js';
-import type { Verifier } from './verifier.js';
+import { authorizeRequest, type RequestVerifier, type Requirement, tokenOf } from './request-tokens.js';
 
 /** The part of Fastify's request and reply that is used. */
 export interface FastifyRequestLike {
@@ -22,7 +21,7 @@ export type Hook = (request: FastifyRequestLike, reply: FastifyReplyLike) => Pro
  * An `onRequest` hook: passes requests with a valid token on and answers all others with a problem, before any body is
  * read.
  */
-export function requireAccessToken(verifier: Verifier, requirement: Requirement = {}): Hook {
+export function requireAccessToken(verifier: RequestVerifier, requirement: Requirement = {}): Hook {
   return async (request, reply) => {
     try {
       await authorizeRequest(verifier, request.raw, requirement);

@@ -7,6 +7,7 @@ export {
   AccessTokenMissingError,
   AccessTokenRevokedError,
   InsufficientRoleError,
+  IssuerMismatchError,
   TemporarilyUnavailableError,
   VerificationError,
   type VerificationErrorCode,
@@ -15,4 +16,4 @@ export type { VerifierEvent } from './events.js';
 export type { VerifierOptions } from './options.js';
 export { type Problem, toProblem } from './problem.js';
 export type { Fetch, FetchAnswer, Runtime } from './runtime.js';
-export { createVerifier, requireAnyRole, type Verifier, type VerifierState } from './verifier.js';
+export { createVerifier, requireAnyRole, Verifier, type VerifierState } from './verifier.js';

@@ -1,4 +1,4 @@
-import type { Runtime } from './runtime.js';
+import type { FetchAnswer, Runtime } from './runtime.js';
 
 export interface JsonAnswer {
   readonly status: number;
@@ -11,7 +11,7 @@ export interface JsonAnswer {
  * Fetches a JSON document. Follows no redirect: the operator decides where keys and revocations come from.
  *
  * @param closing ends the request when the verifier is closed
- * @throws the error of `fetch` or of the parser; also when the whole answer does not arrive in time
+ * @throws the error of `fetch` or of the parser; also when the whole answer does not arrive in time, or is too long
  */
 export async function getJson(
   runtime: Runtime,
@@ -19,6 +19,7 @@ export async function getJson(
   request: {
     readonly headers?: Readonly<Record<string, string>>;
     readonly timeoutMs: number;
+    readonly mostBytes: number;
     readonly closing: AbortSignal;
   },
 ): Promise<JsonAnswer> {
@@ -31,7 +32,7 @@ export async function getJson(
   const done = new AbortController();
   void runtime.pause(request.timeoutMs, done.signal).then(abort);
   try {
-    const { status, headers, text } = await read(runtime, url, request.headers, abortion.signal);
+    const { status, headers, text } = await read(runtime, url, request, abortion.signal);
     return {
       status,
       header: (name) => headers.get(name) ?? undefined,
@@ -39,6 +40,8 @@ export async function getJson(
     };
   } finally {
     done.abort();
+    // What was not read of an answer that is too long.
+    abort();
     request.closing.removeEventListener('abort', abort);
   }
 }
@@ -46,7 +49,7 @@ export async function getJson(
 async function read(
   { fetch }: Runtime,
   url: string,
-  headers: Readonly<Record<string, string>> = {},
+  { headers = {}, mostBytes }: { readonly headers?: Readonly<Record<string, string>>; readonly mostBytes: number },
   signal: AbortSignal,
 ): Promise<{ status: number; headers: { get(name: string): string | null }; text: string }> {
   const answer = await fetch(url, {
@@ -55,7 +58,25 @@ async function read(
     redirect: 'error',
     cache: 'no-store',
   });
-  return { status: answer.status, headers: answer.headers, text: await answer.text() };
+  return { status: answer.status, headers: answer.headers, text: await readText(answer, mostBytes) };
+}
+
+/** Reads no more than the limit into memory, unless a `fetch` of the caller's has no `body` to read piece by piece. */
+async function readText(answer: FetchAnswer, mostBytes: number): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of answer.body ?? wholeOf(answer)) {
+    pieces.push(piece);
+    bytes += piece.byteLength;
+    if (bytes > mostBytes) {
+      throw new Error(`an answer of more than ${mostBytes} bytes`);
+    }
+  }
+  return Buffer.concat(pieces).toString();
+}
+
+async function* wholeOf(answer: FetchAnswer): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(await answer.text());
 }
 
 /**

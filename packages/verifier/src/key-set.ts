@@ -1,4 +1,4 @@
-import { type CryptoKey, importJWK } from 'jose';
+import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { type Algorithm, isAlgorithm } from './access-token.format.js';
 import { TemporarilyUnavailableError } from './errors.js';
 import type { EventSink } from './events.js';
@@ -8,7 +8,7 @@ import type { Runtime } from './runtime.js';
 /** A key serves the one algorithm that stands beside it in the set (RFC 8725 section 3.1). */
 export interface VerificationKey {
   readonly algorithm: Algorithm;
-  readonly publicKey: CryptoKey;
+  readonly publicKey: KeyObject;
 }
 
 /** Bounds for `max-age` of `Cache-Control`, and the value without one. */
@@ -20,15 +20,27 @@ const FRESHNESS_SECONDS = { least: 30, usual: 300, most: 3_600 };
  */
 const USABLE_SECONDS = 86_400;
 
-/** Unknown key ids, which anyone can make up, cause at most one request in this time. */
+/** Unknown key ids, which anyone can make up, cause at most one request in this time, and each of them in the other. */
+const LOOK_UP_INTERVAL_MS = 5_000;
 const LOOK_UP_COOLDOWN_MS = 30_000;
+
+/** How many unknown key ids are remembered. Another one costs a look-up too many, within the bound above. */
+const MOST_ABSENT_KIDS = 1_000;
+
+/** The service publishes at most eleven keys, each well below 1 KiB. */
+const LONGEST_SET_BYTES = 65_536;
+
+const LEAST_RSA_BITS = 2_048;
+
+/** With an exponent of 1 every text is its own signature, and small ones are fragile. */
+const LEAST_RSA_EXPONENT = 65_537n;
 
 const TIMEOUT_MS = 3_000;
 const LONGEST_BACKOFF_MS = 10_000;
 
 /**
- * Keeps the issuer's keys in memory. Fetches them again in the background before they are stale, and at most every 30 s
- * when a token names an unknown key. ADR 17 says why this is not jose's remote set.
+ * Keeps the issuer's keys in memory. Fetches them again in the background before they are stale, and when a token names
+ * an unknown key: at most every 5 s, and every 30 s for the same one. ADR 17 says why this is our own.
  */
 export class KeySet {
   private keys: ReadonlyMap<string, VerificationKey> = new Map();
@@ -36,6 +48,8 @@ export class KeySet {
   private freshForMs = FRESHNESS_SECONDS.usual * 1000;
   private loadedAtMs = Number.NEGATIVE_INFINITY;
   private lookedUpAtMs = Number.NEGATIVE_INFINITY;
+  /** Key id → when the set was found not to hold it, the oldest first. */
+  private readonly absentSinceMs = new Map<string, number>();
   private hasFailed = false;
   private loading: Promise<void> | undefined;
 
@@ -61,7 +75,8 @@ export class KeySet {
   /**
    * @param kid from the token, unverified; it is only compared
    * @returns undefined when the issuer has no such key
-   * @throws TemporarilyUnavailableError when the issuer cannot be asked, and the known keys do not answer the question
+   * @throws TemporarilyUnavailableError when the issuer cannot be asked, or was asked for another key too recently: the
+   *   token may be good
    */
   async find(kid: string, closing: AbortSignal): Promise<VerificationKey | undefined> {
     if (!this.isUsable()) {
@@ -96,11 +111,28 @@ export class KeySet {
   private async lookUp(kid: string, closing: AbortSignal): Promise<void> {
     await this.loading;
     const nowMs = this.runtime.monotonicMs();
-    if (!this.keys.has(kid) && nowMs - this.lookedUpAtMs >= LOOK_UP_COOLDOWN_MS) {
+    if (this.keys.has(kid) || nowMs - (this.absentSinceMs.get(kid) ?? -Infinity) < LOOK_UP_COOLDOWN_MS) {
+      return;
+    }
+    if (nowMs - this.lookedUpAtMs >= LOOK_UP_INTERVAL_MS) {
       this.lookedUpAtMs = nowMs;
       void this.load(closing);
+    } else if (this.loading === undefined) {
+      throw new TemporarilyUnavailableError('an unknown key id, and the keys have just been looked up for another');
     }
     await this.loading;
+    if (!this.hasFailed && !this.keys.has(kid)) {
+      this.rememberAbsent(kid, nowMs);
+    }
+  }
+
+  private rememberAbsent(kid: string, nowMs: number): void {
+    this.absentSinceMs.delete(kid);
+    this.absentSinceMs.set(kid, nowMs);
+    if (this.absentSinceMs.size > MOST_ABSENT_KIDS) {
+      const [oldest = ''] = this.absentSinceMs.keys();
+      this.absentSinceMs.delete(oldest);
+    }
   }
 
   /** Runs one request at a time; callers that come meanwhile share its result. */
@@ -117,9 +149,10 @@ export class KeySet {
       const answer = await getJson(this.runtime, this.url, {
         headers: this.entityTag === undefined ? {} : { 'if-none-match': this.entityTag },
         timeoutMs: TIMEOUT_MS,
+        mostBytes: LONGEST_SET_BYTES,
         closing,
       });
-      await this.take(answer);
+      this.take(answer);
       this.freshForMs = freshnessSeconds(answer.header('cache-control')) * 1000;
       this.loadedAtMs = askedAtMs;
       this.hasFailed = false;
@@ -131,14 +164,14 @@ export class KeySet {
     }
   }
 
-  private async take(answer: JsonAnswer): Promise<void> {
+  private take(answer: JsonAnswer): void {
     if (answer.status === 304 && this.entityTag !== undefined) {
       return;
     }
     if (answer.status !== 200) {
       throw new Error(`${this.url} answered ${answer.status}`);
     }
-    const keys = await this.import(answer.body);
+    const keys = this.import(answer.body);
     if (keys.size === 0) {
       throw new Error(`${this.url} holds no key for ${this.algorithms.join(' or ')}`);
     }
@@ -151,14 +184,12 @@ export class KeySet {
   }
 
   /** Leaves out keys that cannot verify a token: the set may come to hold other kinds. */
-  private async import(set: unknown): Promise<Map<string, VerificationKey>> {
+  private import(set: unknown): Map<string, VerificationKey> {
     const keys = new Map<string, VerificationKey>();
     for (const jwk of listOf(set)) {
-      const { kid, alg: algorithm, use } = jwk;
-      const isOurs =
-        isAlgorithm(algorithm) && this.algorithms.includes(algorithm) && (use === undefined || use === 'sig');
-      if (isOurs && typeof kid === 'string' && !keys.has(kid)) {
-        const publicKey = await importPublicKey(jwk, algorithm);
+      const { kid, alg: algorithm } = jwk;
+      if (isAlgorithm(algorithm) && this.algorithms.includes(algorithm) && typeof kid === 'string' && !keys.has(kid)) {
+        const publicKey = isForSignatures(jwk) ? importPublicKey(jwk, algorithm) : undefined;
         if (publicKey !== undefined) {
           keys.set(kid, { algorithm, publicKey });
         }
@@ -168,20 +199,35 @@ export class KeySet {
   }
 }
 
+/** RFC 7517 sections 4.2 and 4.3. */
+function isForSignatures({ use = 'sig', key_ops: operations = ['verify'] }: Jwk): boolean {
+  return use === 'sig' && Array.isArray(operations) && operations.includes('verify');
+}
+
 /** Reads the members of a public key only, whatever else the JWK holds. */
-async function importPublicKey(
-  { kty, crv, x, y, n, e }: Readonly<Record<string, unknown>>,
-  algorithm: Algorithm,
-): Promise<CryptoKey | undefined> {
+function importPublicKey({ kty, crv, x, y, n, e }: Jwk, algorithm: Algorithm): KeyObject | undefined {
   const members = algorithm === 'ES256' ? { kty: 'EC', crv, x, y } : { kty: 'RSA', n, e };
   if (kty !== members.kty || Object.values(members).some((member) => typeof member !== 'string')) {
     return undefined;
   }
-  const key = await importJWK(members as { kty: string }, algorithm).catch(() => undefined);
-  return key === undefined || key instanceof Uint8Array ? undefined : key;
+  try {
+    const key = createPublicKey({ key: members as JsonWebKey, format: 'jwk' });
+    return isStrong(key, algorithm) ? key : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
-function listOf(set: unknown): readonly Readonly<Record<string, unknown>>[] {
+function isStrong({ asymmetricKeyDetails = {} }: KeyObject, algorithm: Algorithm): boolean {
+  const { namedCurve, modulusLength = 0, publicExponent = 0n } = asymmetricKeyDetails;
+  return algorithm === 'ES256'
+    ? namedCurve === 'prime256v1'
+    : modulusLength >= LEAST_RSA_BITS && publicExponent >= LEAST_RSA_EXPONENT;
+}
+
+type Jwk = Readonly<Record<string, unknown>>;
+
+function listOf(set: unknown): readonly Jwk[] {
   const keys: unknown = typeof set === 'object' && set !== null && 'keys' in set ? set.keys : undefined;
   if (!Array.isArray(keys)) {
     throw new Error('not a JWK Set');

@@ -46,6 +46,7 @@ export interface Settings {
   readonly audience: string;
   readonly algorithms: readonly Algorithm[];
   readonly jwksUrl: string;
+  readonly metadataUrl: string;
   readonly following:
     | undefined
     | {
@@ -69,6 +70,7 @@ export function readOptions(options: VerifierOptions): Settings {
     audience,
     algorithms: [...algorithms],
     jwksUrl: readUrl('jwksUrl', options.jwksUrl ?? below(baseUrl, '/.well-known/jwks.json')),
+    metadataUrl: below(baseUrl, '/.well-known/oauth-authorization-server'),
     following: readFollowing(options, baseUrl),
   };
 }

@@ -6,6 +6,9 @@ import { requireAnyRole, type Verifier } from './verifier.js';
 /** Kept outside the request object: no framework's type needs a new member, and no client can send one. */
 const TOKENS = new WeakMap<NodeRequest, AccessToken>();
 
+/** What the adapters use of a verifier, and all that a fake in a test needs. */
+export type RequestVerifier = Pick<Verifier, 'verifyRequest'>;
+
 export interface Requirement {
   /** The user must have at least one of these. */
   readonly anyRole?: readonly string[];
@@ -17,7 +20,7 @@ export interface Requirement {
  * @throws VerificationError
  */
 export async function authorizeRequest(
-  verifier: Verifier,
+  verifier: RequestVerifier,
   request: NodeRequest,
   { anyRole }: Requirement,
 ): Promise<void> {

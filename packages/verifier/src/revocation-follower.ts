@@ -12,6 +12,9 @@ const ANSWER_TIMEOUT_MS = 2_000;
 /** The pages that are read at the start can be long. */
 const FIRST_PAGE_TIMEOUT_MS = 10_000;
 
+/** A page has 10,000 sessions at most, of 39 bytes each; services of before sent the whole list in one. */
+const LONGEST_PAGE_BYTES = 16 * 2 ** 20;
+
 /** Separates two questions after news, so that one answer carries several ends. */
 const PAUSE_AFTER_NEWS_MS = 100;
 
@@ -106,6 +109,7 @@ export class RevocationFollower {
     const query = cursor === undefined ? '' : `?after=${encodeURIComponent(cursor)}&wait=${waitSeconds}`;
     const { status, body } = await getJson(this.runtime, `${this.url}${query}`, {
       timeoutMs: cursor === undefined ? FIRST_PAGE_TIMEOUT_MS : waitSeconds * 1000 + ANSWER_TIMEOUT_MS,
+      mostBytes: LONGEST_PAGE_BYTES,
       closing,
     });
     if (status === 400) {

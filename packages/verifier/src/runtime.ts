@@ -25,6 +25,8 @@ export type Fetch = (
 export interface FetchAnswer {
   readonly status: number;
   readonly headers: { get(name: string): string | null };
+  /** Read piece by piece where it is there, so that a long answer does not fill the memory. */
+  readonly body?: AsyncIterable<Uint8Array> | null;
   text(): Promise<string>;
 }
 

@@ -1,6 +1,6 @@
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { generateKeyPairSync, randomUUID, sign } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { SignJWT } from 'jose';
+import type { VerifierEvent } from './events.js';
 import { FakeRuntime } from './testing-runtime.js';
 import { createVerifier, requireAnyRole, type Verifier } from './verifier.js';
 
@@ -8,22 +8,32 @@ const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256
 const NOW = new Date('2026-01-01T00:00:00Z');
 const NOW_SECONDS = NOW.getTime() / 1000;
 
-function tokenOf(iat: number, exp: number): Promise<string> {
-  return new SignJWT({ sid: randomUUID(), roles: ['admin'], scope: 'admin', client_id: 'ratchet', iat, exp })
-    .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', kid: 'e' })
-    .setIssuer('https://auth.example.com')
-    .setAudience('orders')
-    .setSubject(randomUUID())
-    .setJti(randomUUID())
-    .sign(privateKey);
+function tokenOf(iat: number, exp: number, more: object = {}): string {
+  const ids = { sub: randomUUID(), sid: randomUUID(), jti: randomUUID(), client_id: 'ratchet' };
+  const claims = { iss: 'https://auth.example.com', aud: 'orders', ...ids, roles: ['admin'], scope: 'admin', iat, exp };
+  const input = [
+    { alg: 'ES256', typ: 'at+jwt', kid: 'e' },
+    { ...claims, ...more },
+  ]
+    .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+    .join('.');
+  const signature = sign('sha256', Buffer.from(input), { key: privateKey, dsaEncoding: 'ieee-p1363' });
+  return `${input}.${signature.toString('base64url')}`;
 }
 
-describe('the time of a token', () => {
+describe('a verifier', () => {
   let verifier: Verifier;
+  let runtime: FakeRuntime;
+  let events: VerifierEvent[];
 
   beforeEach(async () => {
-    const runtime = new FakeRuntime(NOW);
-    verifier = createVerifier({ issuer: 'https://auth.example.com', audience: 'orders', revocations: 'off' }, runtime);
+    runtime = new FakeRuntime(NOW);
+    events = [];
+    const onEvent = (event: VerifierEvent): unknown => events.push(event);
+    verifier = createVerifier(
+      { issuer: 'https://auth.example.com', audience: 'orders', revocations: 'off', onEvent },
+      runtime,
+    );
     await runtime.settle();
     runtime.latest.answer(200, { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'e', alg: 'ES256' }] });
     while (!verifier.state().keys.isUsable) {
@@ -42,8 +52,8 @@ describe('the time of a token', () => {
     ['is of more than an hour', -1, 3_600, 'access_token_invalid'],
     ['was issued in a minute, by a clock that is ahead', 60, 360, 'good'],
     ['was issued in more than a minute', 61, 361, 'access_token_invalid'],
-  ])('that %s', async (_what, iat, exp, verdict) => {
-    const judged = verifier.verify(await tokenOf(NOW_SECONDS + iat, NOW_SECONDS + exp)).then(
+  ])('judges the time of a token that %s', async (_what, iat, exp, verdict) => {
+    const judged = verifier.verify(tokenOf(NOW_SECONDS + iat, NOW_SECONDS + exp)).then(
       () => 'good',
       (error: unknown) => (error as { code: string }).code,
     );
@@ -51,7 +61,7 @@ describe('the time of a token', () => {
   });
 
   it('requires any one of several roles', async () => {
-    const accessToken = await verifier.verify(await tokenOf(NOW_SECONDS, NOW_SECONDS + 300));
+    const accessToken = await verifier.verify(tokenOf(NOW_SECONDS, NOW_SECONDS + 300));
     expect(() => {
       requireAnyRole(accessToken, ['support', 'admin']);
     }).not.toThrow();
@@ -62,4 +72,64 @@ describe('the time of a token', () => {
       requireAnyRole(accessToken, []);
     }).toThrow(expect.objectContaining({ code: 'insufficient_role' }));
   });
+
+  it.each<[string, object, string]>([
+    ['issuer', { iss: 'http://localhost:3000' }, 'iss is "http://localhost:3000", expected "https://auth.example.com"'],
+    ['audience', { aud: 'ratchet' }, 'aud is "ratchet", expected "orders"'],
+    ['list of audiences', { aud: ['orders'] }, 'aud is ["orders"], expected "orders"'],
+    ['value than an audience', { aud: undefined }, 'aud is absent, expected "orders"'],
+  ])(
+    'names what it expected and received when a token has another %s, in the error and in an event',
+    async (_, more, reason) => {
+      const refused = verifier.verify(tokenOf(NOW_SECONDS, NOW_SECONDS + 300, more));
+      await expect(refused).rejects.toMatchObject({ code: 'access_token_invalid', message: reason });
+      expect(events).toContainEqual({ event: 'access_token_refused', code: 'access_token_invalid', reason });
+    },
+  );
+
+  it('tells nothing of a token that its key did not sign', async () => {
+    const token = tokenOf(NOW_SECONDS, NOW_SECONDS + 300, { iss: 'text of an attacker' });
+    const [header, , signature] = token.split('.');
+    const claims = Buffer.from(JSON.stringify({ iss: 'text of an attacker' })).toString('base64url');
+    await expect(verifier.verify(`${header}.${claims}.${signature}`)).rejects.toMatchObject({ message: 'signature' });
+    expect(JSON.stringify(events)).not.toContain('attacker');
+  });
+
+  it('says in an event why it refuses any token, and nothing of a good one', async () => {
+    await verifier.verify(tokenOf(NOW_SECONDS, NOW_SECONDS + 300));
+    expect(events.map(({ event }) => event)).toEqual(['keys_changed']);
+    await expect(verifier.verify(tokenOf(NOW_SECONDS - 300, NOW_SECONDS))).rejects.toThrow();
+    await expect(verifier.verifyRequest(new Headers())).rejects.toThrow();
+    expect(events.slice(1)).toMatchObject([
+      { event: 'access_token_refused', code: 'access_token_expired' },
+      { event: 'access_token_refused', code: 'access_token_missing' },
+    ]);
+  });
+
+  it.each<[string, number, unknown, string | undefined]>([
+    ['names another issuer', 200, { issuer: 'http://127.0.0.1:3000' }, 'IssuerMismatchError'],
+    ['names its issuer', 200, { issuer: 'https://auth.example.com' }, undefined],
+    ['is not there', 404, '', undefined],
+    ['is no metadata', 200, [], undefined],
+  ])(
+    'is ready unless the metadata of the service names another issuer: here it %s',
+    async (_what, status, body, name) => {
+      const ready = verifier.ready().then(
+        () => undefined,
+        (error: unknown) => error as Error,
+      );
+      await runtime.settle();
+      const question = runtime.latest;
+      expect(question.url).toBe('https://auth.example.com/.well-known/oauth-authorization-server');
+      question.answer(status, body);
+      const error = await ready;
+      expect(error?.name).toBe(name);
+      if (name !== undefined) {
+        expect(error?.message).toBe(
+          '@ratchet/verifier: issuer is "https://auth.example.com", but ' +
+            'https://auth.example.com/.well-known/oauth-authorization-server says "http://127.0.0.1:3000"',
+        );
+      }
+    },
+  );
 });
