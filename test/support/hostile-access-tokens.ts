@@ -185,10 +185,7 @@ export const HOSTILE_ACCESS_TOKENS: Readonly<Record<string, readonly HostileToke
       { nonce: 'x' },
       { '': 1 },
     ].map((change): Row => [`${JSON.stringify(change)} more`, (forge) => forge.withHeader(change)]),
-    [
-      'a jwk beside the genuine key',
-      (forge) => forge.withHeader({ jwk: forge.publicKey.export({ format: 'jwk' }) }),
-    ],
+    ['a jwk beside the genuine key', (forge) => forge.withHeader({ jwk: forge.publicKey.export({ format: 'jwk' }) })],
     ...['jku', 'x5u', 'kid'].map((member): Row => [
       `a URL for ${member}`,
       (forge, trapUrl): string => forge.withHeader({ [member]: `${trapUrl}/${member}` }),
