@@ -327,6 +327,29 @@ describe('POST /oauth/token', () => {
     expect(answer.status).toBe(200);
   });
 
+  it('takes the id of the client from Basic with an empty password, as libraries send it', async () => {
+    let { refresh_token } = await service.client.signIn(account);
+    for (const [scheme, more] of [
+      ['Basic', ''],
+      ['basic', '&client_id=ratchet'],
+    ] as const) {
+      const body = `grant_type=refresh_token&refresh_token=${refresh_token}${more}`;
+      const answer = await exchange(body, [FORM_TYPE, ['authorization', `${scheme} cmF0Y2hldDo=`]]);
+      expect(answer.status).toBe(200);
+      ({ refresh_token } = answer.body as TokenPair);
+    }
+    const other = `grant_type=refresh_token&refresh_token=${refresh_token}&client_id=other`;
+    expect(await exchange(other, [FORM_TYPE, ['authorization', 'Basic cmF0Y2hldDo=']])).toEqual(
+      refusal('invalid_client', INVALID_CLIENT),
+    );
+    const revocation = form({ token: refresh_token });
+    const answer = await post(service, '/oauth/revoke', revocation, [
+      FORM_TYPE,
+      ['authorization', 'Basic cmF0Y2hldDo='],
+    ]);
+    expect([answer.status, answer.body]).toEqual([200, {}]);
+  });
+
   const TOKEN = 'grant_type=refresh_token&client_id=ratchet&refresh_token=rt1.x';
 
   it.each<[string, string, readonly (readonly [string, string])[], Answer]>([
@@ -344,7 +367,7 @@ describe('POST /oauth/token', () => {
     [
       'Basic credentials',
       TOKEN,
-      [FORM_TYPE, ['authorization', 'Basic cmF0Y2hldDo=']],
+      [FORM_TYPE, ['authorization', 'Basic cmF0Y2hldDp4']],
       refusal('invalid_client', INVALID_CLIENT, { status: 401, challenge: 'Bearer realm="ratchet"' }),
     ],
     [
@@ -441,7 +464,7 @@ describe('POST /oauth/token', () => {
 
   it('leaves the token alone when it refuses the client: a library that tries another way next may go on', async () => {
     const { refresh_token } = await service.client.signIn(account);
-    const basic = await exchange(refreshForm(refresh_token), [FORM_TYPE, ['authorization', 'Basic cmF0Y2hldDo=']]);
+    const basic = await exchange(refreshForm(refresh_token), [FORM_TYPE, ['authorization', 'Basic cmF0Y2hldDp4']]);
     expect(basic.status).toBe(401);
     expect((await exchange(refreshForm(refresh_token))).status).toBe(200);
   });
@@ -576,11 +599,14 @@ describe('POST /oauth/token', () => {
     }
   });
 
-  it('answers other methods with 405 and other spellings of the path with 404', async () => {
-    for (const method of ['GET', 'PUT', 'DELETE', 'OPTIONS']) {
-      const answer = await sendRaw(service.url, { method, path: '/oauth/token' });
-      expectProblem(answer, 'method_not_allowed');
-      expect(answer.headers.allow).toBe('POST');
+  it('answers other methods with 405 in OAuth’s words, and other spellings of the path with 404', async () => {
+    for (const path of ['/oauth/token', '/oauth/revoke?x=1']) {
+      for (const method of ['GET', 'PUT', 'DELETE', 'OPTIONS']) {
+        const answer = await sendRaw(service.url, { method, path });
+        const sentence = 'This resource does not support the method; the Allow header lists those that it does.';
+        expect(shown(answer)).toEqual(refusal('invalid_request', sentence, { status: 405 }));
+        expect(answer.headers.allow).toBe('POST');
+      }
     }
     for (const path of ['/oauth/token/', '/OAuth/token', '/oauth', '/oauth/authorize', '//oauth/token']) {
       expectProblem(await post(service, path, TOKEN), 'not_found');
@@ -625,7 +651,7 @@ describe('POST /oauth/token', () => {
     await fc.assert(
       fc.asyncProperty(fc.constantFrom('/oauth/token', '/oauth/revoke'), body, async (path, bytes) => {
         const answer = await post(service, path, bytes);
-        const isRevoked = path === '/oauth/revoke' && answer.status === 200 && answer.text === '';
+        const isRevoked = path === '/oauth/revoke' && answer.status === 200 && answer.text === '{}';
         const isRefused =
           answer.status === 400 && typeof (answer.body as { error?: unknown } | undefined)?.error === 'string';
         expect({ path, status: answer.status, isAnswer: isRevoked || isRefused }).toMatchObject({ isAnswer: true });
@@ -646,12 +672,12 @@ describe('POST /oauth/revoke', () => {
 
   const DONE: Answer = {
     status: 200,
-    contentType: undefined,
+    contentType: 'application/json; charset=utf-8',
     cacheControl: 'no-store',
     pragma: undefined,
     challenge: undefined,
     retryAfter: undefined,
-    body: '',
+    body: {},
   };
 
   it('succeeds for a text that is no token, without a query', async () => {

@@ -235,7 +235,7 @@ describe('the OpenAPI document and the service', () => {
 
   const withBasic = (method: string, path: string, operation: Operation): Promise<RawAnswer> =>
     sampleOf(operation).then((sample) =>
-      sendRaw(service.url, rawOf(method, path, { ...sample, headers: { authorization: 'Basic cmF0Y2hldDo=' } })),
+      sendRaw(service.url, rawOf(method, path, { ...sample, headers: { authorization: 'Basic cmF0Y2hldDp4' } })),
     );
 
   /** By operation: what it alone answers, or answers in a way of its own. */

@@ -99,14 +99,14 @@ describe('changing the password', () => {
       'nothing',
       {},
       [
-        { field: 'current_password', message: 'current_password must be a string' },
-        { field: 'new_password', message: 'new_password must be a string' },
+        { field: 'current_password', message: 'must be a string' },
+        { field: 'new_password', message: 'must be a string' },
       ],
     ],
     [
       'another type',
       { current_password: ['x'], new_password: 'pw-secret-abcdefgh' },
-      [{ field: 'current_password', message: 'current_password must be a string' }],
+      [{ field: 'current_password', message: 'must be a string' }],
     ],
     [
       'an unknown member',

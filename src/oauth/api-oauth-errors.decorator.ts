@@ -12,7 +12,8 @@ export const PRAGMA_HEADER = {
 const OF_EVERY_ROUTE: readonly (readonly [status: number, error: OAuthErrorCode, when: string])[] = [
   [400, 'invalid_request', 'A parameter or header is missing, repeated, or not of the documented shape.'],
   [400, 'invalid_client', 'The `client_id` is missing or unknown, or a secret was sent.'],
-  [401, 'invalid_client', 'Client credentials came in the `Authorization` header; the client is public and has none.'],
+  [401, 'invalid_client', 'A secret came in the `Authorization` header; the client is public and has none.'],
+  [405, 'invalid_request', 'Another method than `POST`; `Allow` says so.'],
   [413, 'invalid_request', 'The body is larger than 16 KiB.'],
   [415, 'invalid_request', 'The body is not a form in UTF-8.'],
   [429, 'temporarily_unavailable', 'Too many refused tokens recently; wait as long as `Retry-After` says.'],
@@ -46,7 +47,7 @@ export function ApiOAuthErrors(
       }),
     ),
     ApiResponse({ status: 'default', description: 'Any other error.', content }),
-    // Before the route is known.
-    ApiEdgeProblems('method_not_allowed', 'headers_too_large'),
+    // Before the path is known.
+    ApiEdgeProblems('headers_too_large'),
   );
 }

@@ -11,6 +11,7 @@ import {
 } from '../platform/common/domain.errors.js';
 import {
   InternalError,
+  MethodNotAllowedError,
   PayloadTooLargeError,
   UnsupportedMediaTypeError,
 } from '../platform/http/problems/http.errors.js';
@@ -50,6 +51,7 @@ describe('an error as OAuth clients read it', () => {
     [new ValidationFailedError([{ field: 'token', message: 'must be sent' }]), 400, 'invalid_request'],
     [new MalformedRequestError(), 400, 'invalid_request'],
     [new IdempotencyKeyReusedError(), 400, 'invalid_request'],
+    [new MethodNotAllowedError(['POST']), 405, 'invalid_request'],
     [new PayloadTooLargeError(), 413, 'invalid_request'],
     [new UnsupportedMediaTypeError(), 415, 'invalid_request'],
     [new TooManyAttemptsError('x', 7.2), 429, 'temporarily_unavailable'],

@@ -43,6 +43,7 @@ const ANSWERS: Readonly<Partial<Record<ErrorCode, readonly [status: number, erro
   client_credentials_in_header: [401, 'invalid_client'],
   unsupported_grant_type: [400, 'unsupported_grant_type'],
   roles_not_granted: [400, 'invalid_scope'],
+  method_not_allowed: [405, 'invalid_request'],
   payload_too_large: [413, 'invalid_request'],
   unsupported_media_type: [415, 'invalid_request'],
   too_many_attempts: [429, 'temporarily_unavailable'],
@@ -71,6 +72,7 @@ export function toOAuthAnswer(error: DomainError, requestId: string): OAuthAnswe
   const { headers, body } = toProblem(error, requestId);
   const [status, errorCode] = ANSWERS[error.code] ?? OTHERWISE;
   const challenge = headers['www-authenticate'];
+  const { allow } = headers;
   const retryAfter = headers['retry-after'];
   return {
     status,
@@ -80,6 +82,7 @@ export function toOAuthAnswer(error: DomainError, requestId: string): OAuthAnswe
       pragma: 'no-cache',
       // RFC 6749 wants the scheme that was tried; `Basic` would make browsers ask their user for a password.
       ...(status === 401 && challenge !== undefined && { 'www-authenticate': challenge }),
+      ...(allow !== undefined && { allow }),
       ...(retryAfter !== undefined && { 'retry-after': retryAfter }),
     },
     body: { error: errorCode, error_description: descriptionOf(error, body.detail) },

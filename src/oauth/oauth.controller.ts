@@ -75,13 +75,16 @@ export class OAuthController {
       'that is a success too. The session’s access tokens are refused at once.',
   })
   @ApiBody({ type: OAuthRevocationRequestDto })
-  @ApiOkResponse({ description: 'The token no longer works.' })
+  @ApiOkResponse({
+    description: 'The token no longer works. The body is an empty object, which says nothing more.',
+    content: { 'application/json': { schema: { type: 'object', maxProperties: 0, example: {} } } },
+  })
   @ApiOAuthErrors()
   async revokeToken(
     @FormBody() form: Form,
     @CurrentClient() client: Client,
     @Req() request: FastifyRequest,
-  ): Promise<void> {
+  ): Promise<object> {
     requireKnownClient(form, request);
     const token = required(form, 'token');
     // `token_type_hint` is ignored, because it may be wrong or unknown (RFC 7009 section 2.1).
@@ -94,6 +97,7 @@ export class OAuthController {
         throw error;
       }
     }
+    return {};
   }
 }
 

@@ -24,6 +24,8 @@ declare module 'fastify' {
   }
 }
 
+const adoptedWriters = new WeakMap<FastifyRequest, ErrorWriter>();
+
 const EMPTY_FORM: Form = new Map();
 
 /**
@@ -45,7 +47,12 @@ export function readsForm(request: FastifyRequest): boolean {
   return request.routeOptions.config.contract?.readsForm === true;
 }
 
+/** Answers a request that no route matches in the words of the route that has its path for other methods. */
+export function writeErrorsAs(request: FastifyRequest, writeError: ErrorWriter): void {
+  adoptedWriters.set(request, writeError);
+}
+
 /** @returns undefined where errors are problems */
 export function errorWriterOf(request: FastifyRequest): ErrorWriter | undefined {
-  return request.routeOptions.config.contract?.writeError;
+  return request.routeOptions.config.contract?.writeError ?? adoptedWriters.get(request);
 }

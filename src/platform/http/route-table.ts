@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { MalformedRequestError, NotFoundError } from '../common/domain.errors.js';
+import { type ErrorWriter, writeErrorsAs } from './form-route.js';
 import { MethodNotAllowedError } from './problems/http.errors.js';
 
 /**
@@ -39,7 +40,11 @@ export class RouteTable {
  */
 export function refuseUnmatchedRequests(instance: FastifyInstance): void {
   const routes = new RouteTable();
-  instance.addHook('onRoute', ({ method, url }) => {
+  const writersByPath = new Map<string, ErrorWriter>();
+  instance.addHook('onRoute', ({ method, url, config }) => {
+    if (config?.contract !== undefined) {
+      writersByPath.set(url, config.contract.writeError);
+    }
     if (url !== CORS_CATCH_ALL) {
       [method].flat().forEach((each) => {
         routes.add(each, url);
@@ -48,12 +53,16 @@ export function refuseUnmatchedRequests(instance: FastifyInstance): void {
   });
   instance.addHook('onRequest', (request, _reply, done) => {
     const isUnmatched = request.is404 || request.routeOptions.url === CORS_CATCH_ALL;
+    const writeError = isUnmatched ? writersByPath.get(pathOf(request.url)) : undefined;
+    if (writeError !== undefined) {
+      writeErrorsAs(request, writeError);
+    }
     done(isUnmatched ? refusalOf(request.url, routes) : undefined);
   });
 }
 
 function refusalOf(url: string, routes: RouteTable): Error {
-  const path = url.split(/[?#]/, 1)[0] ?? '';
+  const path = pathOf(url);
   let methods: string[];
   try {
     methods = routes.methodsFor(decodeURIComponent(path));
@@ -61,6 +70,10 @@ function refusalOf(url: string, routes: RouteTable): Error {
     return new MalformedRequestError('the path cannot be decoded');
   }
   return methods.length > 0 ? new MethodNotAllowedError(methods) : new NotFoundError();
+}
+
+function pathOf(url: string): string {
+  return url.split(/[?#]/, 1)[0] ?? '';
 }
 
 function patternOf(path: string): RegExp {

@@ -36,7 +36,7 @@ describe('BodyValidationPipe', () => {
   it('names nested members by their dotted path, with one message each', async () => {
     expect(await errorsOf({ items: [{ name: 'abc' }, { name: 7, extra: 1 }] })).toEqual(
       expect.arrayContaining([
-        { field: 'items.1.name', message: 'name must be a string' },
+        { field: 'items.1.name', message: 'must be a string' },
         { field: 'items.1.extra', message: 'is not a member of this request' },
       ]),
     );
@@ -50,6 +50,10 @@ describe('BodyValidationPipe', () => {
       ]);
     },
   );
+
+  it('names a member without a name by its empty name', async () => {
+    expect(await errorsOf({ items: [], '': 1 })).toEqual([{ field: '', message: 'is not a member of this request' }]);
+  });
 
   it('keeps the name of an unknown member short', async () => {
     expect(await errorsOf({ items: [], ['x'.repeat(5000)]: 1 })).toEqual([

@@ -48,13 +48,19 @@ function refuseDroppedMembers(received: readonly string[], body: unknown): void 
   }
 }
 
-function fieldErrors(error: ValidationError, parentPath = ''): FieldError[] {
-  // `property` is undefined where class-validator refuses the body as a whole, whatever its type says.
-  const path = [parentPath, error.property].filter(Boolean).join('.') || 'body';
+function fieldErrors(error: ValidationError, parentPath?: string): FieldError[] {
+  // What class-validator is declared to say always; it is undefined where the body is refused as a whole.
+  const name = error.property as string | undefined;
+  const path = name === undefined || parentPath === undefined ? (name ?? 'body') : `${parentPath}.${name}`;
   const own = Object.entries(error.constraints ?? {}).map(([constraint, message]) => ({
     // The name of an unknown member is the client's, and may be of any length.
     field: path.slice(0, MAX_FIELD_LENGTH),
-    message: constraint === 'whitelistValidation' ? UNKNOWN_MEMBER : message,
+    message: constraint === 'whitelistValidation' ? UNKNOWN_MEMBER : withoutSubject(message, name),
   }));
   return [...own, ...(error.children ?? []).flatMap((child) => fieldErrors(child, path))];
+}
+
+/** The library's messages begin with the name of the member, which `field` says already. */
+function withoutSubject(message: string, name = ''): string {
+  return message.startsWith(`${name} `) ? message.slice(name.length + 1) : message;
 }
