@@ -51,7 +51,10 @@ export function describeHostileAccessTokens({ method, path, expectDenied }: Guar
 
     beforeAll(async () => {
       trap = await TrapServer.start();
-      pair = (await service.client.signUpAndIn()).pair;
+      const account = await service.client.signUp();
+      // So that the genuine token has each claim that a hostile one may have twice.
+      await database.sql(`update users set roles = '{reader}' where id = $1`, [account.id]);
+      pair = await service.client.signIn(account);
       forge = await TokenForge.like(pair.access_token, database);
       statements = recordStatements(proxy);
     });

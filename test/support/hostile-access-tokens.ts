@@ -331,7 +331,7 @@ export const HOSTILE_ACCESS_TOKENS: Readonly<Record<string, readonly HostileToke
       [`${claim} in capitals, which no revocation names`, (forge) => forge.withClaims({ [claim]: UPPER_CASE_UUID })],
       [`${claim} in a list`, (forge) => forge.withClaims({ [claim]: [forge.claims[claim]] })],
     ]),
-    [undefined, null, 'admin', 1, {}, { length: 1 }, ['admin', 1], [null], [['admin']]].map((roles): Row => [
+    [null, 'admin', 1, {}, { length: 1 }, ['admin', 1], [null], [['admin']]].map((roles): Row => [
       `${shown(roles)} for roles`,
       (forge): string => forge.withClaims({ roles }),
     ]),
