@@ -73,12 +73,12 @@ describe('the migration command', () => {
     const schema = await tables(database);
     const held = await holdLock(database, 'lock table schema_migrations', []);
     const applying = migrateDatabase(database.url);
-    await held.untilWaiting(1);
+    await untilMigrationsWait('relation');
     const revert = new RunningCommand(process.execPath, ['dist/cli/migration.js', 'revert'], {
       environment: environment(),
       workingDirectory: checkout,
     });
-    await untilWaitingForMigrationLock();
+    await untilMigrationsWait('advisory');
     expect(await tables(database)).toEqual(schema);
     await held.release();
     await applying;
@@ -154,16 +154,19 @@ export class LetKeysRetire${timestampMs} implements MigrationInterface {
     expect(await postgresProcessesOf(dataDir)).toEqual([]);
   });
 
-  async function untilWaitingForMigrationLock(): Promise<void> {
+  /** Waits until one process that has to migrate waits for that kind of lock. */
+  async function untilMigrationsWait(lock: 'relation' | 'advisory'): Promise<void> {
     await eventually(
       async () => {
         const waiting = await database.sql(
           `select pid from pg_stat_activity
-           where datname = current_database() and application_name = 'ratchet migrations' and wait_event = 'advisory'`,
+           where datname = current_database() and application_name = 'ratchet migrations' and wait_event = $1`,
+          [lock],
         );
         return waiting.length === 1;
       },
-      { withinMs: 10_000 },
+      // Generous: a whole process may have to start first.
+      { withinMs: 40_000 },
     );
   }
 });
