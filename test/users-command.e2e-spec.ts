@@ -1,7 +1,9 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { startEmbeddedPostgres } from '@ratchet/embedded-postgres';
 import { usersCommand } from '../src/cli/users.command.js';
 import { copyCheckout } from './support/checkout-copy.js';
 import { runInProcess } from './support/command-in-process.js';
@@ -277,6 +279,30 @@ describe('the users command over the embedded PostgreSQL', () => {
     return runCommand(process.execPath, ['dist/cli/users.js', ...args], options(input));
   }
 
+  /** What a start says that joins a running service while a minute passes at each of its steps. */
+  async function linesOfSlowJoin(): Promise<string[]> {
+    const lines: string[] = [];
+    const joining = { isOver: false };
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const starting = startEmbeddedPostgres({
+        dataDirectory: dataDir,
+        whenInUse: 'join',
+        onProgress: (line) => lines.push(line),
+      }).finally(() => {
+        joining.isOver = true;
+      });
+      while (!joining.isOver) {
+        vi.advanceTimersByTime(60_000);
+        await nextTurn();
+      }
+      await (await starting).stop();
+    } finally {
+      vi.useRealTimers();
+    }
+    return lines;
+  }
+
   beforeAll(async () => {
     checkout = await mkdtemp(join(tmpdir(), 'ratchet-users-'));
     await copyCheckout(checkout);
@@ -309,7 +335,8 @@ describe('the users command over the embedded PostgreSQL', () => {
     const client = new TestClient(url);
 
     const account = { email: newEmail(), password: newPassword() };
-    expect((await users(['create', account.email], account.password)).exitCode).toBe(0);
+    expect(await users(['create', account.email], account.password)).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(await linesOfSlowJoin()).toEqual([]);
     const { access_token: accessToken } = await client.signIn(account);
     expect((await users(['disable', account.email])).stdout).toBe(`Disabled ${account.email}; 1 session ended.\n`);
     await eventually(async () => (await client.me(accessToken)).status === 401, { withinMs: REVOCATION_BOUND_MS });

@@ -95,9 +95,16 @@ async function start(dataDirectory: string, options: EmbeddedPostgresOptions): P
     return found.status === 'ready' ? found : undefined;
   };
 
-  const slow = setTimeout(report, SLOW_MS, 'Waiting for the embedded PostgreSQL…');
+  let slow: NodeJS.Timeout | undefined;
   try {
-    const server = await poll(START_MS, nextRound);
+    const server = await poll(START_MS, async () => {
+      const ready = await nextRound();
+      if (ready === undefined) {
+        // Not before: a server that runs already is not waited for, however busy the machine is.
+        slow ??= setTimeout(report, SLOW_MS, 'Waiting for the embedded PostgreSQL…');
+      }
+      return ready;
+    });
     if (server === undefined) {
       throw new EmbeddedPostgresError(
         `The embedded PostgreSQL was not ready within ${START_MS / 1_000} s; its log is ${cluster.logFile}.`,
