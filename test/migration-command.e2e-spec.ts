@@ -137,6 +137,14 @@ export class LetKeysRetire${timestampMs} implements MigrationInterface {
       `Then add LetKeysRetire${timestampMs} to the migrations in src/platform/database/data-source.ts.\n`,
     );
     await rm(join(folder, file));
+
+    const answer: unknown = JSON.parse((await migration(['generate', 'let-keys-retire', '--json'])).stdout);
+    const [second = ''] = await readdir(folder);
+    expect(answer).toEqual({
+      file: join(folder, second),
+      class_name: `LetKeysRetire${second.slice(0, timestampMs.length)}`,
+    });
+    await rm(join(folder, second));
     await database.sql('alter table signing_keys add column retiring_at timestamptz');
   });
 

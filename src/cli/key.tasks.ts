@@ -1,9 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { CommandFailedError } from './command.errors.js';
-import { keysTable, nameOf, planTable } from './keys.table.js';
+import { keyJson, keysTable, nameOf, planTable, transitionJson } from './keys.table.js';
 import type { NamedKey, SwitchRequest } from '../keys/keys.types.js';
+import type { WriteAnswer } from './run-command.js';
 import type { Services } from './services.js';
-import { type Invocation, writeAnswer, writeNotice } from './terminal.js';
+import { type Invocation, writeNotice } from './terminal.js';
 
 /** A whole rotation and its result. */
 const PLANNED_TRANSITIONS = 6;
@@ -18,21 +19,28 @@ If the thief could read the other keys as well, replace each that list shows.`;
 
 /** One method per command. Each does the work, reports what it did, and closes what it opened. */
 export class KeyTasks {
-  constructor(private readonly invocation: Invocation) {}
+  constructor(
+    private readonly invocation: Invocation,
+    private readonly writeAnswer: WriteAnswer,
+  ) {}
 
   async list(): Promise<void> {
     await this.withKeys(async ({ keys }) => {
-      writeAnswer(this.invocation, keysTable(await keys.overview()));
+      const overview = await keys.overview();
+      this.writeAnswer({ text: (width) => keysTable(overview, width), json: overview.map(keyJson) });
     });
   }
 
   async plan(): Promise<void> {
     await this.withKeys(async ({ keys }) => {
       const transitions = await keys.plan(PLANNED_TRANSITIONS);
-      writeAnswer(
-        this.invocation,
-        transitions.length > 0 ? planTable(transitions) : 'Nothing is due: the active key signs until you rotate it.',
-      );
+      this.writeAnswer({
+        text: (width) =>
+          transitions.length > 0
+            ? planTable(transitions, width)
+            : 'Nothing is due: the active key signs until you rotate it.',
+        json: transitions.map(transitionJson),
+      });
     });
   }
 
@@ -41,13 +49,16 @@ export class KeyTasks {
       const rotation = await keys.rotate();
       switch (rotation.kind) {
         case 'published':
-          writeAnswer(
-            this.invocation,
-            `Published ${nameOf(rotation.key)}. It starts to sign at ${rotation.signsFrom.toISOString()}.`,
-          );
+          this.writeAnswer({
+            text: `Published ${nameOf(rotation.key)}. It starts to sign at ${rotation.signsFrom.toISOString()}.`,
+            json: { event: 'published', ...keyNames(rotation.key), signs_from: rotation.signsFrom },
+          });
           return;
         case 'activated':
-          writeAnswer(this.invocation, `${nameOf(rotation.key)} signs: every instance uses it within 20 s.`);
+          this.writeAnswer({
+            text: `${nameOf(rotation.key)} signs: every instance uses it within 20 s.`,
+            json: { event: 'activated', ...keyNames(rotation.key) },
+          });
           return;
         case 'too_early':
           throw new CommandFailedError(
@@ -63,7 +74,10 @@ export class KeyTasks {
   async rotateByForce(): Promise<void> {
     await this.withKeys(async ({ keys }) => {
       const { key } = await this.switchTo(keys, () => keys.rotateEarly());
-      writeAnswer(this.invocation, `${nameOf(key)} signs on every instance.`);
+      this.writeAnswer({
+        text: `${nameOf(key)} signs on every instance.`,
+        json: { event: 'activated', ...keyNames(key) },
+      });
       writeNotice(this.invocation, 'Verifiers that cache the keys may refuse new tokens until they fetch them again.');
     });
   }
@@ -78,7 +92,10 @@ export class KeyTasks {
     }
     await this.withKeys(async ({ keys }) => {
       const { key } = await this.switchTo(keys, () => keys.replace(kid), kid);
-      writeAnswer(this.invocation, `${nameOf(key)} signs on every instance; ${kid} is gone.`);
+      this.writeAnswer({
+        text: `${nameOf(key)} signs on every instance; ${kid} is gone.`,
+        json: { event: 'activated', ...keyNames(key), removed_kid: kid },
+      });
       writeNotice(this.invocation, REPLACED_NOTICE);
     });
   }
@@ -88,10 +105,10 @@ export class KeyTasks {
       const retirement = await keys.retire(kid, mayEndTokens);
       switch (retirement.kind) {
         case 'removed':
-          writeAnswer(
-            this.invocation,
-            `Removed ${kid}; instances refuse its tokens as soon as they have reloaded the keys.`,
-          );
+          this.writeAnswer({
+            text: `Removed ${kid}; instances refuse its tokens as soon as they have reloaded the keys.`,
+            json: { event: 'removed', kid },
+          });
           if (retirement.tokensEndAt !== undefined) {
             writeNotice(this.invocation, 'Its access tokens are refused from now on; their clients have to refresh.');
           }
@@ -117,10 +134,10 @@ export class KeyTasks {
   async reencrypt(): Promise<void> {
     await this.withKeys(async ({ keys }) => {
       const { changedCount, totalCount } = await keys.reencrypt();
-      writeAnswer(
-        this.invocation,
-        `Re-encrypted ${changedCount} of ${totalCount} keys; all are under AUTH_SECRET now.`,
-      );
+      this.writeAnswer({
+        text: `Re-encrypted ${changedCount} of ${totalCount} keys; all are under AUTH_SECRET now.`,
+        json: { reencrypted_keys: changedCount, total_keys: totalCount },
+      });
     });
   }
 
@@ -178,6 +195,10 @@ export class KeyTasks {
     const { withServices } = await import('./services.js');
     await withServices(this.invocation, work);
   }
+}
+
+function keyNames({ kid, algorithm }: NamedKey): NamedKey {
+  return { kid, algorithm };
 }
 
 function tooManyKeys(roomFrom: Date): CommandFailedError {

@@ -30,8 +30,9 @@ their cache expires. For a key that may have been stolen, use replace.`;
 
 /** The operator's commands for signing keys. Only reads the command line; `KeyTasks` does the work. */
 export function keysCommand(invocation: Invocation): Command {
-  const tasks = new KeyTasks(invocation);
-  const program = createCommand('keys', invocation)
+  const { program, writeAnswer } = createCommand('keys', invocation);
+  const tasks = new KeyTasks(invocation, writeAnswer);
+  program
     .description('Manages the signing keys of the configured database, whether or not a service is running.')
     .addHelpText('after', LIFE_HELP + CALLING_HELP + EXIT_CODES_HELP);
 

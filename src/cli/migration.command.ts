@@ -14,7 +14,8 @@ The only settings are DATABASE_URL, DATABASE_DIRECT_URL, DATA_DIR and NODE_ENV, 
  * It does not take the lock that keeps migrations apart either.
  */
 export function migrationCommand(invocation: Invocation): Command {
-  const program = createCommand('migration', invocation)
+  const { program, writeAnswer } = createCommand('migration', invocation);
+  program
     .description('Changes the schema of the configured database, and writes migrations.')
     .addHelpText('after', CALLING_HELP + EXIT_CODES_HELP);
 
@@ -23,7 +24,7 @@ export function migrationCommand(invocation: Invocation): Command {
     .description('Apply every migration that is due. The service does so by itself when it starts.')
     .action(async () => {
       const { applyMigrations } = await import('./migration.tasks.js');
-      await applyMigrations(invocation);
+      await applyMigrations(invocation, writeAnswer);
     });
 
   program
@@ -32,7 +33,7 @@ export function migrationCommand(invocation: Invocation): Command {
     .option('--yes', 'required in production, because it deletes what the migration created, with its data')
     .action(async ({ yes }: { yes?: true }) => {
       const { revertLatestMigration } = await import('./migration.tasks.js');
-      await revertLatestMigration(invocation, { mayDeleteProductionData: yes === true });
+      await revertLatestMigration(invocation, writeAnswer, { mayDeleteProductionData: yes === true });
     });
 
   program
@@ -41,7 +42,7 @@ export function migrationCommand(invocation: Invocation): Command {
     .argument('<name>', 'in lower-case-words, such as add-display-name', parseMigrationName)
     .action(async (name: string) => {
       const { generateMigration } = await import('./migration.tasks.js');
-      await generateMigration(name, invocation);
+      await generateMigration(name, invocation, writeAnswer);
     });
 
   return program;

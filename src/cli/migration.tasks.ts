@@ -8,20 +8,22 @@ import { type OpenDatabase, openDatabase, waitForPrimary } from '../platform/dat
 import { readDatabaseConfig } from './command.config.js';
 import { CommandFailedError } from './command.errors.js';
 import { migrationClassName, migrationSource } from './migration.source.js';
-import { type Invocation, noticesTo, writeAnswer } from './terminal.js';
+import type { WriteAnswer } from './run-command.js';
+import { type Invocation, noticesTo } from './terminal.js';
 
 /** Beside `dist`, where this file runs. */
 const MIGRATIONS_FOLDER = new URL('../../src/platform/database/migrations/', import.meta.url);
 
-export async function applyMigrations(invocation: Invocation): Promise<void> {
+export async function applyMigrations(invocation: Invocation, writeAnswer: WriteAnswer): Promise<void> {
   const database = await openConfiguredDatabase(invocation);
   await database.close();
-  writeAnswer(invocation, 'Every migration has been applied.');
+  writeAnswer({ text: 'Every migration has been applied.', json: { up_to_date: true } });
 }
 
 /** Opens the database as it is: `openDatabase` would apply due migrations, and one of those would be undone instead. */
 export async function revertLatestMigration(
   invocation: Invocation,
+  writeAnswer: WriteAnswer,
   options: { readonly mayDeleteProductionData: boolean },
 ): Promise<void> {
   const { runtime, database } = readDatabaseConfig(invocation);
@@ -31,38 +33,46 @@ export async function revertLatestMigration(
   const { url, directUrl = url, dataDir } = database;
   if (directUrl !== undefined) {
     await waitForPrimary(directUrl, noticesTo(invocation), invocation.interrupted);
-    tellReverted(invocation, await revertMigration(directUrl));
+    tellReverted(writeAnswer, await revertMigration(directUrl));
     return;
   }
   const server = await startEmbeddedDatabase(dataDir, 'join', noticesTo(invocation));
   try {
-    tellReverted(invocation, await revertMigration(server.url));
+    tellReverted(writeAnswer, await revertMigration(server.url));
   } finally {
     await server.stop();
   }
 }
 
-function tellReverted(invocation: Invocation, name: string | undefined): void {
-  writeAnswer(invocation, name === undefined ? 'There is nothing to undo.' : `Undid ${name}.`);
+function tellReverted(writeAnswer: WriteAnswer, name: string | undefined): void {
+  writeAnswer({
+    text: name === undefined ? 'There is nothing to undo.' : `Undid ${name}.`,
+    json: { reverted: name ?? null },
+  });
 }
 
-export async function generateMigration(name: string, invocation: Invocation): Promise<void> {
+export async function generateMigration(name: string, invocation: Invocation, writeAnswer: WriteAnswer): Promise<void> {
   const database = await openConfiguredDatabase(invocation);
   try {
     const { up, down } = await findSchemaDifferences(database.address.directUrl);
     if (up.length === 0) {
-      writeAnswer(invocation, 'No differences between the entities and the database.');
+      writeAnswer({
+        text: 'No differences between the entities and the database.',
+        json: { file: null, class_name: null },
+      });
       return;
     }
     const timestampMs = new Clock().now().getTime();
     const file = new URL(`${timestampMs}-${name}.ts`, MIGRATIONS_FOLDER);
     await writeSource(file, migrationSource({ name, timestampMs, up, down }));
-    writeAnswer(
-      invocation,
-      `Wrote ${fileURLToPath(file)}.\n` +
+    const className = migrationClassName(name, timestampMs);
+    writeAnswer({
+      text:
+        `Wrote ${fileURLToPath(file)}.\n` +
         'Read it, and fix what cannot be generated: names, existing rows, how long locks last.\n' +
-        `Then add ${migrationClassName(name, timestampMs)} to the migrations in src/platform/database/data-source.ts.`,
-    );
+        `Then add ${className} to the migrations in src/platform/database/data-source.ts.`,
+      json: { file: fileURLToPath(file), class_name: className },
+    });
   } finally {
     await database.close();
   }

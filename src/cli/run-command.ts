@@ -12,12 +12,39 @@ Exit codes: 0 done, ${EXIT_FAILED} not done (the reason is on standard error), $
 
 type BuildCommand = (invocation: Invocation) => Command;
 
-/** Creates the command line to which a program adds its commands. It writes only to the invocation. */
-export function createCommand(name: string, { answers, output }: Invocation): Command {
-  return new Command(name)
+/** What a command answers with when it has done its work. */
+export interface Answer {
+  /** For people: a text, or what makes one for a terminal of that many columns. */
+  readonly text: string | ((width: number) => string);
+  /** The same for programs, with the names and formats of the HTTP API. */
+  readonly json: object;
+}
+
+export type WriteAnswer = (answer: Answer) => void;
+
+/**
+ * Creates the command line to which a program adds its commands. It writes only to the invocation. All commands have
+ * `--json`, and answer by `writeAnswer`.
+ */
+export function createCommand(
+  name: string,
+  { answers, output }: Invocation,
+): { readonly program: Command; readonly writeAnswer: WriteAnswer } {
+  const program = new Command(name)
     .exitOverride()
     .showHelpAfterError('Add --help for usage.')
-    .configureOutput({ writeOut: (text) => answers.write(text), writeErr: (text) => output.write(text) });
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ writeOut: (text) => answers.write(text), writeErr: (text) => output.write(text) })
+    .option('--json', 'answer in JSON, for programs');
+  const writeAnswer = ({ text, json }: Answer): void => {
+    answers.write(
+      `${program.opts<{ json?: true }>().json === true ? JSON.stringify(json, undefined, 2) : shown(text)}\n`,
+    );
+  };
+  /** A file or a pipe gets one line for each row, however long. */
+  const shown = (text: Answer['text']): string =>
+    typeof text === 'string' ? text : text(answers.columns ?? Number.POSITIVE_INFINITY);
+  return { program, writeAnswer };
 }
 
 /**

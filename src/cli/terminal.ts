@@ -14,8 +14,8 @@ export interface Invocation extends Terminal {
   readonly environment?: NodeJS.ProcessEnv;
   /** The process's own by default. */
   readonly workingDirectory?: string;
-  /** Standard output, which takes only the answer. */
-  readonly answers: Writable;
+  /** Standard output, which takes only the answer. `columns` is its width where it is a terminal. */
+  readonly answers: Writable & { readonly columns?: number };
   /** Aborted to interrupt the command. Waiting then stops, and what has been started is finished and closed. */
   readonly interrupted: AbortSignal;
 }
@@ -28,10 +28,6 @@ export function processInvocation(interrupted: AbortSignal): Invocation {
     answers: process.stdout,
     interrupted,
   };
-}
-
-export function writeAnswer({ answers }: Invocation, text: string): void {
-  answers.write(`${text}\n`);
 }
 
 export function writeNotice({ output }: Invocation, text: string): void {

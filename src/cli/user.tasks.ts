@@ -2,28 +2,35 @@ import type { User, UserPage } from '../users/users.types.js';
 import { CommandFailedError } from './command.errors.js';
 import { generatePassword, readNewPassword } from './password-input.js';
 import type { Services } from './services.js';
-import { ask, type Invocation, writeAnswer, writeNotice } from './terminal.js';
-import { usersJson, usersTable } from './users.table.js';
+import type { WriteAnswer } from './run-command.js';
+import { ask, type Invocation, writeNotice } from './terminal.js';
+import { userJson, usersTable } from './users.table.js';
 
 /** One method per command. Each does the work, reports what it did, and closes what it opened. */
 export class UserTasks {
-  constructor(private readonly invocation: Invocation) {}
+  constructor(
+    private readonly invocation: Invocation,
+    private readonly writeAnswer: WriteAnswer,
+  ) {}
 
   async create(email: string, roles: readonly string[], mustGenerate: boolean): Promise<void> {
     await this.withServices(async (services) => {
       const password = await this.choosePassword(services, mustGenerate);
       const user = await services.users.register({ email, password, roles });
-      writeAnswer(this.invocation, `Created ${user.email} with id ${user.id} and ${describeRoles(user)}.`);
-      this.tellGenerated(password, mustGenerate);
+      const generated = mustGenerate ? password : undefined;
+      this.writeAnswer({
+        text: withGenerated(`Created ${user.email} with id ${user.id} and ${describeRoles(user)}.`, generated),
+        json: { ...userJson(user), password: generated },
+      });
     });
   }
 
-  async list(page: UserPage, format: 'table' | 'json'): Promise<void> {
+  async list(page: UserPage): Promise<void> {
     await this.withServices(async ({ users }) => {
       // One more than is shown, to find out whether there are more.
       const found = await users.list({ ...page, limit: page.limit + 1 });
       const shown = found.slice(0, page.limit);
-      writeAnswer(this.invocation, format === 'json' ? usersJson(shown) : usersTable(shown));
+      this.writeAnswer({ text: (width) => usersTable(shown, width), json: shown.map(userJson) });
       const last = shown.at(-1);
       if (last !== undefined && found.length > shown.length) {
         writeNotice(this.invocation, `There are more: --after ${last.email}`);
@@ -33,17 +40,17 @@ export class UserTasks {
 
   async showRoles(name: string): Promise<void> {
     await this.withUser(name, (_, user) => {
-      writeAnswer(this.invocation, `${user.email} has ${describeRoles(user)}.`);
+      this.writeAnswer({ text: `${user.email} has ${describeRoles(user)}.`, json: userJson(user) });
     });
   }
 
   async setRoles(name: string, roles: readonly string[]): Promise<void> {
     await this.withUser(name, async ({ users }, before) => {
       const user = await users.setRoles(before.id, roles);
-      writeAnswer(
-        this.invocation,
-        `${user.email} has ${describeRoles(user)} now; tokens carry them from the next refresh.`,
-      );
+      this.writeAnswer({
+        text: `${user.email} has ${describeRoles(user)} now; tokens carry them from the next refresh.`,
+        json: userJson(user),
+      });
     });
   }
 
@@ -51,27 +58,30 @@ export class UserTasks {
     await this.withUser(name, async (services, user) => {
       const password = await this.choosePassword(services, mustGenerate);
       const endedCount = await services.accounts.setPassword(user.id, password);
-      writeAnswer(this.invocation, `Set the password of ${user.email}; ${describeEnded(endedCount)}.`);
-      this.tellGenerated(password, mustGenerate);
+      const generated = mustGenerate ? password : undefined;
+      this.writeAnswer({
+        text: withGenerated(`Set the password of ${user.email}; ${describeEnded(endedCount)}.`, generated),
+        json: { ...userJson(user), ended_sessions: endedCount, password: generated },
+      });
     });
   }
 
   async disable(name: string): Promise<void> {
     await this.withUser(name, async ({ accounts }, user) => {
-      writeAnswer(this.invocation, `Disabled ${user.email}; ${describeEnded(await accounts.disable(user.id))}.`);
+      this.tellEnded(`Disabled ${user.email}`, { ...user, status: 'disabled' }, await accounts.disable(user.id));
     });
   }
 
   async enable(name: string): Promise<void> {
     await this.withUser(name, async ({ accounts }, user) => {
       await accounts.enable(user.id);
-      writeAnswer(this.invocation, `Enabled ${user.email}.`);
+      this.writeAnswer({ text: `Enabled ${user.email}.`, json: userJson({ ...user, status: 'active' }) });
     });
   }
 
   async endSessions(name: string): Promise<void> {
     await this.withUser(name, async ({ accounts }, user) => {
-      writeAnswer(this.invocation, `Signed ${user.email} out; ${describeEnded(await accounts.endSessions(user.id))}.`);
+      this.tellEnded(`Signed ${user.email} out`, user, await accounts.endSessions(user.id));
     });
   }
 
@@ -80,7 +90,7 @@ export class UserTasks {
       if (mustConfirm) {
         await this.confirm(`Delete ${user.email} (id ${user.id}) for good? [y/N] `);
       }
-      writeAnswer(this.invocation, `Deleted ${user.email}; ${describeEnded(await accounts.delete(user.id))}.`);
+      this.tellEnded(`Deleted ${user.email}`, user, await accounts.delete(user.id));
     });
   }
 
@@ -107,10 +117,12 @@ export class UserTasks {
       : readNewPassword(this.invocation, this.invocation.interrupted);
   }
 
-  private tellGenerated(password: string, wasGenerated: boolean): void {
-    if (wasGenerated) {
-      writeAnswer(this.invocation, `Password, shown only once: ${password}`);
-    }
+  /** @param user as the command leaves it, or left it last */
+  private tellEnded(what: string, user: User, endedCount: number): void {
+    this.writeAnswer({
+      text: `${what}; ${describeEnded(endedCount)}.`,
+      json: { ...userJson(user), ended_sessions: endedCount },
+    });
   }
 
   private async confirm(question: string): Promise<void> {
@@ -119,6 +131,10 @@ export class UserTasks {
       throw new CommandFailedError('Not confirmed; nothing was done.');
     }
   }
+}
+
+function withGenerated(sentence: string, password: string | undefined): string {
+  return password === undefined ? sentence : `${sentence}\nPassword, shown only once: ${password}`;
 }
 
 function describeRoles({ roles }: User): string {

@@ -21,8 +21,9 @@ input. It is taken from no argument and no environment variable, which other pro
 
 /** The operator's commands for accounts. Only reads the command line; `UserTasks` does the work. */
 export function usersCommand(invocation: Invocation): Command {
-  const tasks = new UserTasks(invocation);
-  const program = createCommand('users', invocation)
+  const { program, writeAnswer } = createCommand('users', invocation);
+  const tasks = new UserTasks(invocation, writeAnswer);
+  program
     .description('Manages the accounts of the configured database, whether or not a service is running.')
     .addHelpText('after', CALLING_HELP + EXIT_CODES_HELP);
 
@@ -43,14 +44,13 @@ export function usersCommand(invocation: Invocation): Command {
     .option('--prefix <text>', 'only e-mails that begin with this')
     .option('--limit <number>', `at most this many, 1 to ${MAX_PAGE_SIZE}`, parsePageSize, DEFAULT_PAGE_SIZE)
     .option('--after <email>', 'only e-mails after this one')
-    .option('--json', 'print an array of objects')
-    .action(({ prefix, limit, after, json }: { prefix?: string; limit: number; after?: string; json?: true }) => {
+    .action(({ prefix, limit, after }: { prefix?: string; limit: number; after?: string }) => {
       const page: UserPage = {
         limit,
         ...(prefix === undefined ? {} : { emailPrefix: prefix }),
         ...(after === undefined ? {} : { after: after.toLowerCase() }),
       };
-      return tasks.list(page, json === true ? 'json' : 'table');
+      return tasks.list(page);
     });
 
   program

@@ -1,28 +1,33 @@
 import type { User } from '../users/users.types.js';
-import { textTable } from './text-table.js';
+import { type Column, textTable } from './text-table.js';
 
-const HEADINGS = ['EMAIL', 'ID', 'STATUS', 'ROLES', 'CREATED'];
+const COLUMNS: readonly Column<User>[] = [
+  { heading: 'EMAIL', cell: ({ email }) => email },
+  // Every command takes the e-mail as well.
+  { heading: 'ID', cell: ({ id }) => id, isOptional: true },
+  { heading: 'STATUS', cell: ({ status }) => status },
+  { heading: 'ROLES', cell: ({ roles }) => (roles.length === 0 ? '-' : roles.join(',')) },
+  { heading: 'CREATED', cell: ({ createdAt }) => createdAt.toISOString() },
+];
 
-/** Renders one line per user under headings, for people. */
-export function usersTable(users: readonly User[]): string {
-  return textTable([HEADINGS, ...users.map(cellsOf)]);
+/** An account for programs, with the names and formats of the HTTP API. */
+export interface UserJson {
+  readonly id: string;
+  readonly email: string;
+  readonly status: User['status'];
+  readonly roles: readonly string[];
+  readonly created_at: Date;
 }
 
-/** Renders JSON for programs, with the names and formats of the HTTP API. */
-export function usersJson(users: readonly User[]): string {
-  return JSON.stringify(
-    users.map(({ id, email, status, roles, createdAt }) => ({
-      id,
-      email,
-      status,
-      roles,
-      created_at: createdAt.toISOString(),
-    })),
-    undefined,
-    2,
-  );
+/**
+ * Renders accounts for people.
+ *
+ * @param width of the terminal, in columns
+ */
+export function usersTable(users: readonly User[], width: number): string {
+  return textTable(COLUMNS, users, width);
 }
 
-function cellsOf({ email, id, status, roles, createdAt }: User): string[] {
-  return [email, id, status, roles.length === 0 ? '-' : roles.join(','), createdAt.toISOString()];
+export function userJson({ id, email, status, roles, createdAt }: User): UserJson {
+  return { id, email, status, roles, created_at: createdAt };
 }

@@ -8,7 +8,15 @@ import type { CommandOptions, CommandResult } from './run-command.js';
 export async function runInProcess(
   build: (invocation: Invocation) => Command,
   args: readonly string[],
-  { environment = {}, workingDirectory, input = '' }: Omit<CommandOptions, 'keepsInputOpen'>,
+  {
+    environment = {},
+    workingDirectory,
+    input = '',
+    terminalColumns,
+  }: Omit<CommandOptions, 'keepsInputOpen'> & {
+    /** Standard output is a terminal of that width. */
+    readonly terminalColumns?: number;
+  },
 ): Promise<CommandResult> {
   const stdout = new TextSink();
   const stderr = new TextSink();
@@ -17,7 +25,7 @@ export async function runInProcess(
     environment,
     workingDirectory,
     input: Readable.from([Buffer.from(input)]),
-    answers: stdout.stream,
+    answers: Object.assign(stdout.stream, terminalColumns === undefined ? {} : { columns: terminalColumns }),
     output: stderr.stream,
     interrupted: new AbortController().signal,
   });
