@@ -21,7 +21,8 @@ const ISSUER = 'http://localhost:3000';
 const BASE = 'http://127.0.0.1:3000';
 const PORT = 4000;
 
-const LONGEST_START_MS = 20_000;
+/** Several programs start at the same time, beside three other spec files. */
+const LONGEST_START_MS = 40_000;
 const LONGEST_NEWS_MS = 10_000;
 
 /** "Within a second", on a machine that does other things as well. */
@@ -216,9 +217,8 @@ describe('the programs of the documents on verifying', () => {
     });
 
     const { impatient } = program;
-    (impatient === undefined ? it.skip : test)(
-      'answers 503 while the service is away, and then knows who has logged out',
-      async () => {
+    if (impatient !== undefined) {
+      test('answers 503 while the service is away, and then knows who has logged out', async () => {
         const [{ pair }, leaving] = [await signIn(), await signIn()];
         const { front, ask } = await start(program, { feed: 'prompt' }, impatient);
         await becomes(200, ask, pair, LONGEST_START_MS);
@@ -229,8 +229,8 @@ describe('the programs of the documents on verifying', () => {
         front.behave({ feed: 'prompt' });
         await becomes(200, ask, pair);
         expect(await ask(leaving.pair.access_token)).toEqual(refused);
-      },
-    );
+      });
+    }
   });
 
   async function signIn(): Promise<{ pair: TokenPair; forge: TokenForge; sub: unknown }> {

@@ -42,7 +42,8 @@ export async function holdLock(
 async function countWaiting(database: Pick<TestDatabase, 'sql'>): Promise<number> {
   const [row] = await database.sql<{ count: number }>(
     `select count(*)::integer as count from pg_stat_activity
-     where datname = current_database() and application_name = 'ratchet' and wait_event_type = 'Lock'`,
+     where datname = current_database() and application_name in ('ratchet', 'ratchet migrations')
+       and wait_event_type = 'Lock'`,
   );
   return row!.count;
 }
