@@ -41,7 +41,7 @@ describe(`what ${ROTATIONS} rotations cost`, () => {
   async function untilNobodyKeepsOldVersions(): Promise<void> {
     await eventually(
       async () => {
-        const transactions = await database.sql(
+        const transactions = await look(
           `select pid from pg_stat_activity
            where pid <> pg_backend_pid() and xact_start < clock_timestamp() - interval '50 milliseconds'
              and (backend_xid is not null or (backend_xmin is not null and datname = current_database()))`,
@@ -52,8 +52,16 @@ describe(`what ${ROTATIONS} rotations cost`, () => {
     );
   }
 
+  /** Each is a commit of its own. */
+  let looks = 0;
+
+  async function look<Row extends object>(statement: string): Promise<Row[]> {
+    looks += 1;
+    return database.sql<Row>(statement);
+  }
+
   async function statistics(): Promise<Statistics> {
-    const [row] = await database.sql<Statistics>(
+    const [row] = await look<Statistics>(
       `select (select count(*)::integer from refresh_token_families) as rows, n_tup_ins::integer as inserted,
          n_tup_upd::integer as updated, n_tup_hot_upd::integer as "updatedHot", n_tup_del::integer as deleted,
          (pg_relation_size(relid) / current_setting('block_size')::integer)::integer as pages,
@@ -72,6 +80,7 @@ describe(`what ${ROTATIONS} rotations cost`, () => {
     await signingIn.stop();
     await eventually(async () => (await statistics()).inserted === FAMILIES, { withinMs: STATISTICS_DELAY_MS });
     before = await statistics();
+    looks = 0;
 
     const service = await startService({ url: proxy.url });
     statements = recordStatements(proxy);
@@ -106,8 +115,8 @@ describe(`what ${ROTATIONS} rotations cost`, () => {
   it('one commit each', () => {
     const commits = after.commits - before.commits;
     expect(commits).toBeGreaterThanOrEqual(ROTATIONS);
-    // The feed's polls, an autovacuum and the looks of this test are commits as well, a hundred or two.
-    expect(commits).toBeLessThan(ROTATIONS * 1.5);
+    // The feed's polls and an autovacuum are commits as well, a hundred or two.
+    expect(commits - looks).toBeLessThan(ROTATIONS * 1.5);
   });
 
   it('no index: at least 99 of 100 updates are heap-only, and pruning keeps the table small', () => {
