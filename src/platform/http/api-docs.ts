@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Config } from '../config/config.js';
+import { ACCESS_TOKEN_SCHEME } from './openapi.js';
 import { type PublishedDocument, publish, sendPublished } from './published-document.js';
 
 /** The whole of Swagger UI that the page needs; nothing else of its package is served. */
@@ -57,6 +58,15 @@ export function setupOpenApi(app: NestFastifyApplication, config: Pick<Config, '
   }
 }
 
+/** No answer has links; and what stands side by side on a wide screen stands one below the other on a phone. */
+const PAGE_STYLE = `
+      .swagger-ui .response-col_links { display: none }
+      @media (max-width: 640px) {
+        .swagger-ui .btn-group, .swagger-ui .opblock-section-header { flex-wrap: wrap }
+        .swagger-ui .responses-inner { overflow-x: auto }
+        .swagger-ui .opblock-section-request-body td { display: block; width: auto }
+      }`;
+
 function pageBelow(root: string): string {
   return `<!doctype html>
 <html lang="en">
@@ -65,6 +75,8 @@ function pageBelow(root: string): string {
     <meta name="viewport" content="width=device-width, initial-scale=1" />
     <title>Ratchet API</title>
     <link rel="stylesheet" href="${root}/docs/swagger-ui.css" />
+    <style>${PAGE_STYLE}
+    </style>
     <link rel="icon" type="image/png" href="${root}/docs/favicon-32x32.png" />
   </head>
   <body style="margin: 0">
@@ -74,7 +86,15 @@ function pageBelow(root: string): string {
       const spec = await (await fetch('${root}/openapi.json')).json();
       // The instance that serves the page: the address that the document names may be another origin's.
       spec.servers = [{ url: new URL('${root}', location).href.replace(/\\/$/, '') }];
-      SwaggerUIBundle({ spec, ...${JSON.stringify(PAGE_OPTIONS)} });
+      spec.components.securitySchemes['${ACCESS_TOKEN_SCHEME}'].description =
+        'Execute "POST /auth/login" to sign this page in, or paste an access token. A reload forgets it.';
+      const signIn = (answer) => {
+        if (answer.ok && answer.obj?.access_token) {
+          ui.preauthorizeApiKey('${ACCESS_TOKEN_SCHEME}', answer.obj.access_token);
+        }
+        return answer;
+      };
+      const ui = SwaggerUIBundle({ spec, responseInterceptor: signIn, ...${JSON.stringify(PAGE_OPTIONS)} });
     </script>
   </body>
 </html>
