@@ -55,9 +55,12 @@ const FACES: Readonly<Record<string, RegExp>> = {
   metrics: /\.module\.js$/,
 };
 
-/** Features see what documents their routes, the gateway what an error means, and metrics the outcome of a request. */
+/**
+ * Features see what documents their routes and what the log tells of a session, the gateway what an error means, and
+ * metrics the outcome of a request.
+ */
 const HTTP_FACE_OF_FEATURES =
-  /^platform\/http\/(form-route|openapi|forward-auth|published-document|problems\/(api-problems|error-translation|problem))\.js$/;
+  /^platform\/http\/(form-route|openapi|forward-auth|published-document|request-session|problems\/(api-problems|error-translation|problem))\.js$/;
 
 /** The HTTP edge sees which errors mean that the database is unavailable, and nothing else of it. */
 const DATABASE_FACE_OF_HTTP = 'platform/database/database.errors.js';

@@ -213,7 +213,13 @@ describe('the session limit and a logout everywhere, in either order', () => {
 describe('logins, refreshes and everything that ends sessions, all at once', () => {
   const ROUNDS = 30;
   const ROUNDS_AT_ONCE = 3;
-  const NOBODY: Client = { ipAddress: undefined, userAgent: undefined, networks: ['unknown'], hasGone: () => false };
+  const NOBODY: Client = {
+    ipAddress: undefined,
+    userAgent: undefined,
+    networks: ['unknown'],
+    hasGone: () => false,
+    noteSession: () => undefined,
+  };
 
   it('invariant 4: no token handed out before or during an end works after it; no deadlock, no 5xx', async () => {
     const database = await createTestDatabase();

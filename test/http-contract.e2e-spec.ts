@@ -290,7 +290,8 @@ describe('the HTTP contract', () => {
     ];
     expect(logout.status).toBe(204);
     expectProblem(await service.client.me(pair.access_token), 'access_token_revoked');
-    expect(login.body).toEqual(nothing.body);
+    const withoutId = (answer: object): object => ({ ...answer, request_id: undefined });
+    expect(withoutId(login.body!)).toEqual(withoutId(nothing.body!));
   });
 
   it('answers 404 for a path without a route, whatever the method and the body', async () => {

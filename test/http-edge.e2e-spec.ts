@@ -1,4 +1,5 @@
 import { type AddressInfo, connect, type Socket } from 'node:net';
+import { runInNewContext } from 'node:vm';
 import { gzipSync } from 'node:zlib';
 import { Body, Controller, Get, Header, HttpCode, Module, Param, Post } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -168,6 +169,7 @@ describe('the HTTP edge', () => {
         status: 400,
         detail: 'The request could not be parsed.',
         code: 'malformed_request',
+        request_id: expect.stringMatching(UUID),
       });
     });
 
@@ -189,6 +191,7 @@ describe('the HTTP edge', () => {
         status: 400,
         detail: 'The request does not have the documented shape.',
         code: 'validation_failed',
+        request_id: expect.stringMatching(UUID),
         errors: [{ field: 'body', message: 'must be a JSON object' }],
       });
     });
@@ -210,6 +213,7 @@ describe('the HTTP edge', () => {
       expect(response.status).toBe(400);
       expect(await response.json()).toMatchObject({
         code: 'validation_failed',
+        request_id: expect.stringMatching(UUID),
         errors: expect.arrayContaining([
           { field: 'admin', message: 'is not a member of this request' },
           { field: 'text', message: 'must be a string' },
@@ -251,6 +255,7 @@ describe('the HTTP edge', () => {
         status: 413,
         detail: 'The body of the request is larger than 16 KiB.',
         code: 'payload_too_large',
+        request_id: expect.stringMatching(UUID),
       });
 
       const chunk = `1000\r\n${'a'.repeat(0x1000)}\r\n`;
@@ -297,6 +302,7 @@ describe('the HTTP edge', () => {
         status: 404,
         detail: 'There is nothing at this address.',
         code: 'not_found',
+        request_id: expect.stringMatching(UUID),
       });
     });
 
@@ -335,6 +341,7 @@ describe('the HTTP edge', () => {
         status: 405,
         detail: 'This resource does not support the method; the Allow header lists those that it does.',
         code: 'method_not_allowed',
+        request_id: expect.stringMatching(UUID),
       });
     });
 
@@ -363,6 +370,7 @@ describe('the HTTP edge', () => {
         status: 431,
         detail: 'The header section of the request is larger than 16 KiB, or has more than 255 headers.',
         code: 'headers_too_large',
+        request_id: expect.stringMatching(UUID),
       });
     });
 
@@ -745,6 +753,7 @@ describe('the HTTP edge', () => {
                             status: 401,
                             detail: 'The refresh token is not one that this service issued.',
                             code: 'refresh_token_invalid',
+                            request_id: expect.stringMatching(UUID),
                           },
                         },
                         refresh_token_reused: { summary: 'Refresh token reused' },
@@ -771,6 +780,26 @@ describe('the HTTP edge', () => {
         expect(new URL(response.url).hostname).toBe('127.0.0.1');
         await response.arrayBuffer();
       }
+    });
+
+    it('signs the page in with the access token of every answer that has one, and with nothing else', async () => {
+      const html = await (await fetch(`http://127.0.0.1:${await start()}/docs`)).text();
+      const [, script = ''] = /<script type="module">(.*)<\/script>/s.exec(html) ?? [];
+      const authorizations: unknown[][] = [];
+      let passOn = (answer: object): unknown => answer;
+      await runInNewContext(`(async () => {${script}})()`, {
+        URL,
+        location: 'https://auth.example.com/docs',
+        fetch: () => ({ json: () => ({ components: { securitySchemes: { 'access-token': {} } } }) }),
+        SwaggerUIBundle: ({ responseInterceptor }: { readonly responseInterceptor: typeof passOn }) => {
+          passOn = responseInterceptor;
+          return { preauthorizeApiKey: (...args: unknown[]) => authorizations.push(args) };
+        },
+      });
+      const signedIn = { ok: true, obj: { access_token: 'a.b.c' } };
+      const answers = [signedIn, { ok: true, obj: {} }, { ok: true }, { ok: false, obj: { access_token: 'd.e.f' } }];
+      expect(answers.map((answer) => passOn(answer))).toEqual(answers);
+      expect(authorizations).toEqual([['access-token', 'a.b.c']]);
     });
 
     it('may not be framed, and the page keeps no token in the browser', async () => {

@@ -183,6 +183,37 @@ describe('sessions', () => {
     });
   });
 
+  it('are named, with their user, in the log lines of the requests that know them', async () => {
+    const { id, pair, ...account } = await service.client.signUpAndIn();
+    const sessionId = sessionIdOf(pair);
+    await service.client.sessions(pair.access_token);
+    const next = await service.client.rotate(pair.refresh_token);
+    await service.client.me(next.access_token);
+    await service.client.login({ email: account.email, password: newPassword() });
+    await service.client.logout({ refreshToken: next.refresh_token });
+    await service.client.refresh(next.refresh_token);
+    await service.client.me(next.access_token);
+    const lineOf = (path: string, status: number): Record<string, unknown> | undefined =>
+      service.logs.findLast((line) => line['path'] === path && line['status'] === status);
+    await eventually(() => lineOf('/auth/me', 401)?.['session_id'] === sessionId, { withinMs: 5_000 });
+    const both = { user_id: id, session_id: sessionId };
+    const known = [
+      ['/auth/login', 200, both],
+      ['/auth/sessions', 200, both],
+      ['/auth/refresh', 200, both],
+      ['/auth/me', 200, both],
+      ['/auth/login', 401, {}],
+      // A refresh token names its session only.
+      ['/auth/logout', 204, { session_id: sessionId }],
+      ['/auth/refresh', 401, { session_id: sessionId }],
+      ['/auth/me', 401, both],
+    ] as const;
+    for (const [path, status, expected] of known) {
+      const { user_id, session_id } = lineOf(path, status) ?? {};
+      expect({ path, status, user_id, session_id }).toEqual({ path, status, ...expected });
+    }
+  });
+
   describe('logout', () => {
     it.each(['the current', 'an earlier'])(
       'takes %s refresh token, and repeated it is a success again',

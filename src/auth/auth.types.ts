@@ -16,7 +16,10 @@ export interface Identity {
 }
 
 /** Where a request came from. */
-export interface Client extends ClientInfo, Applicant {}
+export interface Client extends ClientInfo, Applicant {
+  /** Puts the session, and its user once that is known, into the log line of the request. */
+  readonly noteSession: (session: { readonly sessionId: string; readonly userId?: string }) => void;
+}
 
 /** A request that has passed the access-token guard; `user` is where passport puts its result. */
 export interface AuthenticatedRequest extends FastifyRequest {

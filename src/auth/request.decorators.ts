@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
+import { noteSession } from '../platform/http/request-session.js';
 import type { AuthenticatedRequest, Client, Identity } from './auth.types.js';
 import { networksOf } from './client-network.js';
 
@@ -21,6 +22,9 @@ export const CurrentClient = createParamDecorator((_data: unknown, context: Exec
     ipAddress: isIP(address) === 0 ? undefined : address,
     networks: networksOf(address),
     hasGone: () => request.raw.socket.destroyed,
+    noteSession: (session) => {
+      noteSession(request, session);
+    },
     userAgent: request.headers['user-agent']?.slice(0, LONGEST_USER_AGENT_CHARACTERS),
   };
 });

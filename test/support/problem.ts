@@ -36,7 +36,7 @@ export function expectProblem(
       detail,
       code,
       ...(errors !== undefined && { errors }),
-      ...(status >= 500 && { request_id: headers['x-request-id'] }),
+      request_id: headers['x-request-id'],
     },
   });
 }

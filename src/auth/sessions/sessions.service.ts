@@ -53,6 +53,7 @@ export class SessionsService {
       throw new AccountDisabledError('the account was disabled while the credentials were being checked');
     }
     this.tokens.announceEnded(opened.evictedIds);
+    client.noteSession(opened.grant);
     return this.tokenPair(opened.grant);
   }
 
@@ -60,7 +61,9 @@ export class SessionsService {
   async refresh(refreshToken: string, request: RefreshRequest & { readonly client: Client }): Promise<TokenPair> {
     this.issuer.requireKey();
     const presented = await this.identify(refreshToken, request.client);
-    return this.tokenPair(await this.tokens.refresh(presented, request));
+    const grant = await this.tokens.refresh(presented, request);
+    request.client.noteSession(grant);
+    return this.tokenPair(grant);
   }
 
   /**
@@ -70,6 +73,9 @@ export class SessionsService {
    */
   async logout(refreshToken: string | undefined, identity: Identity | undefined, client: Client): Promise<void> {
     const presented = refreshToken === undefined ? undefined : await this.identify(refreshToken, client);
+    if (identity !== undefined) {
+      client.noteSession(identity);
+    }
     if (presented !== undefined) {
       await this.tokens.endSessionByToken(presented, 'logout');
     }
@@ -112,8 +118,12 @@ export class SessionsService {
     await this.tokens.endSessionOfUser(userId, sessionId, 'session_ended');
   }
 
-  private identify(refreshToken: string, client: Client): Promise<ReturnType<TokensService['identify']>> {
-    return this.refusedTokenLimiter.limitRefusals(client.networks[0], () => this.tokens.identify(refreshToken));
+  private async identify(refreshToken: string, client: Client): Promise<ReturnType<TokensService['identify']>> {
+    const presented = await this.refusedTokenLimiter.limitRefusals(client.networks[0], () =>
+      this.tokens.identify(refreshToken),
+    );
+    client.noteSession({ sessionId: presented.familyId });
+    return presented;
   }
 
   /**

@@ -4,6 +4,7 @@ import type { OnceAMinute } from '../logging/once-a-minute.js';
 import { redactLine } from '../logging/redaction.js';
 import { FORWARD_AUTH_PATH } from './forward-auth.js';
 import { outcomeOf } from './problems/problem.js';
+import { sessionOf } from './request-session.js';
 
 const MAX_PATH_LENGTH = 200;
 
@@ -51,13 +52,16 @@ export function logRequest(logger: Logger, request: FastifyRequest, reply: Fasti
   }
 }
 
-function requestFields(request: FastifyRequest): { method: string; path: string; request_id: string; ip: string } {
+function requestFields(request: FastifyRequest): Readonly<Record<string, string>> {
   const path = request.url.split(/[?#]/, 1)[0] ?? '';
+  const { sessionId, userId } = sessionOf(request) ?? {};
   return {
     method: request.method,
     path: redactLine(path.slice(0, MAX_SEARCHED_PATH_LENGTH)).slice(0, MAX_PATH_LENGTH),
     request_id: request.id,
     ip: request.ip.slice(0, MAX_ADDRESS_LENGTH),
+    ...(userId !== undefined && { user_id: userId }),
+    ...(sessionId !== undefined && { session_id: sessionId }),
   };
 }
 

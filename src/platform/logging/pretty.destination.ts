@@ -2,7 +2,7 @@ import pretty, { type PrettyOptions } from 'pino-pretty';
 
 const STDOUT_FD = 1;
 /** Fields that are part of the message already or do not matter on a terminal. */
-const HIDDEN_FIELDS = 'context,request_id,method,path,status,duration_ms,ip';
+const HIDDEN_FIELDS = 'context,request_id,method,path,status,duration_ms,ip,user_id,session_id';
 
 /**
  * Writes each event for people: time, level and sentence on one line, followed by a stack if there is one. Honours

@@ -34,8 +34,8 @@ export class ProblemDto {
   @ApiPropertyOptional({ type: [FieldErrorDto], description: 'With `validation_failed` only.' })
   readonly errors?: FieldErrorDto[];
 
-  @ApiPropertyOptional({ description: 'With a 5xx: the id to quote in a report.' })
-  readonly request_id?: string;
+  @ApiProperty({ description: 'The `X-Request-Id` of the answer, to quote in a report.' })
+  readonly request_id!: string;
 }
 
 /** Where `ApiProblems` and `ApiEdgeProblems` leave their codes; `openapi.document.ts` takes them out again. */
@@ -76,6 +76,6 @@ function exampleOf(code: ProblemCode): ProblemBody {
   return {
     ...body,
     ...(code === 'validation_failed' && { errors: [EXAMPLE_FIELD_ERROR] }),
-    ...(body.status >= 500 && { request_id: EXAMPLE_REQUEST_ID }),
+    request_id: EXAMPLE_REQUEST_ID,
   };
 }

@@ -24,7 +24,7 @@ class AnyError extends DomainError {
 const CODES = Object.keys(PROBLEM_CATALOGUE) as ProblemCode[];
 
 describe('toProblem', () => {
-  it.each(CODES)('says a constant sentence for %s, and a request id from 500 on', (code) => {
+  it.each(CODES)('says a constant sentence for %s, and the request id', (code) => {
     const { status, title, detail } = PROBLEM_CATALOGUE[code];
     expect(toProblem(new AnyError(code), 'r1').body).toEqual({
       type: `urn:ratchet:problem:${code}`,
@@ -32,7 +32,7 @@ describe('toProblem', () => {
       status,
       detail,
       code,
-      ...(status >= 500 && { request_id: 'r1' }),
+      request_id: 'r1',
     });
   });
 

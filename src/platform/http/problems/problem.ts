@@ -21,7 +21,7 @@ export interface ProblemBody {
   readonly detail: string;
   readonly code: ErrorCode;
   readonly errors?: readonly FieldError[];
-  readonly request_id?: string;
+  readonly request_id: string;
 }
 
 export interface Problem {
@@ -42,7 +42,7 @@ const DEFAULT_RETRY_AFTER_SECONDS = 1;
 const notedCodes = new WeakMap<FastifyReply, ErrorCode>();
 
 /** The members that depend on the code alone; what the API documentation shows as the example of a code. */
-export function problemBody(code: ErrorCode): ProblemBody {
+export function problemBody(code: ErrorCode): Omit<ProblemBody, 'errors' | 'request_id'> {
   const { status, title, detail } = definitionOf(code);
   return { type: `urn:ratchet:problem:${code}`, title, status, detail, code };
 }
@@ -59,7 +59,7 @@ export function toProblem(error: DomainError, requestId: string): Problem {
     body: {
       ...body,
       ...(error instanceof ValidationFailedError && { errors: error.errors }),
-      ...(body.status >= 500 && { request_id: requestId }),
+      request_id: requestId,
     },
   };
 }
@@ -97,7 +97,7 @@ export function writeProblem(socket: Duplex, error: DomainError, requestId: stri
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('\r\n')}\r\n\r\n${payload}`);
 }
 
-function problemHeaders(error: DomainError, body: ProblemBody): Record<string, string> {
+function problemHeaders(error: DomainError, body: ReturnType<typeof problemBody>): Record<string, string> {
   const challenge = challengeFor(body);
   const retryAfterSeconds = retryAfterSecondsOf(error, body.status);
   return {
@@ -113,7 +113,7 @@ function problemHeaders(error: DomainError, body: ProblemBody): Record<string, s
  * RFC 9110 section 15.5.2 wants a challenge on every 401; RFC 6750 section 3.1 wants no `error` in it unless a bearer
  * token came with the request and was refused.
  */
-function challengeFor({ code, status, detail }: ProblemBody): string | undefined {
+function challengeFor({ code, status, detail }: ReturnType<typeof problemBody>): string | undefined {
   const reason = CHALLENGE_ERRORS[code];
   if (reason !== undefined) {
     return `${REALM}, error="${reason}", error_description="${detail}"`;
