@@ -187,7 +187,7 @@ describe('the answers of the commands', () => {
     },
   );
 
-  it.each(Object.keys(PROGRAMS) as Program[])('every command of %s is among these', (program) => {
+  it.each(Object.keys(PROGRAMS) as Program[])('every command of %s has a test of its JSON answer', (program) => {
     const invocation = { answers: process.stdout, output: process.stderr } as unknown as Invocation;
     const build: (invocation: Invocation) => Command = PROGRAMS[program];
     expect(new Set(build(invocation).commands.map((command) => command.name()))).toEqual(
