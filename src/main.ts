@@ -10,7 +10,7 @@ import { bootFailureText, welcomeText } from './boot.report.js';
 import type { Config } from './platform/config/config.js';
 import { loadConfig, urlOf, withPort } from './platform/config/config.loader.js';
 import type { DatabaseAddress } from './platform/database/database.types.js';
-import { servesApiDocs } from './platform/http/api-docs.js';
+import { servesApiDocs } from './platform/http/openapi.js';
 import { onceAvailable, openDatabase } from './platform/database/open-database.js';
 import { listUnprotectedConnections } from './platform/database/unprotected-connections.js';
 import { createProcessLogger } from './platform/logging/logger.js';

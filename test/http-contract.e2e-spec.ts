@@ -39,6 +39,7 @@ const ROUTES: readonly Route[] = [
     allow: 'GET, HEAD',
   },
   { method: 'GET', path: '/.well-known/openid-configuration', takesBody: false, needsToken: false, allow: 'GET, HEAD' },
+  { method: 'GET', path: '/', takesBody: false, needsToken: false, allow: 'GET, HEAD' },
   { method: 'GET', path: '/health/live', takesBody: false, needsToken: false, allow: 'GET, HEAD' },
   { method: 'GET', path: '/health/started', takesBody: false, needsToken: false, allow: 'GET, HEAD' },
   { method: 'GET', path: '/health/ready', takesBody: false, needsToken: false, allow: 'GET, HEAD' },
@@ -297,16 +298,7 @@ describe('the HTTP contract', () => {
   it('answers 404 for a path without a route, whatever the method and the body', async () => {
     await unchanged(async () => {
       for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
-        for (const path of [
-          '/',
-          '/auth',
-          '/auth/',
-          '/admin',
-          '/auth/login/x',
-          '/.well-known/',
-          '/auth/verifyx',
-          '/*',
-        ]) {
+        for (const path of ['/auth', '/auth/', '/admin', '/auth/login/x', '/.well-known/', '/auth/verifyx', '/*']) {
           const body = method === 'POST' ? { headers: [JSON_TYPE], body: '{' } : {};
           const answer = await sendRaw(service.url, { method, path, ...body });
           expect(answer.status).toBe(404);

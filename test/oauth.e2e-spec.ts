@@ -819,6 +819,23 @@ describe('the metadata', () => {
     });
   });
 
+  it('is found from the address of the service, which names no version, and may be cached', async () => {
+    const document = { name: 'Ratchet', issuer: `${ISSUER}/`, documentation: `${ISSUER}/docs` };
+    await withIssuer(`${ISSUER}/`, async (service) => {
+      const answer = await sendRaw(service.url, { path: '/', headers: [['x-forwarded-host', 'evil.example']] });
+      const links = { metadata: PATHS[0]!, keys: '/.well-known/jwks.json', health: '/health/ready' };
+      const absolute = Object.entries(links).map(([name, path]) => [name, `${ISSUER}${path}`]);
+      expect(answer).toMatchObject({ status: 200, headers: { 'cache-control': 'public, max-age=300' } });
+      expect(answer.body).toEqual({ ...document, ...Object.fromEntries(absolute) });
+      for (const path of [...Object.values(links), '/docs']) {
+        expect((await sendRaw(service.url, { path })).status).toBe(200);
+      }
+    });
+    const undocumented = await startService(database, { JWT_ISSUER: ISSUER, API_DOCS: 'off' });
+    expect((await undocumented.client.get('/')).body).not.toHaveProperty('documentation');
+    await undocumented.stop();
+  });
+
   it('of an issuer with a path is where RFC 8414 inserts it, with every address below the issuer', async () => {
     for (const issuer of ['https://example.com/tenant/one', 'https://example.com/tenant/one/']) {
       await withIssuer(issuer, async (service) => {

@@ -141,6 +141,7 @@ describe('the OpenAPI document', () => {
       'changePassword',
       'endSession',
       'exchangeToken',
+      'getIndex',
       'getKey',
       'getKeySet',
       'getLive',
@@ -342,6 +343,7 @@ describe('the OpenAPI document', () => {
         .post('/oauth/revoke')
         .type('form')
         .send({ client_id: 'ratchet', token: pair.refresh_token }),
+      'GET /': await service.client.get('/'),
       'GET /health/live': await service.client.get('/health/live'),
       'GET /health/started': await service.client.get('/health/started'),
       'GET /health/ready': await service.client.get('/health/ready'),

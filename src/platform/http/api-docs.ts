@@ -21,11 +21,6 @@ const PAGE_OPTIONS = {
   defaultModelsExpandDepth: 0,
 };
 
-/** Says whether `setupOpenApi` is called: unless `API_DOCS` decides, everywhere except in production. */
-export function servesApiDocs({ http, runtime }: Pick<Config, 'http' | 'runtime'>): boolean {
-  return http.apiDocs ?? runtime.environment !== 'production';
-}
-
 /**
  * Serves the OpenAPI 3.1 document and, from local files, a page that shows it. None of it is a Nest route, so no guard
  * asks for a token. All of it is revalidated on every load, so that no browser shows the documentation of an earlier
