@@ -102,7 +102,9 @@ describe('the shell blocks of the documents', () => {
     expect(repeat).toBe(refresh);
     expect(theft).toContain('"code":"refresh_token_reused"');
     expect(codesIn(aftermath)).toEqual(['refresh_token_reused', 'access_token_revoked']);
-    expect(signOut).toMatch(/^\{"sessions":\[\{.*"current":true.*\}\]\}\n204\n\{.*"code":"access_token_revoked"\}$/);
+    expect(signOut).toMatch(
+      /^\{"sessions":\[\{.*"current":true.*\}\]\}\n204\n\{.*"code":"access_token_revoked","request_id":"[\w-]+"\}$/,
+    );
   });
 
   (isInstalled('nginx', '-v') ? it : it.skip)('put a gateway in front of a backend', async () => {

@@ -47,6 +47,7 @@ export async function measureHostile(bench) {
   for (let repetition = 0; repetition < repetitions; repetition += 1) {
     for (const [index, { attack, loops }] of attacks.entries()) {
       bench.report(`${attack}, ${repetition + 1}`);
+      await forgetAttempts(url);
       server = await ratchet.start(environment);
       try {
         const { port } = ratchet;
@@ -88,6 +89,14 @@ export async function measureHostile(bench) {
     }
   }
   return measurements;
+}
+
+/** The generator signs in once per connection that it opens, which would use up the bystander's own limit. */
+async function forgetAttempts(url) {
+  const client = new pg.Client(url);
+  await client.connect();
+  await client.query('delete from rate_limits');
+  await client.end();
 }
 
 function byKind(results) {
