@@ -1,10 +1,10 @@
-/** Of the canonical form, and of what is read. */
+/** Bounds the canonical form, and what is read. */
 export const EMAIL_MAX_CHARACTERS = 254;
 
-/** Of a new password, after NFC normalisation. */
+/** Bounds a new password, after NFC normalisation. */
 export const PASSWORD_MAX_CODE_POINTS = 128;
 
-/** Of any password, in UTF-8. */
+/** Bounds any password, in UTF-8. */
 export const PASSWORD_MAX_BYTES = 1024;
 
 export type UserStatus = 'active' | 'disabled';

@@ -27,7 +27,7 @@ const READY_POLL_MS = 10;
 const METADATA_TIMEOUT_MS = 3_000;
 const LONGEST_METADATA_BYTES = 65_536;
 
-/** Of a claim that is told to an operator. */
+/** Bounds a claim that is told to an operator. */
 const LONGEST_TOLD_CHARACTERS = 200;
 
 /**

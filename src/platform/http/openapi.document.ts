@@ -32,7 +32,7 @@ const EVERYWHERE: readonly ProblemCode[] = [
   'overloaded',
 ];
 
-/** Of the methods whose body is read, also where a route wants none. */
+/** Answers of methods whose body is read, also where a route wants none. */
 const WITH_BODY: readonly ProblemCode[] = ['payload_too_large', 'unsupported_media_type'];
 
 const HEADERS: Headers = {
@@ -132,9 +132,8 @@ function addProblems(operation: Operation, method: (typeof METHODS)[number]): vo
 }
 
 function takeCodes(operation: Operation, key: string): readonly ProblemCode[] | undefined {
-  const extensions = operation as unknown as Record<string, readonly ProblemCode[] | undefined>;
-  const codes = extensions[key];
-  Reflect.deleteProperty(extensions, key);
+  const codes = Reflect.get(operation, key) as readonly ProblemCode[] | undefined;
+  Reflect.deleteProperty(operation, key);
   return codes;
 }
 
