@@ -18,9 +18,12 @@ export function readForwardedFor(instance: FastifyInstance, logger: Logger, freq
   // Fastify lists the peer first, and forwarded addresses after it only as far as each reporter is trusted.
   instance.addHook('onRequest', (request, _reply, done) => {
     const { headers } = request.raw;
-    const entries = String(headers['x-forwarded-for'] ?? '')
-      .split(',')
-      .map(withoutPort);
+    const written = headers['x-forwarded-for'];
+    if (written === undefined) {
+      done();
+      return;
+    }
+    const entries = String(written).split(',').map(withoutPort);
     delete headers['x-forwarded-for'];
     const forwarded = entries.filter((entry) => entry !== '').join(', ');
     if (forwarded !== '') {
