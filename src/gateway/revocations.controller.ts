@@ -48,7 +48,7 @@ export class RevocationsController {
     description:
       'Without `after`, answers at once with the sessions that ended within the longest life of an access token (62 minutes). ' +
       'With it, answers with those that have ended since; while there are none, it waits for up to 5 seconds, or `wait`. ' +
-      'An answer has about 10,000 sessions at most. Where there are more, its `age_seconds` is above 3,720, and the next ' +
+      'An answer has about 2,000 sessions at most. Where there are more, its `age_seconds` is above 3,720, and the next ' +
       'answers have the rest. ' +
       'The list is public, like the keys: a session id gives no access.',
   })

@@ -48,7 +48,8 @@ export interface LogPageSizes {
   readonly long: number;
 }
 
-const PAGE_SIZES: LogPageSizes = { most: 10_000, long: 1_000 };
+/** Short ones: pages of 10,000, read 20 times a second, made the p99 of other requests three times as long. */
+const PAGE_SIZES: LogPageSizes = { most: 2_000, long: 1_000 };
 
 /** How many pages are kept for readers at the same position. */
 const MAX_KEPT_PAGES = 64;

@@ -12,7 +12,7 @@ const ANSWER_TIMEOUT_MS = 2_000;
 /** The pages that are read at the start can be long. */
 const FIRST_PAGE_TIMEOUT_MS = 10_000;
 
-/** A page has 10,000 sessions at most, of 39 bytes each; services of before sent the whole list in one. */
+/** A page has 2,000 sessions at most, of 39 bytes each; services of before sent the whole list in one. */
 const LONGEST_PAGE_BYTES = 16 * 2 ** 20;
 
 /** Separates two questions after news, so that one answer carries several ends. */
@@ -58,8 +58,10 @@ export class RevocationFollower {
           this.tell({ event: 'revocations_restored' });
         }
         failures = 0;
-        const untilNextMs = askedAtMs + (news > 0 ? PAUSE_AFTER_NEWS_MS : PAUSE_WITHOUT_NEWS_MS);
-        await this.runtime.pause(Math.max(0, untilNextMs - this.runtime.monotonicMs()), closing);
+        if (this.hasWholeWindow) {
+          const untilNextMs = askedAtMs + (news > 0 ? PAUSE_AFTER_NEWS_MS : PAUSE_WITHOUT_NEWS_MS);
+          await this.runtime.pause(Math.max(0, untilNextMs - this.runtime.monotonicMs()), closing);
+        }
       } catch (error) {
         failures += 1;
         if (failures === 1) {
