@@ -3,7 +3,7 @@ import tseslint from 'typescript-eslint';
 export default tseslint.config(
   { ignores: ['dist/', 'packages/*/dist/', 'coverage/', 'node_modules/', '.ratchet*/', 'test/openapi-tools/'] },
   {
-    files: ['src/**/*.ts', 'test/**/*.ts', 'packages/*/src/**/*.ts'],
+    files: ['src/**/*.ts', 'test/**/*.ts', 'packages/*/src/**/*.{ts,mts}'],
     extends: [...tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { project: './tsconfig.json' } },
     rules: {
@@ -41,7 +41,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['src/platform/config/**/*.ts', 'test/**/*.ts'],
+    files: ['src/platform/config/**/*.ts', 'test/**/*.ts', 'packages/testing/src/**/*'],
     rules: { 'no-restricted-properties': 'off' },
   },
   {

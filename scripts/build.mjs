@@ -1,7 +1,7 @@
 // Builds what is named, the service and the packages by default.
 // The service is compiled module by module, for tests, scripts and benchmarks; the programs that users start are
 // bundled over that with all that they load, because a start is mostly loading (ADR 18).
-// Usage: node scripts/build.mjs [--if-stale] [service | embedded-postgres | verifier]...
+// Usage: node scripts/build.mjs [--if-stale] [service | embedded-postgres | testing | verifier]...
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

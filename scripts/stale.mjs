@@ -22,6 +22,7 @@ const TARGETS = {
     stamp: 'dist/.built-from',
   },
   'embedded-postgres': packageTarget('embedded-postgres'),
+  testing: packageTarget('testing'),
   verifier: packageTarget('verifier'),
 };
 
