@@ -3,6 +3,7 @@ FROM node:24-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY packages/embedded-postgres/package.json packages/embedded-postgres/
+COPY packages/server/package.json packages/server/
 COPY packages/testing/package.json packages/testing/
 COPY packages/verifier/package.json packages/verifier/
 RUN npm ci --ignore-scripts --no-audit --no-fund

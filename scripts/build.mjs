@@ -1,21 +1,32 @@
 // Builds what is named, the service and the packages by default.
 // The service is compiled module by module, for tests, scripts and benchmarks; the programs that users start are
-// bundled over that with all that they load, because a start is mostly loading (ADR 18).
+// bundled over that with all that they load, because a start is mostly loading (ADR 18). @ratchet/server gets the bundle.
 // Usage: node scripts/build.mjs [--if-stale] [service | embedded-postgres | testing | verifier]...
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
-import { isStale, root, sourcesIn, stamped, targetNames } from './stale.mjs';
+import { isStale, root, serverPackage, sourcesIn, stamped, targetNames } from './stale.mjs';
+import { licencesOf } from './licences.mjs';
 import { endWithUsage, readArguments } from './usage.mjs';
 
 const PROGRAMS = { main: 'main.js', users: 'cli/users.js', keys: 'cli/keys.js', migration: 'cli/migration.js' };
+
+/** What @ratchet/testing uses of the service. */
+const INTERNAL = 'internal.js';
 
 /** Is loaded before a program, so that a signal is heard while that loads. */
 const INTERRUPTION = 'platform/common/interruption.js';
 
 /** Defines and does nothing more, so that a start loads the decorators alone and not what describes the API. */
 const ONLY_DEFINES = /[\\/]node_modules[\\/](?:@nestjs[\\/]swagger|es-toolkit)[\\/]/;
+
+/** What the API's page shows. The package has copies, because theirs would bring an install script. */
+const pageAssets = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
+const PAGE_ASSETS = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png'];
+
+/** What the licences of others oblige who passes the bundle on to pass on as well. */
+const LICENCES = 'THIRD-PARTY-LICENSES.txt';
 
 /** Native, or installed for development only. */
 const NOT_BUNDLED = [/^@node-rs\/argon2$/, /^@ratchet\//, /^@embedded-postgres\//];
@@ -49,16 +60,25 @@ function write(path, contents) {
 }
 
 async function buildService() {
-  const dist = join(root, 'dist');
   const modules = await compileModules();
-  const output = new Map([...modules, ...(await bundlePrograms(modules))]);
-  for (const [name, contents] of output) {
-    write(join(dist, name), contents);
+  const { files, licences } = await bundlePrograms(modules);
+  const bundle = [...files].map(([name, contents]) => [`bundle/${name}`, contents]);
+  replaceFolder(join(root, 'dist'), new Map([...modules, ...bundle, ...programs(modules)]));
+  if (existsSync(join(root, serverPackage))) {
+    const page = PAGE_ASSETS.map((name) => [`swagger-ui/${name}`, readFileSync(join(pageAssets, name))]);
+    replaceFolder(join(root, serverPackage, 'dist'), new Map([...files, ...page, [LICENCES, licences]]));
   }
-  for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
-    const name = relative(dist, join(entry.parentPath, entry.name));
+}
+
+/** @param output file name → contents; any other file in the folder is removed */
+function replaceFolder(folder, output) {
+  for (const [name, contents] of output) {
+    write(join(folder, name), contents);
+  }
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    const name = relative(folder, join(entry.parentPath, entry.name));
     if (!entry.isDirectory() && !output.has(name)) {
-      rmSync(join(dist, name), { force: true });
+      rmSync(join(folder, name), { force: true });
     }
   }
 }
@@ -85,7 +105,7 @@ async function compileModules() {
  * One folder without subfolders, so that what a module looks for beside itself or in the checkout is where it is for
  * the module alone.
  *
- * @returns file name in dist → contents
+ * @returns files: file name → contents; licences: those of the packages in it
  */
 async function bundlePrograms(modules) {
   const { rolldown } = await import('rolldown');
@@ -94,7 +114,7 @@ async function bundlePrograms(modules) {
     platform: 'node',
     tsconfig: false,
     input: Object.fromEntries(
-      Object.entries({ ...PROGRAMS, interruption: INTERRUPTION }).map(([name, file]) => [
+      Object.entries({ ...PROGRAMS, internal: INTERNAL, interruption: INTERRUPTION }).map(([name, file]) => [
         name,
         join(root, 'src', file),
       ]),
@@ -115,6 +135,7 @@ async function bundlePrograms(modules) {
     // Otherwise `reflect-metadata` can run after the decorators that need it.
     strictExecutionOrder: true,
     sourcemap: true,
+    sourcemapExcludeSources: true,
     // What is compiled at a start is smaller by a third.
     minify: { compress: { keepNames: NAMES }, mangle: { keepNames: NAMES }, codegen: true },
   });
@@ -123,16 +144,23 @@ async function bundlePrograms(modules) {
     const map = output.find((asset) => asset.fileName === `${fileName}.map`);
     // Node splits a file that names its map into lines, which takes as long as compiling it.
     const isMapped = moduleIds.some((id) => id.startsWith(join(root, 'src')));
-    files.set(`bundle/${fileName}`, isMapped ? code : code.replace(/\/\/# sourceMappingURL=.*\s*$/, ''));
+    files.set(fileName, isMapped ? code : code.replace(/\/\/# sourceMappingURL=.*\s*$/, ''));
     if (isMapped) {
-      files.set(`bundle/${map.fileName}`, map.source);
+      files.set(map.fileName, map.source);
     }
   }
   for (const [name, contents] of modules) {
     if (name.endsWith('.mjs')) {
-      files.set(`bundle/${name.split('/').at(-1)}`, contents);
+      files.set(name.split('/').at(-1), contents);
     }
   }
+  const moduleIds = output.flatMap((chunk) => chunk.moduleIds ?? []);
+  return { files, licences: licencesOf([...moduleIds, pageAssets]) };
+}
+
+/** @returns file name in dist → contents */
+function programs(modules) {
+  const files = new Map();
   for (const [name, file] of Object.entries(PROGRAMS)) {
     const folder = `${file.includes('/') ? '../' : './'}bundle`;
     files.set(

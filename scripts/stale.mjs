@@ -5,21 +5,24 @@ import { fileURLToPath } from 'node:url';
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
+/** Gets the bundle of the service. A checkout without it, such as a container's, is complete. */
+export const serverPackage = 'packages/server';
+
 function packageTarget(name) {
   return {
     sources: `packages/${name}/src`,
     settings: ['package-lock.json', 'tsconfig.json', `packages/${name}/tsconfig.build.json`],
     // Beside the package's dist, which is published.
-    stamp: `packages/${name}/.built-from`,
+    stamps: [`packages/${name}/.built-from`],
   };
 }
 
-/** What can be built: its sources, what else decides about the result, and where the fingerprint of both is kept. */
+/** What can be built: its sources, what else decides about the result, and where the fingerprints of both are kept. */
 const TARGETS = {
   service: {
     sources: 'src',
-    settings: ['package-lock.json', '.swcrc', 'scripts/build.mjs'],
-    stamp: 'dist/.built-from',
+    settings: ['package-lock.json', '.swcrc', 'scripts/build.mjs', 'scripts/licences.mjs'],
+    stamps: ['dist/.built-from', ...(existsSync(join(root, serverPackage)) ? [`${serverPackage}/.built-from`] : [])],
   },
   'embedded-postgres': packageTarget('embedded-postgres'),
   testing: packageTarget('testing'),
@@ -50,20 +53,26 @@ export function fingerprint(target) {
 
 /** An image carries what was built without its sources, which is never stale. */
 export function isStale(target) {
-  const { sources, stamp } = TARGETS[target];
-  const stampFile = join(root, stamp);
-  return (
-    existsSync(join(root, sources)) &&
-    (!existsSync(stampFile) || readFileSync(stampFile, 'utf8') !== fingerprint(target))
-  );
+  const { sources, stamps } = TARGETS[target];
+  if (!existsSync(join(root, sources))) {
+    return false;
+  }
+  const current = fingerprint(target);
+  return stamps
+    .map((stamp) => join(root, stamp))
+    .some((stampFile) => !existsSync(stampFile) || readFileSync(stampFile, 'utf8') !== current);
 }
 
 /** Runs a build; one that fails or is killed leaves the target stale. */
 export async function stamped(target, build) {
-  const stampFile = join(root, TARGETS[target].stamp);
+  const stampFiles = TARGETS[target].stamps.map((stamp) => join(root, stamp));
   const builtFrom = fingerprint(target);
-  rmSync(stampFile, { force: true });
+  for (const stampFile of stampFiles) {
+    rmSync(stampFile, { force: true });
+  }
   await build();
-  mkdirSync(dirname(stampFile), { recursive: true });
-  writeFileSync(stampFile, builtFrom);
+  for (const stampFile of stampFiles) {
+    mkdirSync(dirname(stampFile), { recursive: true });
+    writeFileSync(stampFile, builtFrom);
+  }
 }

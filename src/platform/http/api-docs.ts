@@ -49,7 +49,7 @@ export function setupOpenApi(app: NestFastifyApplication, config: Pick<Config, '
   serve('/docs/', () => Promise.resolve(publish('text/html; charset=utf-8', pageBelow('..'))));
   const { resolve } = createRequire(import.meta.url);
   for (const [name, mediaType] of Object.entries(PAGE_ASSETS)) {
-    serve(`/docs/${name}`, async () => publish(mediaType, await readFile(resolve(`swagger-ui-dist/${name}`))));
+    serve(`/docs/${name}`, async () => publish(mediaType, await readFile(resolve(`#swagger-ui/${name}`))));
   }
 }
 
