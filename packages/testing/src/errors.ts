@@ -1,0 +1,23 @@
+/**
+ * Everything that the kit answers except a success. `code` is stable: that of the problem, or one of `not_started`,
+ * `start_failed`, `unreachable` and `not_a_runner`. `message` says what was asked and what to do.
+ */
+export class RatchetTestError extends Error {
+  /** The HTTP status, where there was an answer. */
+  readonly status: number | undefined;
+  readonly code: string;
+  /** What the answer said about its cause, without the request. */
+  readonly detail: string;
+
+  constructor(
+    message: string,
+    { code, status, detail = message }: { readonly code: string; readonly status?: number; readonly detail?: string },
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = new.target.name;
+    this.code = code;
+    this.status = status;
+    this.detail = detail;
+  }
+}
