@@ -84,6 +84,23 @@ describe('a key set', () => {
     expect(keys.kids).toEqual(['e', 'r']);
   });
 
+  it('refuses the keys of a test kit in production, goes on with its own, and says why', async () => {
+    runtime.isProduction = true;
+    await answer([ec('own')]);
+    const question = await runtime.untilAsked();
+    question.answer(200, { keys: [ec('another'), ec('of a test kit', { ratchet_test: true })] });
+    await runtime.settle();
+    expect(keys.kids).toEqual(['own']);
+    const reason = `${URL} holds keys of Ratchet's test kit, which are refused while NODE_ENV is production`;
+    expect(events.at(-1)).toEqual({ event: 'keys_not_loaded', reason });
+    expect(keys.lastFailure).toBe(reason);
+  });
+
+  it('takes the keys of a test kit outside production', async () => {
+    await answer([ec('of a test kit', { ratchet_test: true })]);
+    expect(keys.kids).toEqual(['of a test kit']);
+  });
+
   it('does not read an answer that is too long', async () => {
     await answer([ec('e')]);
     await runtime.untilAsked();

@@ -50,7 +50,8 @@ export class KeySet {
   private lookedUpAtMs = Number.NEGATIVE_INFINITY;
   /** Key id → when the set was found not to hold it, the oldest first. */
   private readonly absentSinceMs = new Map<string, number>();
-  private hasFailed = false;
+  /** Why the last request failed, if it did. */
+  private failure: string | undefined;
   private loading: Promise<void> | undefined;
 
   constructor(
@@ -64,10 +65,11 @@ export class KeySet {
   async keepFresh(closing: AbortSignal): Promise<void> {
     for (let failures = 0; !closing.aborted;) {
       await this.load(closing);
-      failures = this.hasFailed ? failures + 1 : 0;
-      const pauseMs = this.hasFailed
-        ? backoffMs(failures, LONGEST_BACKOFF_MS, this.runtime.random())
-        : this.freshForMs * (0.7 + 0.2 * this.runtime.random());
+      failures = this.failure === undefined ? 0 : failures + 1;
+      const pauseMs =
+        failures > 0
+          ? backoffMs(failures, LONGEST_BACKOFF_MS, this.runtime.random())
+          : this.freshForMs * (0.7 + 0.2 * this.runtime.random());
       await this.runtime.pause(pauseMs, closing);
     }
   }
@@ -88,7 +90,7 @@ export class KeySet {
       throw new TemporarilyUnavailableError('no keys have been loaded for a day, or ever');
     }
     const key = this.keys.get(kid);
-    if (key === undefined && this.hasFailed) {
+    if (key === undefined && this.failure !== undefined) {
       throw new TemporarilyUnavailableError('an unknown key id, and the keys cannot be loaded');
     }
     return key;
@@ -101,6 +103,11 @@ export class KeySet {
   /** Seconds since the start of the last request that returned the keys or confirmed them. */
   ageSeconds(): number {
     return (this.runtime.monotonicMs() - this.loadedAtMs) / 1000;
+  }
+
+  /** Returns why the last request failed; undefined after one that succeeded. */
+  get lastFailure(): string | undefined {
+    return this.failure;
   }
 
   get kids(): readonly string[] {
@@ -121,7 +128,7 @@ export class KeySet {
       throw new TemporarilyUnavailableError('an unknown key id, and the keys have just been looked up for another');
     }
     await this.loading;
-    if (!this.hasFailed && !this.keys.has(kid)) {
+    if (this.failure === undefined && !this.keys.has(kid)) {
       this.rememberAbsent(kid, nowMs);
     }
   }
@@ -155,11 +162,11 @@ export class KeySet {
       this.take(answer);
       this.freshForMs = freshnessSeconds(answer.header('cache-control')) * 1000;
       this.loadedAtMs = askedAtMs;
-      this.hasFailed = false;
+      this.failure = undefined;
     } catch (error) {
-      this.hasFailed = true;
+      this.failure = reasonOf(error);
       if (!closing.aborted) {
-        this.tell({ event: 'keys_not_loaded', reason: reasonOf(error) });
+        this.tell({ event: 'keys_not_loaded', reason: this.failure });
       }
     }
   }
@@ -171,7 +178,11 @@ export class KeySet {
     if (answer.status !== 200) {
       throw new Error(`${this.url} answered ${answer.status}`);
     }
-    const keys = this.import(answer.body);
+    const set = listOf(answer.body);
+    if (this.runtime.isProduction && set.some((jwk) => jwk['ratchet_test'] === true)) {
+      throw new Error(`${this.url} holds keys of Ratchet's test kit, which are refused while NODE_ENV is production`);
+    }
+    const keys = this.import(set);
     if (keys.size === 0) {
       throw new Error(`${this.url} holds no key for ${this.algorithms.join(' or ')}`);
     }
@@ -184,9 +195,9 @@ export class KeySet {
   }
 
   /** Leaves out keys that cannot verify a token: the set may come to hold other kinds. */
-  private import(set: unknown): Map<string, VerificationKey> {
+  private import(set: readonly Jwk[]): Map<string, VerificationKey> {
     const keys = new Map<string, VerificationKey>();
-    for (const jwk of listOf(set)) {
+    for (const jwk of set) {
       const { kid, alg: algorithm } = jwk;
       if (isAlgorithm(algorithm) && this.algorithms.includes(algorithm) && typeof kid === 'string' && !keys.has(kid)) {
         const publicKey = isForSignatures(jwk) ? importPublicKey(jwk, algorithm) : undefined;

@@ -9,6 +9,8 @@ export interface Runtime {
   pause(ms: number, signal: AbortSignal, options?: { readonly isAwaitedByCaller: boolean }): Promise<void>;
   /** A number of at least 0 and below 1. */
   random(): number;
+  /** Whether `NODE_ENV` is `production`; then the keys of Ratchet's test kit are refused. */
+  readonly isProduction: boolean;
 }
 
 /** The part of the Fetch standard that is used, so that a custom `fetch` is easy to write. */
@@ -37,6 +39,8 @@ export function processRuntime(fetchOfCaller: Fetch | undefined): Runtime {
     monotonicMs: () => performance.now(),
     pause,
     random: () => Math.random(),
+    // eslint-disable-next-line no-restricted-properties -- the one thing that the package takes from the environment
+    isProduction: process.env['NODE_ENV'] === 'production',
   };
 }
 

@@ -20,6 +20,7 @@ export class FakeRuntime implements Runtime {
   readonly questions: Question[] = [];
   /** What `random` returns. */
   luck = 0.5;
+  isProduction = false;
   private ms = 0;
   private pauses: Pause[] = [];
 

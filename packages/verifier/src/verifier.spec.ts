@@ -106,6 +106,22 @@ describe('a verifier', () => {
     ]);
   });
 
+  it('names in ready() the reason for which it has no keys', async () => {
+    const other = new FakeRuntime(NOW);
+    const waiting = createVerifier(
+      { issuer: 'https://auth.example.com', audience: 'orders', revocations: 'off' },
+      other,
+    );
+    const ready = expect(waiting.ready({ withinSeconds: 1 })).rejects.toThrow(
+      'keys or revocations were not loaded within 1 s: https://auth.example.com/.well-known/jwks.json answered 500',
+    );
+    await other.settle();
+    other.latest.answer(500);
+    await other.advance(1_000);
+    await ready;
+    waiting.close();
+  });
+
   it.each<[string, number, unknown, string | undefined]>([
     ['names another issuer', 200, { issuer: 'http://127.0.0.1:3000' }, 'IssuerMismatchError'],
     ['names its issuer', 200, { issuer: 'https://auth.example.com' }, undefined],

@@ -66,7 +66,10 @@ export class Verifier {
     const giveUpAtMs = this.runtime.monotonicMs() + withinSeconds * 1000;
     while (!this.keys.isUsable() || this.follower?.isLoaded() === false) {
       if (this.runtime.monotonicMs() >= giveUpAtMs || this.closing.signal.aborted) {
-        throw new TemporarilyUnavailableError(`keys or revocations were not loaded within ${withinSeconds} s`);
+        const because = this.keys.lastFailure === undefined ? '' : `: ${this.keys.lastFailure}`;
+        throw new TemporarilyUnavailableError(
+          `keys or revocations were not loaded within ${withinSeconds} s${because}`,
+        );
       }
       // Nothing else may keep the process alive between two attempts.
       await this.runtime.pause(READY_POLL_MS, this.closing.signal, { isAwaitedByCaller: true });
