@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Cluster, type Passwords } from './cluster.js';
-import { EmbeddedPostgresError, errnoOf, readIfExists } from './errors.js';
+import { DataDirectoryInUseError, EmbeddedPostgresError, errnoOf, readIfExists } from './errors.js';
 import { poll } from './poll.js';
 import { OwnPostmaster, choosePort, findPostmaster, type Postmaster } from './postmaster.js';
 import { chooseServerUser, findPrograms } from './programs.js';
@@ -27,6 +27,8 @@ export interface EmbeddedPostgres {
   readonly superuserUrl: string;
   /** Absolute path. */
   readonly dataDirectory: string;
+  /** Resolves when the server has ended, by `stop` or unexpectedly; never for one that another process owns. */
+  readonly ended: Promise<void>;
   /** Resolves when the server has shut down and no process of it is left. May be called twice. */
   stop(): Promise<void>;
 }
@@ -58,6 +60,7 @@ const RACE_LOST = /"postmaster\.pid" already exists|pre-existing shared memory b
  * ends with this process, even if that is killed.
  *
  * @throws EmbeddedPostgresError when it cannot be started; no process is left running then
+ * @throws DataDirectoryInUseError, one of those, when another process owns the server
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const dataDirectory = resolve(options.dataDirectory);
@@ -123,9 +126,14 @@ async function start(dataDirectory: string, options: EmbeddedPostgresOptions): P
     if (passwords === undefined) {
       throw await inUseError(cluster, server);
     }
+    const ended = new Promise<void>((resolve) => {
+      if (server.pid === own?.pid) {
+        own.onceEnded(resolve);
+      }
+    });
     const urlOf = (role: keyof Passwords): string =>
       `postgres://${role}:${passwords[role]}@${LOOPBACK}:${server.port}/${role}`;
-    return { url: urlOf('ratchet'), superuserUrl: urlOf('postgres'), dataDirectory, stop };
+    return { url: urlOf('ratchet'), superuserUrl: urlOf('postgres'), dataDirectory, ended, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -175,9 +183,9 @@ async function requireEnd(cluster: Cluster, server: Postmaster): Promise<void> {
   }
 }
 
-async function inUseError({ folder, ownerFile }: Cluster, { pid }: Postmaster): Promise<EmbeddedPostgresError> {
+async function inUseError({ folder, ownerFile }: Cluster, { pid }: Postmaster): Promise<DataDirectoryInUseError> {
   const owner = (await readIfExists(ownerFile))?.trim() ?? 'another process';
-  return new EmbeddedPostgresError(
+  return new DataDirectoryInUseError(
     `The data directory ${dirname(folder)} is in use by ${owner}. Stop that process first, or use another data ` +
       `directory. If it has ended without its PostgreSQL, "kill -INT ${pid}" ends that.`,
   );

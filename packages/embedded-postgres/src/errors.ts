@@ -5,6 +5,9 @@ export class EmbeddedPostgresError extends Error {
   override readonly name = 'EmbeddedPostgresError';
 }
 
+/** Another process owns the server of the data directory. */
+export class DataDirectoryInUseError extends EmbeddedPostgresError {}
+
 /** @returns the code of a failed system call, such as `ENOENT` */
 export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;

@@ -1,2 +1,2 @@
 export { startEmbeddedPostgres, type EmbeddedPostgres, type EmbeddedPostgresOptions } from './embedded-postgres.js';
-export { EmbeddedPostgresError } from './errors.js';
+export { DataDirectoryInUseError, EmbeddedPostgresError } from './errors.js';

@@ -42,13 +42,17 @@ export interface UserBody {
 
 export interface UserAnswer {
   readonly id: string;
+  /** In its canonical form. */
   readonly email: string;
   readonly password: string;
+  readonly roles: readonly string[];
+  readonly status: 'active' | 'disabled';
 }
 
-/** `POST /test/{ns}/tokens`: 201. Without `user_id` the token is a new user's. */
+/** `POST /test/{ns}/tokens`: 201. Without `user_id` the token is a new user's, who has `roles`. */
 export interface TokenBody {
   readonly user_id?: string;
+  readonly roles?: readonly string[];
   readonly expired?: boolean;
   readonly session?: 'live' | 'ended';
   readonly claims?: Readonly<Record<string, unknown>>;
@@ -63,11 +67,12 @@ export interface TokenAnswer {
   readonly claims: Readonly<Record<string, unknown>>;
 }
 
-/** `POST /test/{ns}/sessions`: 201. Without `user_id` the session is a new user's. */
+/** `POST /test/{ns}/sessions`: 201. Without `user_id` the session is a new user's, who has `roles`. */
 export interface SessionBody {
   readonly user_id?: string;
+  readonly roles?: readonly string[];
   readonly state?: 'live' | 'ended' | 'reused' | 'expired' | 'idle_expired';
-  /** How many times the session has been refreshed. */
+  /** Of the refresh token: 1 after the login, 2 after the first refresh. By default 1, and 2 for `reused`. */
   readonly generation?: number;
 }
 
@@ -107,29 +112,38 @@ export interface FaultBody {
 
 export interface FaultAnswer {
   readonly id: string;
+  /** How many requests it was applied to. */
   readonly hits: number;
 }
 
 /** `POST /test/{ns}/keys/rotate` with `{force}`. */
 export interface KeyAnswer {
   readonly kid: string;
+  /** `next` is published and does not sign yet. */
+  readonly status: 'next' | 'active';
 }
 
-/** `GET /test/{ns}/requests?path=&after=`, the oldest first; `after` is an instant. */
+/** `GET /test/{ns}/requests?path=&after=`, the oldest first; `after` is the `cursor` of an earlier answer. */
 export interface RequestsAnswer {
   readonly requests: readonly RequestRecord[];
+  readonly cursor: number;
 }
 
 export interface RequestRecord {
+  /** When the request arrived, by the clock of the namespace. */
   readonly at: string;
   readonly method: string;
+  /** Without its query. */
   readonly path: string;
-  readonly status: number;
+  /** What the service answered; null when it was cut off before. */
+  readonly status: number | null;
   /** Of the problem that was answered. */
   readonly code?: string;
-  readonly request_id: string;
+  readonly request_id?: string;
   readonly user_id?: string;
   readonly sid?: string;
+  /** The id of the fault that was applied. */
+  readonly fault?: string;
 }
 
 /** `GET /test/health`. */

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 
-import { authSecret, authSecretList, isFitSecret } from './auth-secret.policy.js';
+import { authSecret, authSecretList, isFitSecret, TEST_KIT_SECRET } from './auth-secret.policy.js';
 
 const random = 'V9mJqPzn_0xLbVJ3-UvF8sYt2hKcQe7RgWd5aXo1TiM';
 
@@ -51,6 +51,21 @@ describe('a secret', () => {
     ['a mixture of base64 and base64url', `${random}+/-_`],
   ])('is refused for %s', (_reason, text) => {
     expect(authSecret.parse(text)).toBeUndefined();
+  });
+});
+
+describe('the public secret of the test kit', () => {
+  it('is refused as current and as accepted secret, and the refusal says why', () => {
+    const lists = [TEST_KIT_SECRET, `${random}, ${TEST_KIT_SECRET}`];
+    expect([authSecret.parse(TEST_KIT_SECRET), ...lists.map((list) => authSecretList.parse(list))]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect([authSecret.explain?.(TEST_KIT_SECRET), ...lists.map((list) => authSecretList.explain?.(list))]).toEqual(
+      Array(3).fill('must not be the public secret of the test kit'),
+    );
+    expect([authSecret.explain?.('short'), authSecretList.explain?.('short')]).toEqual([undefined, undefined]);
   });
 });
 

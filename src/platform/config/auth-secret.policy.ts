@@ -15,10 +15,19 @@ export const howToMakeASecret =
   'make one with `openssl rand -base64 32`, or with ' +
   "`node -e \"console.log(require('node:crypto').randomBytes(32).toString('base64url'))\"`";
 
+/**
+ * What signs and encrypts in the test kit, and in nothing else: everyone knows it. A service refuses it in every
+ * environment, so that what the kit has made opens nowhere, and the kit opens nothing that a service has made.
+ */
+export const TEST_KIT_SECRET = 'the-public-secret-of-the-ratchet-test-kit-0f1e2d3c4b5a69788796a5b4c3d2e1f0';
+
+const isOfTestKit = 'must not be the public secret of the test kit';
+
 /** The key material is the UTF-8 bytes of the text, even though the text is hex or base64. */
 export const authSecret: Parser<Buffer> = {
   accepts: expectedSecret,
   hint: howToMakeASecret,
+  explain: (text) => (text === TEST_KIT_SECRET ? isOfTestKit : undefined),
   parse: (text) => (isFitSecret(text) ? Buffer.from(text, 'utf8') : undefined),
 };
 
@@ -26,6 +35,7 @@ export const authSecretList: ListParser<Buffer> = {
   empty: [],
   accepts: 'a comma-separated list of former or coming values of `AUTH_SECRET`',
   hint: `each must be ${expectedSecret}; ${howToMakeASecret}`,
+  explain: (text) => (splitList(text).includes(TEST_KIT_SECRET) ? isOfTestKit : undefined),
   parse: (text) => {
     const secrets = splitList(text);
     return secrets.every(isFitSecret) ? secrets.map((secret) => Buffer.from(secret, 'utf8')) : undefined;
@@ -40,6 +50,7 @@ export function isFitSecret(text: string): boolean {
   const isHex = HEX.test(text);
   const bitCount = text.replace(/=+$/, '').length * (isHex ? BITS_PER_HEX_DIGIT : BITS_PER_BASE64_CHARACTER);
   return (
+    text !== TEST_KIT_SECRET &&
     (isHex || BASE64.test(text)) &&
     bitCount >= SECRET_MIN_BYTES * 8 &&
     new Set(text).size >= MIN_DISTINCT_CHARACTERS &&
