@@ -1,0 +1,4 @@
+// For `globalTeardown` of Jest.
+import { endRun } from './whole-run.js';
+
+export = endRun;
