@@ -134,7 +134,7 @@ export function claimsOf(accessToken: string): Record<string, unknown> {
 }
 
 /** The `code` of a problem answer. */
-export function codeOf(response: Response): string {
+export function codeOf(response: Pick<Response, 'body'>): string {
   return (response.body as { code: string }).code;
 }
 

@@ -15,6 +15,11 @@ interface CommonOptions {
   readonly algorithms?: readonly Algorithm[];
   /** Default: the global one. */
   readonly fetch?: Fetch;
+  /**
+   * What `exp` and `iat` are compared with, for tests that move the clock. Default: the time of this machine. Waits and the
+   * age of the feed follow a clock that this does not move.
+   */
+  readonly now?: () => Date;
   /** Receives events for a log. */
   readonly onEvent?: (event: VerifierEvent) => void;
 }

@@ -32,10 +32,10 @@ export interface FetchAnswer {
   text(): Promise<string>;
 }
 
-export function processRuntime(fetchOfCaller: Fetch | undefined): Runtime {
+export function processRuntime(fetchOfCaller?: Fetch, nowOfCaller?: () => Date): Runtime {
   return {
     fetch: fetchOfCaller ?? fetch,
-    now: () => new Date(),
+    now: nowOfCaller ?? (() => new Date()),
     monotonicMs: () => performance.now(),
     pause,
     random: () => Math.random(),

@@ -196,7 +196,10 @@ export class Verifier {
  * @param runtime for tests
  * @throws TypeError for invalid options
  */
-export function createVerifier(options: VerifierOptions, runtime: Runtime = processRuntime(options.fetch)): Verifier {
+export function createVerifier(
+  options: VerifierOptions,
+  runtime: Runtime = processRuntime(options.fetch, options.now),
+): Verifier {
   return new Verifier(readOptions(options), runtime, options.onEvent);
 }
 

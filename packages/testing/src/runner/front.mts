@@ -47,6 +47,14 @@ export class Front {
     server.on('request', receive);
     // The service takes over what Node would answer by itself.
     server.on('checkExpectation', receive);
+    server.on('clientError', (_error, socket) => {
+      if (socket.writable) {
+        const head = ['HTTP/1.1 400 Bad Request', `${TEST_HEADER}: 1`, 'connection: close', 'content-length: 0'];
+        socket.end(`${head.join('\r\n')}\r\n\r\n`);
+      } else {
+        socket.destroy();
+      }
+    });
   }
 
   /** Listens; requests are refused until there are namespaces. */

@@ -57,15 +57,15 @@ export class Gate {
   /** @throws Error when something does not even end after a cut */
   private async emptied(): Promise<void> {
     for (const patienceMs of [PATIENCE_MS, LONGEST_END_MS]) {
-      if (this.running.size === 0) {
-        return;
-      }
       const timer = new AbortController();
       await Promise.race([
         Promise.all([...this.running].map(({ ended }) => ended)),
         pause(patienceMs, undefined, timer).catch(() => undefined),
       ]);
       timer.abort();
+      if (this.running.size === 0) {
+        return;
+      }
       this.running.forEach(({ cut }) => {
         cut();
       });

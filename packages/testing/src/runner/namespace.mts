@@ -286,12 +286,11 @@ export class Namespace {
 
   /** What happened to a key in a time that has not come has happened now: it would otherwise wait for that time. */
   private async bringKeysBack(): Promise<void> {
-    await this.database.query(
-      `update signing_keys
-       set created_at = least(created_at, clock_timestamp()), activated_at = least(activated_at, clock_timestamp()),
-         retiring_at = least(retiring_at, clock_timestamp())
-       where greatest(created_at, activated_at, retiring_at) > clock_timestamp()`,
-    );
+    for (const column of ['created_at', 'activated_at', 'retiring_at']) {
+      await this.database.query(
+        `update signing_keys set ${column} = clock_timestamp() where ${column} > clock_timestamp()`,
+      );
+    }
     await this.app.get(KeysService).reload();
   }
 
