@@ -504,7 +504,7 @@ describe('the runner of the test kit', () => {
       expect(ns.issuer).toBe(`${main.issuer}/ns/n1`);
     });
 
-    it('makes one once, whoever asks at the same time, and again after it was dropped', async () => {
+    it('makes one once for callers that ask at the same time, and again after it was dropped', async () => {
       const answers = await Promise.all([1, 2, 3].map(() => kit.runner.call('PUT', '/n2', {})));
       expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 201]);
       expect(await kit.runner.call('DELETE', '/n2')).toMatchObject({ status: 204 });
