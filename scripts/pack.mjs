@@ -1,24 +1,34 @@
-// Makes an installable archive of a package and prints its path. Installs what builds it if need be.
-// Usage: npm run -s pack:verifier
+// Makes installable archives of the packages that are named, of all by default, and prints their paths, one a line.
+// Installs what builds them if need be.
+// Usage: npm run -s pack [-- <name>...]     npm run -s pack:verifier
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './stale.mjs';
+import { endWithUsage, readArguments } from './usage.mjs';
 
-const [name] = process.argv.slice(2);
-const folder = join(root, 'packages', name);
+const { positionals } = readArguments(import.meta.url, { allowPositionals: true });
+const folder = join(root, 'packages');
+const packages = readdirSync(folder).filter((name) => existsSync(join(folder, name, 'package.json')));
+const unknown = positionals.filter((name) => !packages.includes(name));
+if (unknown.length > 0) {
+  endWithUsage(import.meta.url, `There is no package ${unknown.join(', ')}, only ${packages.join(', ')}.`);
+}
 
-/** Only the path is on standard output. */
+/** Only the paths are on standard output. */
 function npm(...args) {
   const { status, stdout } = spawnSync('npm', args, { cwd: folder, stdio: ['ignore', 'pipe', 2], encoding: 'utf8' });
   if (status !== 0) {
     console.error(`npm ${args[0]} has failed in ${folder}`);
     process.exit(1);
   }
-  return stdout.trim().split('\n').at(-1);
+  return stdout.trim().split('\n');
 }
 
 if (!existsSync(join(root, 'node_modules', 'typescript'))) {
   npm('ci', '--prefix', root, '--ignore-scripts', '--no-audit', '--no-fund');
 }
-console.log(join(folder, npm('pack', '--silent')));
+const named = positionals.length > 0 ? positionals : packages;
+for (const archive of npm('pack', '--silent', ...named.map((name) => `./${name}`))) {
+  console.log(join(folder, archive));
+}

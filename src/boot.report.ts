@@ -1,10 +1,13 @@
 import type { Config } from './platform/config/config.js';
 import { ConfigurationError } from './platform/config/config.errors.js';
+import { IS_PUBLISHED } from './platform/common/version.js';
 import { DatabaseUnusableError } from './platform/database/database.errors.js';
 import { UntrustedSigningKeyError } from './keys/keys.errors.js';
 
 /** Failures that a person can fix: the message says how, and a stack would only hide it. */
 const EXPLAINED = [ConfigurationError, DatabaseUnusableError, UntrustedSigningKeyError];
+
+const START = IS_PUBLISHED ? 'ratchet start' : 'npm start';
 
 /**
  * Shows what verifiers are configured with, and the first requests to try after a start. Every line of those works when
@@ -57,10 +60,10 @@ export function bootFailureText(error: unknown): string {
   }
   if (error instanceof Error && 'code' in error && 'port' in error) {
     if (error.code === 'EADDRINUSE') {
-      return `Port ${String(error.port)} is taken. Stop what listens there, or choose another: PORT=3001 npm start`;
+      return `Port ${String(error.port)} is taken. Stop what listens there, or choose another: PORT=3001 ${START}`;
     }
     if (error.code === 'EACCES') {
-      return `Port ${String(error.port)} may not be used by this user. Choose one above 1023: PORT=3000 npm start`;
+      return `Port ${String(error.port)} may not be used by this user. Choose one above 1023: PORT=3000 ${START}`;
     }
   }
   return error instanceof Error ? (error.stack ?? error.message) : String(error);

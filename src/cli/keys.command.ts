@@ -1,13 +1,7 @@
 import type { Command } from 'commander';
 import { KeyTasks } from './key.tasks.js';
-import { createCommand, EXIT_CODES_HELP } from './run-command.js';
+import { callingHelp, createCommand, EXIT_CODES_HELP } from './run-command.js';
 import type { Invocation } from './terminal.js';
-
-const CALLING_HELP = `
-From a checkout: npm run keys -- <command>, or npm run -s keys -- <command> for its output alone.
-In the container image: node dist/cli/keys.js <command>.
-Settings are the service's own, from the environment and, in development, .env; in production DATABASE_URL and
-AUTH_SECRET are required.`;
 
 const LIFE_HELP = `
 A key is published (next), then signs (active), then only verifies (retiring), then is removed. The service does all of
@@ -34,7 +28,7 @@ export function keysCommand(invocation: Invocation): Command {
   const tasks = new KeyTasks(invocation, writeAnswer);
   program
     .description('Manages the signing keys of the configured database, whether or not a service is running.')
-    .addHelpText('after', LIFE_HELP + CALLING_HELP + EXIT_CODES_HELP);
+    .addHelpText('after', LIFE_HELP + callingHelp('keys') + EXIT_CODES_HELP);
 
   program
     .command('list')

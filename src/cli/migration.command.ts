@@ -1,10 +1,13 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { IS_PUBLISHED } from '../platform/common/version.js';
 import { createCommand, EXIT_CODES_HELP } from './run-command.js';
 import type { Invocation } from './terminal.js';
 
-const CALLING_HELP = `
+const CALLS = `
 From a checkout: npm run migration:run, npm run migration:revert, npm run migration:generate -- <name>.
-In the container image: node dist/cli/migration.js <command>.
+In the container image: node dist/cli/migration.js <command>.`;
+
+const CALLING_HELP = `${IS_PUBLISHED ? '' : CALLS}
 The only settings are DATABASE_URL, DATABASE_DIRECT_URL, DATA_DIR and NODE_ENV, from the environment and, in development,
 .env.`;
 
@@ -14,9 +17,9 @@ The only settings are DATABASE_URL, DATABASE_DIRECT_URL, DATA_DIR and NODE_ENV, 
  * It does not take the lock that keeps migrations apart either.
  */
 export function migrationCommand(invocation: Invocation): Command {
-  const { program, writeAnswer } = createCommand('migration', invocation);
+  const { program, writeAnswer } = createCommand(IS_PUBLISHED ? 'migrate' : 'migration', invocation);
   program
-    .description('Changes the schema of the configured database, and writes migrations.')
+    .description(`Changes the schema of the configured database${IS_PUBLISHED ? '' : ', and writes migrations'}.`)
     .addHelpText('after', CALLING_HELP + EXIT_CODES_HELP);
 
   program
@@ -36,14 +39,17 @@ export function migrationCommand(invocation: Invocation): Command {
       await revertLatestMigration(invocation, writeAnswer, { mayDeleteProductionData: yes === true });
     });
 
-  program
-    .command('generate')
-    .description('Apply all migrations, and write one that makes the database match the entities.')
-    .argument('<name>', 'in lower-case-words, such as add-display-name', parseMigrationName)
-    .action(async (name: string) => {
-      const { generateMigration } = await import('./migration.tasks.js');
-      await generateMigration(name, invocation, writeAnswer);
-    });
+  // It writes into the sources.
+  if (!IS_PUBLISHED) {
+    program
+      .command('generate')
+      .description('Apply all migrations, and write one that makes the database match the entities.')
+      .argument('<name>', 'in lower-case-words, such as add-display-name', parseMigrationName)
+      .action(async (name: string) => {
+        const { generateMigration } = await import('./migration.tasks.js');
+        await generateMigration(name, invocation, writeAnswer);
+      });
+  }
 
   return program;
 }

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { IS_PUBLISHED } from '../platform/common/version.js';
 import { type Invocation, processInvocation } from './terminal.js';
 
 const EXIT_FAILED = 1;
@@ -9,6 +10,16 @@ const EXIT_MISUSED = 2;
 /** The end of every command's help. */
 export const EXIT_CODES_HELP = `
 Exit codes: 0 done, ${EXIT_FAILED} not done (the reason is on standard error), ${EXIT_MISUSED} called wrongly.`;
+
+/** The part of its help that says how an operator's command is called and what its settings are. */
+export function callingHelp(name: 'users' | 'keys'): string {
+  const outsideOfPackage = `
+From a checkout: npm run ${name} -- <command>, or npm run -s ${name} -- <command> for its output alone.
+In the container image: node dist/cli/${name}.js <command>.`;
+  return `${IS_PUBLISHED ? '' : outsideOfPackage}
+Settings are the service's own, from the environment and, in development, .env; in production DATABASE_URL and
+AUTH_SECRET are required.`;
+}
 
 type BuildCommand = (invocation: Invocation) => Command;
 
@@ -30,7 +41,7 @@ export function createCommand(
   name: string,
   { answers, output }: Invocation,
 ): { readonly program: Command; readonly writeAnswer: WriteAnswer } {
-  const program = new Command(name)
+  const program = new Command(IS_PUBLISHED ? `ratchet ${name}` : name)
     .exitOverride()
     .showHelpAfterError('Add --help for usage.')
     .configureHelp({ showGlobalOptions: true })

