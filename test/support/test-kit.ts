@@ -96,9 +96,11 @@ export class RunnerProcess {
     this.child.kill(signal);
   }
 
-  /** Closes its standard input, as the end of its parent does. */
-  endInput(): void {
-    this.child.stdin.end();
+  /** Closes all pipes, as the end of its parent does. */
+  leave(): void {
+    this.child.stdin.destroy();
+    this.child.stdout.destroy();
+    this.child.stderr.destroy();
   }
 
   async ended(): Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }> {
@@ -108,7 +110,7 @@ export class RunnerProcess {
   }
 
   async stop(): Promise<void> {
-    this.endInput();
+    this.child.stdin.end();
     await this.ended();
   }
 }
