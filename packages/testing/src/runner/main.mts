@@ -3,7 +3,10 @@ import { parseArgs } from 'node:util';
 import { DEFAULT_PORT } from '../contract.js';
 import { startInFreeSlot } from './slot.mjs';
 
-const USAGE = `Serves a Ratchet for tests, with its own PostgreSQL, until it is stopped by SIGTERM or SIGINT.
+const USAGE = `Usage: ratchet-test [options] [-- <command> [argument]...]
+
+Serves a Ratchet for tests, with its own PostgreSQL, until it is stopped by SIGTERM or SIGINT. With a command, runs that with
+RATCHET_URL, RATCHET_TEST_URL, JWT_ISSUER and JWT_AUDIENCE set, on a free port, and ends as it does.
 
   --port <number>      default ${DEFAULT_PORT}; 0 chooses a free one
   --config <JSON>      variables of the service for all namespaces, as {"ACCESS_TOKEN_TTL_SECONDS":"60"}
