@@ -42,7 +42,7 @@ describe('a tool that reads the OpenAPI document', () => {
 
   it('generates a TypeScript client, whose types lead through a whole session', async () => {
     const generator = join('node_modules', 'openapi-typescript', 'bin', 'cli.js');
-    const generated = await run([generator, 'generated/openapi.json', '--output', 'generated/schema.d.ts']);
+    const generated = await run([generator, 'generated/openapi.json', '--output', 'generated/schema.ts']);
     expect(generated).toMatchObject({ exitCode: 0 });
     const compiler = join('node_modules', 'typescript', 'bin', 'tsc');
     expect(await run([compiler, '--project', '.'])).toMatchObject({ exitCode: 0, stdout: '' });

@@ -1,4 +1,4 @@
-// A whole session with a client that is generated from the OpenAPI document (`schema.d.ts`). `test/openapi-client` checks its
+// A whole session with a client that is generated from the OpenAPI document (`schema.ts`). `test/openapi-client` checks its
 // types and runs it.
 import createClient from 'openapi-fetch';
 import type { components, paths } from './generated/schema.js';
