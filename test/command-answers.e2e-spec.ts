@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { tmpdir } from 'node:os';
 import type { Command } from 'commander';
 import { keysCommand } from '../src/cli/keys.command.js';
@@ -10,8 +10,8 @@ import { eventually } from './support/eventually.js';
 import type { CommandResult } from './support/run-command.js';
 import { ageKeys, kidOf } from './support/signing-keys.js';
 import { newPassword } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { AUTH_SECRET } from './support/test-service.js';
+import { useDatabase } from './support/use-service.js';
 
 const PROGRAMS = { users: usersCommand, keys: keysCommand, migration: migrationCommand };
 type Program = keyof typeof PROGRAMS;
@@ -138,7 +138,7 @@ const CALLS: readonly Call[] = [
 ];
 
 describe('the answers of the commands', () => {
-  let database: TestDatabase;
+  const database = useDatabase();
 
   function run(
     program: Program,
@@ -160,14 +160,6 @@ describe('the answers of the commands', () => {
     );
     return keys.length === 1;
   }
-
-  beforeAll(async () => {
-    database = await createTestDatabase();
-  });
-
-  afterAll(async () => {
-    await database.close();
-  });
 
   it.each(CALLS.map((call) => [`${call.program} ${call.args.join(' ')}`, call] as const))(
     '%s answers with --json in a stable shape, and writes nothing else to standard output',

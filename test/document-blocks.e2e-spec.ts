@@ -1,12 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { chmod, readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort } from './support/free-port.js';
 import { isInstalled, makeScratchFolder } from './support/gateway-process.js';
 import { type CommandResult, runCommand } from './support/run-command.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { AUTH_SECRET, startService, type TestService } from './support/test-service.js';
+import { AUTH_SECRET } from './support/test-service.js';
+import { useService } from './support/use-service.js';
 
 const CHECKOUT = fileURLToPath(new URL('../', import.meta.url));
 const BETWEEN = '-- next --';
@@ -40,19 +40,11 @@ async function readShellBlocks(): Promise<ReadonlyMap<string, readonly string[]>
 }
 
 describe('the shell blocks of the documents', () => {
+  const { database, service } = useService();
   let blocks: ReadonlyMap<string, readonly string[]>;
-  let database: TestDatabase;
-  let service: TestService;
 
   beforeAll(async () => {
     blocks = await readShellBlocks();
-    database = await createTestDatabase();
-    service = await startService(database);
-  });
-
-  afterAll(async () => {
-    await service.stop();
-    await database.close();
   });
 
   /** Runs the blocks one after the other in one shell, as a reader pastes them. */

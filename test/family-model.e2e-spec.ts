@@ -1,11 +1,10 @@
-import { afterAll, beforeAll, describe, it } from 'vitest';
+import { beforeAll, describe, it } from 'vitest';
 import fc from 'fast-check';
 import { TombstoneCleanerService } from '../src/tokens/tombstone-cleaner.service.js';
 import { ACCESS_TOKEN_TTL_SECONDS, type Settings } from './support/model/family.model.js';
 import { play, type Site } from './support/model/play.js';
 import { drafts } from './support/model/turns.js';
-import { createTestDatabase } from './support/test-database.js';
-import { startService, type TestService } from './support/test-service.js';
+import { useDatabase, useInstance } from './support/use-service.js';
 
 const RUNS = Number(process.env['MODEL_RUNS'] ?? 30);
 const SEED = process.env['MODEL_SEED'];
@@ -13,7 +12,7 @@ const SEED = process.env['MODEL_SEED'];
 const PATH = process.env['MODEL_PATH'];
 
 /** Long before it only on a machine that does next to nothing; what has been shrunk by then is reported as it is. */
-const TIME_LIMIT_MS = 60_000 + RUNS * 2_000;
+const TIME_LIMIT_MS = 60_000 + RUNS * 4_000;
 
 /** Their borders in time are odd multiples of 20 s, which the clock, moved by multiples of 40 s, keeps away from. */
 const STRICT: Settings = {
@@ -43,26 +42,18 @@ const LENIENT: Settings = {
  * advances; tombstone cleaned too early.
  */
 describe('a family', () => {
+  const database = useDatabase();
+  const pairs = [STRICT, LENIENT].map((settings): Site['pairs'][number] => ({
+    settings,
+    instances: [useInstance(database, environmentOf(settings)), useInstance(database, environmentOf(settings))],
+  }));
   let site: Site;
 
   beforeAll(async () => {
-    const database = await createTestDatabase();
-    const startPair = async (settings: Settings): Promise<Site['pairs'][number]> => {
-      const environment = environmentOf(settings);
-      return {
-        settings,
-        instances: [await startService(database, environment), await startService(database, environment)],
-      };
-    };
-    const pairs = [await startPair(STRICT), await startPair(LENIENT)];
-    site = { database, pairs, original: await pairs[0]!.instances[0].client.signUp() };
+    const services = pairs.flatMap(({ instances }) => instances);
+    site = { database, pairs, original: await services[0]!.client.signUp() };
     // By itself it would clean up once a minute, and the model would not know.
-    await Promise.all(servicesOf(site).map(({ app }) => app.get(TombstoneCleanerService).onApplicationShutdown()));
-  });
-
-  afterAll(async () => {
-    await Promise.all(servicesOf(site).map((service) => service.stop()));
-    await site.database.close();
+    await Promise.all(services.map(({ app }) => app.get(TombstoneCleanerService).onApplicationShutdown()));
   });
 
   it(
@@ -101,10 +92,6 @@ function describeFailure<T>({
     'To repeat it:',
     `MODEL_SEED=${seed} MODEL_PATH=${counterexamplePath} npm test -- test/family-model.e2e-spec.ts`,
   ].join('\n');
-}
-
-function servicesOf({ pairs }: Site): readonly TestService[] {
-  return pairs.flatMap(({ instances }) => instances);
 }
 
 function environmentOf(settings: Settings): Readonly<Record<string, string>> {

@@ -6,8 +6,8 @@ import { eventually } from './support/eventually.js';
 import { expectProblem } from './support/problem.js';
 import { isRedisInstalled, RedisServer } from './support/redis-server.js';
 import { codeOf, newEmail, newPassword } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { startService, type TestService } from './support/test-service.js';
+import type { TestService } from './support/test-service.js';
+import { useDatabase, useInstance } from './support/use-service.js';
 
 const LIMIT = 10;
 const LONGEST_DELAY_SECONDS = 900;
@@ -52,17 +52,23 @@ if (!isRedisInstalled) {
 }
 
 describe.each([['PostgreSQL'], ...(isRedisInstalled ? [['Redis']] : [])])('guessing, counted in %s', (store) => {
-  let database: TestDatabase;
   let redis: RedisServer | undefined;
-  let instances: readonly TestService[];
-  let service: TestService;
 
   beforeAll(async () => {
-    database = await createTestDatabase();
     redis = store === 'Redis' ? await RedisServer.start() : undefined;
-    const environment = { ...BEHIND_A_PROXY, ...(redis === undefined ? {} : { REDIS_URL: redis.url }) };
-    instances = await Promise.all([1, 2, 3].map(() => startService(database, environment)));
-    service = instances[0]!;
+  });
+
+  afterAll(() => redis?.stop());
+
+  const database = useDatabase();
+  const environment = (): Record<string, string> => ({
+    ...BEHIND_A_PROXY,
+    ...(redis !== undefined && { REDIS_URL: redis.url }),
+  });
+  const service = useInstance(database, environment);
+  const instances = [service, useInstance(database, environment), useInstance(database, environment)];
+
+  beforeAll(async () => {
     await eventually(
       async () => {
         const answers = instances.map((each) => loginFrom(each, newAddress(), newEmail(), newPassword()));
@@ -70,12 +76,6 @@ describe.each([['PostgreSQL'], ...(isRedisInstalled ? [['Redis']] : [])])('guess
       },
       { withinMs: 10_000 },
     );
-  });
-
-  afterAll(async () => {
-    await Promise.all(instances.map((instance) => instance.stop()));
-    await redis?.stop();
-    await database.close();
   });
 
   async function newAccount(): Promise<{ readonly email: string; readonly password: string }> {

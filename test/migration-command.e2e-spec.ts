@@ -9,10 +9,11 @@ import { eventually } from './support/eventually.js';
 import { holdLock } from './support/held-lock.js';
 import { type CommandResult, RunningCommand, runCommand } from './support/run-command.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
+import { useDatabase } from './support/use-service.js';
 
 describe('the migration command', () => {
+  const database = useDatabase();
   let checkout: string;
-  let database: TestDatabase;
 
   function environment(url = database.url): Record<string, string> {
     return { NODE_ENV: 'test', DATABASE_URL: url };
@@ -28,11 +29,9 @@ describe('the migration command', () => {
   beforeAll(async () => {
     checkout = await mkdtemp(join(tmpdir(), 'ratchet-migration-'));
     await copyCheckout(checkout);
-    database = await createTestDatabase();
   });
 
   afterAll(async () => {
-    await database.close();
     await rm(checkout, { recursive: true, force: true });
   });
 

@@ -7,9 +7,10 @@ import { isPgBouncerInstalled, PgBouncer } from './support/pgbouncer.js';
 import { expectProblem } from './support/problem.js';
 import { ENDINGS, MAX_SESSIONS } from './support/session-endings.js';
 import { newIdempotencyKey, sessionIdOf } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
+import { createTestDatabase } from './support/test-database.js';
 import { testRun } from './support/test-run.js';
 import { startService, type TestService } from './support/test-service.js';
+import { useDatabase, useInstance } from './support/use-service.js';
 
 const describeWithPgBouncer = isPgBouncerInstalled ? describe : describe.skip;
 if (!isPgBouncerInstalled) {
@@ -36,29 +37,26 @@ const SETUPS: readonly {
 ];
 
 describeWithPgBouncer.each(SETUPS)('three instances with $setup', ({ ignoredStartupParameters, hasDirectUrl }) => {
-  let database: TestDatabase;
+  const database = useDatabase();
   let bouncer: PgBouncer;
-  let acting: TestService;
-  let others: readonly TestService[];
 
   beforeAll(async () => {
-    database = await createTestDatabase();
     bouncer = await PgBouncer.start(database.url, {
       poolSize: POOL_SIZE,
       ...(ignoredStartupParameters !== undefined && { ignoredStartupParameters }),
     });
-    const start = (): Promise<TestService> =>
-      startService(bouncer, { ...ENVIRONMENT, ...(hasDirectUrl && { DATABASE_DIRECT_URL: database.url }) });
-    const [first, ...rest] = await Promise.all([start(), start(), start()]);
-    acting = first;
-    others = rest;
   });
 
-  afterAll(async () => {
-    await Promise.all([acting, ...others].map((service) => service.stop()));
-    await bouncer.stop();
-    await database.close();
-  });
+  afterAll(() => bouncer.stop());
+
+  const start = (): TestService =>
+    useInstance(database, () => ({
+      ...ENVIRONMENT,
+      DATABASE_URL: bouncer.url,
+      ...(hasDirectUrl && { DATABASE_DIRECT_URL: database.url }),
+    }));
+  const acting = start();
+  const others = [start(), start()];
 
   it.each(ENDINGS)('$name is denied at once there, and within a second elsewhere', async ({ end }) => {
     const { pair, ...account } = await acting.client.signUpAndIn();

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import type { Response } from 'supertest';
 import type { ErrorCode, ProblemCode } from '../src/platform/common/domain.errors.js';
@@ -6,9 +6,9 @@ import type { RevokeReason } from '../src/tokens/tokens.types.js';
 import { type OpenSession, openSessions } from './support/open-sessions.js';
 import { expectProblem, oauthCodeOf } from './support/problem.js';
 import { type Account, claimsOf, newIdempotencyKey, pairOf } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import type { TestFamily } from './support/test-family.js';
-import { startService, type TestService } from './support/test-service.js';
+import type { TestService } from './support/test-service.js';
+import { useDatabase, useInstance } from './support/use-service.js';
 
 const CURRENT_GENERATION = 10;
 const GRACE_SECONDS = 20;
@@ -106,8 +106,18 @@ function expectRoles(response: Response, scope: Situation['scope']): void {
 }
 
 describe('the precedence of the rows of the rotation table', () => {
-  let database: TestDatabase;
+  const database = useDatabase();
   const instances = new Map<string, TestService>();
+  for (const hasGraceWindow of [false, true]) {
+    for (const rollsForward of [false, true]) {
+      const instance = useInstance(database, {
+        REFRESH_GRACE_SECONDS: hasGraceWindow ? String(GRACE_SECONDS) : '0',
+        REFRESH_ROLL_FORWARD: rollsForward ? 'on' : 'off',
+        MAX_SESSIONS_PER_USER: '1000',
+      });
+      instances.set(`${hasGraceWindow} ${rollsForward}`, instance);
+    }
+  }
   let account: Account;
   /** One for each situation, and some for shrinking one that fails. */
   let unused: Iterator<OpenSession>;
@@ -116,26 +126,10 @@ describe('the precedence of the rows of the rotation table', () => {
     instances.get(`${hasGraceWindow} ${rollsForward}`)!;
 
   beforeAll(async () => {
-    database = await createTestDatabase();
-    for (const hasGraceWindow of [false, true]) {
-      for (const rollsForward of [false, true]) {
-        const instance = await startService(database, {
-          REFRESH_GRACE_SECONDS: hasGraceWindow ? String(GRACE_SECONDS) : '0',
-          REFRESH_ROLL_FORWARD: rollsForward ? 'on' : 'off',
-          MAX_SESSIONS_PER_USER: '1000',
-        });
-        instances.set(`${hasGraceWindow} ${rollsForward}`, instance);
-      }
-    }
     const someInstance = instances.get('false true')!;
     account = await someInstance.client.signUp();
     await database.sql('update users set roles = $2 where id = $1', [account.id, ROLES]);
     unused = (await openSessions(someInstance, database, account.id, 2 * SITUATIONS)).values();
-  });
-
-  afterAll(async () => {
-    await Promise.all([...instances.values()].map((instance) => instance.stop()));
-    await database.close();
   });
 
   async function setUserActive(isActive: boolean): Promise<void> {

@@ -3,8 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startNginx } from './support/gateway-nginx.js';
 import { isInstalled, type RunningGateway } from './support/gateway-process.js';
 import { type CommandResult, runCommand, RunningCommand } from './support/run-command.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { startService, type TestService } from './support/test-service.js';
+import { useInstance, useService } from './support/use-service.js';
 
 const checkout = fileURLToPath(new URL('../', import.meta.url));
 
@@ -13,29 +12,24 @@ function smoke(...args: readonly string[]): Promise<CommandResult> {
 }
 
 (isInstalled('nginx', '-v') ? describe : describe.skip)('npm run smoke, through nginx to the sample backend', () => {
-  let database: TestDatabase;
-  let services: readonly TestService[];
+  const { database, service } = useService();
+  const otherInstance = useInstance(database);
   let orders: RunningCommand;
   let gateway: RunningGateway;
 
   beforeAll(async () => {
-    database = await createTestDatabase();
-    services = await Promise.all([startService(database), startService(database)]);
-    const [service, otherInstance] = services;
     orders = new RunningCommand('node', ['examples/orders/server.js'], {
       workingDirectory: checkout,
-      environment: { AUTH_URL: otherInstance!.url, JWT_ISSUER: 'http://localhost:3000', PORT: '0', INTERNAL_PORT: '0' },
+      environment: { AUTH_URL: otherInstance.url, JWT_ISSUER: 'http://localhost:3000', PORT: '0', INTERNAL_PORT: '0' },
     });
     const [, port = ''] = await orders.said(/"listener":"internal","port":(\d+)/);
-    gateway = await startNginx({ ratchet: new URL(service!.url).host, backend: `127.0.0.1:${port}` });
+    gateway = await startNginx({ ratchet: new URL(service.url).host, backend: `127.0.0.1:${port}` });
   });
 
   afterAll(async () => {
     await gateway.stop();
     orders.signalGroup('SIGTERM');
     await orders.end();
-    await Promise.all(services.map((service) => service.stop()));
-    await database.close();
   });
 
   it('walks from sign-up to a denial after logout, and says so step by step', async () => {
@@ -47,36 +41,24 @@ function smoke(...args: readonly string[]): Promise<CommandResult> {
 });
 
 describe('npm run smoke', () => {
+  const { service } = useService();
+
   it('walks through what npm start runs, where there is neither a gateway nor a backend', async () => {
-    const database = await createTestDatabase();
-    const service = await startService(database);
-    try {
-      const { exitCode, stdout } = await runCommand('node', ['scripts/smoke.mjs'], {
-        workingDirectory: checkout,
-        environment: { PORT: new URL(service.url).port },
-      });
-      expect(stdout).toContain(`Walking through ${service.url}, with the backend at /auth/me\n`);
-      expect(stdout).toMatch(/\n\nAll 13 steps went as they should\.\n$/);
-      expect(exitCode).toBe(0);
-    } finally {
-      await service.stop();
-      await database.close();
-    }
+    const { exitCode, stdout } = await runCommand('node', ['scripts/smoke.mjs'], {
+      workingDirectory: checkout,
+      environment: { PORT: new URL(service.url).port },
+    });
+    expect(stdout).toContain(`Walking through ${service.url}, with the backend at /auth/me\n`);
+    expect(stdout).toMatch(/\n\nAll 13 steps went as they should\.\n$/);
+    expect(exitCode).toBe(0);
   });
 
   it('ends with 1 at the first step that does not go as it should', async () => {
-    const database = await createTestDatabase();
-    const service = await startService(database);
-    try {
-      const { exitCode, stdout } = await smoke(service.url, '/auth/sessions');
-      expect(stdout).toMatch(
-        /\n 4\. Call the backend through the gateway \.+ FAILED\n\nthe backend does not know the user\n$/,
-      );
-      expect(exitCode).toBe(1);
-    } finally {
-      await service.stop();
-      await database.close();
-    }
+    const { exitCode, stdout } = await smoke(service.url, '/auth/sessions');
+    expect(stdout).toMatch(
+      /\n 4\. Call the backend through the gateway \.+ FAILED\n\nthe backend does not know the user\n$/,
+    );
+    expect(exitCode).toBe(1);
   });
 
   it('says that nothing answers where no service runs', async () => {

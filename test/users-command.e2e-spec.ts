@@ -12,8 +12,8 @@ import { eventually } from './support/eventually.js';
 import { killPostgresOf } from './support/kill-postgres.js';
 import { type CommandOptions, type CommandResult, RunningCommand, runCommand } from './support/run-command.js';
 import { claimsOf, codeOf, newEmail, newPassword, TestClient } from './support/test-client.js';
-import { createTestDatabase, type TestDatabase } from './support/test-database.js';
-import { AUTH_SECRET, startService, type TestService } from './support/test-service.js';
+import { AUTH_SECRET } from './support/test-service.js';
+import { useService } from './support/use-service.js';
 
 /** How soon an instance must have learnt of a revocation that another process has acknowledged. */
 const REVOCATION_BOUND_MS = 1_000;
@@ -24,8 +24,7 @@ const ROLES_OF_1025_CHARACTERS = Array.from({ length: 16 }, (_, index) =>
 
 describe('the users command beside a running service', () => {
   let checkout: string;
-  let database: TestDatabase;
-  let service: TestService;
+  const { database, service } = useService();
   let client: TestClient;
   const outputs: string[] = [];
 
@@ -58,14 +57,10 @@ describe('the users command beside a running service', () => {
   beforeAll(async () => {
     checkout = await mkdtemp(join(tmpdir(), 'ratchet-users-'));
     await copyCheckout(checkout);
-    database = await createTestDatabase();
-    service = await startService(database);
     ({ client } = service);
   });
 
   afterAll(async () => {
-    await service.stop();
-    await database.close();
     await rm(checkout, { recursive: true, force: true });
   });
 

@@ -41,14 +41,18 @@ export function useProxy(database: Pick<TestDatabase, 'url'>): PostgresProxy {
   return proxy;
 }
 
-/** One more instance, on a database or a proxy that has been declared before it. */
+/**
+ * One more instance, on a database or a proxy that has been declared before it.
+ *
+ * @param environment a function when it names what a hook before this one starts
+ */
 export function useInstance(
   database: Pick<TestDatabase, 'url'>,
-  environment: Readonly<Record<string, string>> = {},
+  environment: Readonly<Record<string, string>> | (() => Readonly<Record<string, string>>) = {},
 ): TestService {
   const service = new Late<TestService>('service');
   beforeAll(async () => {
-    service.start(await startService(database, environment));
+    service.start(await startService(database, typeof environment === 'function' ? environment() : environment));
   });
   afterAll(() => service.end((started) => started.stop()));
   return {
