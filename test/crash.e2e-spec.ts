@@ -3,6 +3,7 @@ import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { copyDataDir } from './support/data-dir.js';
 import { postgresProcessesOf } from './support/embedded/postgres-processes.js';
 import { eventually } from './support/eventually.js';
 import { holdLock } from './support/held-lock.js';
@@ -41,9 +42,10 @@ describe('the process of the service', () => {
     await rm(scratch, { recursive: true, force: true });
   });
 
-  function newDataDir(name: string): string {
+  async function newDataDir(name: string): Promise<string> {
     const dataDir = join(scratch, name);
     dataDirs.push(dataDir);
+    await copyDataDir(dataDir);
     return dataDir;
   }
 
@@ -70,7 +72,7 @@ describe('the process of the service', () => {
   ])(
     'invariant 5 and 6: kill -9 of $name in the middle of many refreshes loses no rotation and signs nobody out',
     async ({ killsPostgres, crashes }) => {
-      const dataDir = newDataDir(`killed-${String(killsPostgres)}`);
+      const dataDir = await newDataDir(`killed-${String(killsPostgres)}`);
       // Or the rotations that a database has lost would be forgiven.
       const environment = { DATA_DIR: dataDir, REFRESH_ROLL_FORWARD: 'off' };
       let service = start(environment);
@@ -140,7 +142,7 @@ describe('the process of the service', () => {
   });
 
   it('SIGINT twice, as npm and a terminal send it, stops it as cleanly as once', async () => {
-    const dataDir = newDataDir('interrupted');
+    const dataDir = await newDataDir('interrupted');
     const service = start({ DATA_DIR: dataDir });
     const client = await service.listening();
     const account = await client.signUp();
@@ -158,7 +160,7 @@ describe('the process of the service', () => {
   });
 
   it('a second start on the same data directory names the running service and does not disturb it', async () => {
-    const dataDir = newDataDir('shared');
+    const dataDir = await newDataDir('shared');
     const first = start({ DATA_DIR: dataDir });
     const client = await first.listening();
     const { pair } = await client.signUpAndIn();
@@ -172,7 +174,7 @@ describe('the process of the service', () => {
   });
 
   it('a start on a taken port fails with one line and stops the PostgreSQL that it started', async () => {
-    const dataDir = newDataDir('no-port');
+    const dataDir = await newDataDir('no-port');
     const holder = createServer();
     await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
     const address = holder.address();

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
+import { copyDataDir } from './support/data-dir.js';
 import { makeCheckout } from './support/embedded/checkout.js';
 import { DriverProcess, type DriverOptions } from './support/embedded/driver-process.js';
 import { PasswordThief } from './support/embedded/password-thief.js';
@@ -20,8 +21,6 @@ const daemonUid = 1;
 describe('the embedded PostgreSQL', () => {
   let scratch: string;
   let driverProgram: string;
-  /** A data directory after its first start, without the port and the log of that start. */
-  let initialised: string;
   const drivers: DriverProcess[] = [];
   const dataDirs: string[] = [];
 
@@ -34,7 +33,7 @@ describe('the embedded PostgreSQL', () => {
   /** Serves the tests that are not about the first start. */
   async function initialisedDataDir(name: string): Promise<string> {
     const dataDir = newDataDir(name);
-    await promisify(execFile)('cp', ['-a', initialised, dataDir]);
+    await copyDataDir(dataDir);
     return dataDir;
   }
 
@@ -63,12 +62,6 @@ describe('the embedded PostgreSQL', () => {
     scratch = await realpath(await mkdtemp(join(tmpdir(), 'ratchet-embedded-')));
     await chmod(scratch, 0o755);
     driverProgram = await makeCheckout(join(scratch, 'checkout'), { programs: 'installed' });
-    initialised = newDataDir('initialised');
-    const first = drive({ dataDir: initialised });
-    await first.ready();
-    await first.stop();
-    await rm(join(initialised, 'postgres/port'));
-    await rm(join(initialised, 'postgres/server.log'));
   });
 
   afterEach(async () => {
@@ -100,7 +93,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('is a durable UTF-8 database with sane limits, reached over loopback with a password only its user can read', async () => {
-    const dataDir = newDataDir('settings');
+    const dataDir = await initialisedDataDir('settings');
     const driver = drive({ dataDir });
     const { url, superuserUrl } = await driver.ready();
     expect(
@@ -199,7 +192,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('runs twice side by side with two data directories', async () => {
-    const [left, right] = [await initialisedDataDir('left'), newDataDir('right')];
+    const [left, right] = [await initialisedDataDir('left'), await initialisedDataDir('right')];
     const [leftDriver, rightDriver] = [drive({ dataDir: left }), drive({ dataDir: right })];
     const [{ url: leftUrl }, { url: rightUrl }] = await Promise.all([leftDriver.ready(), rightDriver.ready()]);
     expect(leftUrl).not.toBe(rightUrl);

@@ -2,10 +2,12 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { keysCommand } from '../src/cli/keys.command.js';
 import { KeyLifeCycleService } from '../src/keys/key-life-cycle.service.js';
 import { copyCheckout } from './support/checkout-copy.js';
 import { runInProcess } from './support/command-in-process.js';
+import { copyDataDir } from './support/data-dir.js';
 import { postgresProcessesOf } from './support/embedded/postgres-processes.js';
 import { eventually } from './support/eventually.js';
 import { kidIn, Load } from './support/load.js';
@@ -17,6 +19,10 @@ import { createTestDatabase, type TestDatabase } from './support/test-database.j
 import { AUTH_SECRET, startService, type TestService } from './support/test-service.js';
 
 const DAY_SECONDS = 86_400;
+
+/** Leaves the others a core. */
+const WATCHING_PAUSE_MS = 10;
+
 const INSTANT = '\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z';
 
 describe('the keys command', () => {
@@ -260,6 +266,7 @@ describe('the keys command', () => {
           faults.push('a set without the key that signs was served');
         }
         isGone ||= !set.includes(stolen);
+        await pause(WATCHING_PAUSE_MS);
       }
     });
 
@@ -454,6 +461,7 @@ describe('the keys command', () => {
 
   it('works over the embedded PostgreSQL too, and leaves no process behind', async () => {
     const dataDir = join(checkout, 'data');
+    await copyDataDir(dataDir);
     const { exitCode, stdout } = await runCommand(process.execPath, ['dist/cli/keys.js', 'list'], {
       workingDirectory: checkout,
       environment: { NODE_ENV: 'test', DATA_DIR: dataDir },

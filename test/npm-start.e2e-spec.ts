@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import { copyCheckout } from './support/checkout-copy.js';
+import { copyDataDir } from './support/data-dir.js';
 import { postgresProcessesOf } from './support/embedded/postgres-processes.js';
 import { eventually } from './support/eventually.js';
 import { freePort } from './support/free-port.js';
@@ -125,6 +126,7 @@ describe('npm start in a new checkout', () => {
     );
 
     const { port } = new URL(url);
+    await copyDataDir(join(checkout, '.other'));
     const samePort = await npmStart({ DATA_DIR: '.other', PORT: port }).end();
     expect(samePort.exitCode).toBe(1);
     expect(samePort.stderr).toMatch(

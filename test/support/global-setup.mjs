@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '@ratchet/embedded-postgres';
 import { migrateDatabase } from '../../dist/platform/database/migrate.js';
@@ -17,23 +19,25 @@ const TEST_SERVER_SETTINGS = { fsync: 'off', autovacuum: 'off', scram_iterations
 
 /**
  * One PostgreSQL for the whole run: the server of `TEST_DATABASE_URL` (whose role may create databases), or an embedded
- * one. Leaves a migrated template behind, and a folder into which every service under test logs.
+ * one. Leaves a migrated template behind, a data directory to copy, and a folder into which every service under test logs.
  *
  * @returns the tear-down
  */
 export default async function globalSetup() {
   const runDir = await mkdtemp(join(tmpdir(), 'ratchet-test-'));
   await mkdir(join(runDir, 'logs'));
+  const initialisedDataDir = join(runDir, 'initialised');
+  await initialise(initialisedDataDir);
   const given = process.env['TEST_DATABASE_URL'];
   const server =
     given === undefined
-      ? await startTestServer(join(runDir, 'postgres'))
+      ? await startTestServer(initialisedDataDir, join(runDir, 'postgres'))
       : { url: given, superuserUrl: given, stop: async () => undefined };
 
   const prefix = `${TEMPLATE}_${process.pid}`;
   const client = new pg.Client({ connectionString: server.url });
   await client.connect();
-  await client.query(`create database ${prefix}`);
+  await client.query(`create database ${prefix} ${given === undefined ? 'template ratchet' : ''}`);
   await client.end();
   const templateUrl = new URL(server.url);
   templateUrl.pathname = `/${prefix}`;
@@ -44,6 +48,7 @@ export default async function globalSetup() {
     serverUrl: server.url,
     adminUrl: server.superuserUrl,
     template: prefix,
+    initialisedDataDir,
     runDir,
   });
   const run = {
@@ -59,7 +64,18 @@ export default async function globalSetup() {
   return () => tearDown(run);
 }
 
-async function startTestServer(dataDirectory) {
+/** Leaves what a first start leaves, with a migrated database, without the port and the log of that start. */
+async function initialise(dataDirectory) {
+  const server = await startEmbeddedPostgres({ dataDirectory, serverSettings: TEST_SERVER_SETTINGS });
+  await migrateDatabase(server.url);
+  await server.stop();
+  for (const name of ['port', 'server.log', 'owner']) {
+    await rm(join(dataDirectory, 'postgres', name));
+  }
+}
+
+async function startTestServer(initialisedDataDir, dataDirectory) {
+  await promisify(execFile)('cp', ['-a', initialisedDataDir, dataDirectory]);
   const server = await startEmbeddedPostgres({ dataDirectory, serverSettings: TEST_SERVER_SETTINGS });
   const superuser = new pg.Client({ connectionString: server.superuserUrl });
   await superuser.connect();

@@ -21,10 +21,15 @@ export async function createTestDatabase(content: 'migrated' | 'empty' = 'migrat
 
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
-  const pool = new Pool({ connectionString: url.href, max: 4, application_name: 'test' });
+  return connectTo(url.href);
+}
+
+/** A database that is there already. */
+export function connectTo(url: string): TestDatabase {
+  const pool = new Pool({ connectionString: url, max: 4, application_name: 'test' });
   pool.on('error', () => undefined);
   return {
-    url: url.href,
+    url,
     sql: async <Row extends object>(text: string, values: readonly unknown[] = []): Promise<Row[]> => {
       const { rows } = await pool.query<Row>(text, [...values]);
       return rows;

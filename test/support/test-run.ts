@@ -5,6 +5,8 @@ export interface TestRun {
   readonly adminUrl: string;
   /** Name of the migrated template, and prefix of every database of this run. */
   readonly template: string;
+  /** Of an embedded PostgreSQL that has been started once; `copyDataDir` copies it. */
+  readonly initialisedDataDir: string;
   readonly runDir: string;
 }
 
