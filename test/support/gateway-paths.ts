@@ -56,6 +56,9 @@ export const AMBIGUOUS_TARGETS = [
   '/orders//1?x',
 ] as const;
 
+/** Targets that some gateways refuse by themselves, in a form of their own, and the recipes for the others as ambiguous. */
+export const UNREADABLE_TARGETS = ['/orders%2f1', '/a%2f..%2forders', '/auth/..%2forders', '/orders%00'] as const;
+
 /** What readers do with a path. */
 const READERS: readonly ((path: string) => string)[] = [
   // Browsers and Node (WHATWG): `//x` is a host, a backslash is a slash, tabs are left out.

@@ -15,7 +15,13 @@ import {
   SPOOFED,
 } from './gateway-cases.js';
 import { freePort } from './free-port.js';
-import { AMBIGUOUS_TARGETS, HOSTILE_TARGETS, isProtected, ORDINARY_TARGETS } from './gateway-paths.js';
+import {
+  AMBIGUOUS_TARGETS,
+  HOSTILE_TARGETS,
+  isProtected,
+  ORDINARY_TARGETS,
+  UNREADABLE_TARGETS,
+} from './gateway-paths.js';
 import type { GatewaySurroundings, RunningGateway } from './gateway-process.js';
 import { RawBackend, type RawOutcome } from './raw-backend.js';
 import { type RawAnswer, sendRaw } from './raw-request.js';
@@ -419,6 +425,18 @@ export function describeGateway(name: string, { isInstalled, start, traits }: Ga
           expect(outcome).toMatchObject({ status: 400, received: undefined });
           expect(outcome.answer).toMatch(/^content-type: application\/problem\+json\b/im);
           expect(outcome.answer).toContain('"code":"malformed_request"');
+        }
+      });
+
+      it('a path with an encoded slash or a zero byte is refused, with a good token or without', async () => {
+        for (const { target, status, received } of [
+          ...(await ask(UNREADABLE_TARGETS)),
+          ...(await ask(UNREADABLE_TARGETS, [bearer(admin.pair.access_token)])),
+        ]) {
+          expect({ target, isRefused: status === 400 || status === 404, received }).toEqual({
+            target,
+            isRefused: true,
+          });
         }
       });
 
