@@ -37,7 +37,16 @@ if (process.env['TMPDIR'] === undefined && isMemoryUsable()) {
 }
 
 /** Longest first, so that no worker begins one of these while the others have nothing left. */
-const LONG_SPECS = ['users-command', 'crash', 'keys-command', 'embedded-postgres', 'unknown-outcomes', 'verifier'];
+const LONG_SPECS = [
+  'users-command',
+  'crash',
+  'keys-command',
+  'embedded-postgres',
+  'unknown-outcomes',
+  'verifier',
+  'packages',
+  'kit-samples',
+];
 
 class LongestFirst extends BaseSequencer {
   async sort(specs) {

@@ -1,13 +1,16 @@
 // Makes installable archives of the packages that are named, of all by default, and prints their paths, one a line.
 // Installs what builds them if need be.
-// Usage: npm run -s pack [-- <name>...]     npm run -s pack:verifier
+// Usage: npm run -s pack [-- [--into <folder>] <name>...]     npm run -s pack:verifier
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { root } from './stale.mjs';
 import { endWithUsage, readArguments } from './usage.mjs';
 
-const { positionals } = readArguments(import.meta.url, { allowPositionals: true });
+const { values, positionals } = readArguments(import.meta.url, {
+  allowPositionals: true,
+  options: { into: { type: 'string' } },
+});
 const folder = join(root, 'packages');
 const packages = readdirSync(folder).filter((name) => existsSync(join(folder, name, 'package.json')));
 const unknown = positionals.filter((name) => !packages.includes(name));
@@ -28,7 +31,8 @@ function npm(...args) {
 if (!existsSync(join(root, 'node_modules', 'typescript'))) {
   npm('ci', '--prefix', root, '--ignore-scripts', '--no-audit', '--no-fund');
 }
+const into = resolve(values.into ?? folder);
 const named = positionals.length > 0 ? positionals : packages;
-for (const archive of npm('pack', '--silent', ...named.map((name) => `./${name}`))) {
-  console.log(join(folder, archive));
+for (const archive of npm('pack', '--silent', '--pack-destination', into, ...named.map((name) => `./${name}`))) {
+  console.log(join(into, archive));
 }

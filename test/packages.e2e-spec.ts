@@ -51,7 +51,7 @@ describe('the archives of the packages', () => {
     folder = await mkdtemp(join(tmpdir(), 'ratchet-packages-'));
     const [, packed] = await Promise.all([
       run(CHECKOUT, 'node', 'scripts/install-if-needed.mjs', 'test/package-tools'),
-      run(CHECKOUT, 'npm', 'run', '-s', 'pack'),
+      run(CHECKOUT, 'npm', 'run', '-s', 'pack', '--', '--into', folder),
     ]);
     const paths = packed.stdout.trim().split('\n');
     archives = Object.fromEntries(PACKAGES.map((name, index) => [name, paths[index] ?? '']));

@@ -12,6 +12,8 @@ export interface CommandOptions {
   readonly input?: string;
   /** Standard input stays open and silent instead. */
   readonly keepsInputOpen?: boolean;
+  /** How long it may take to say or to end, where that is a whole suite or an installation. */
+  readonly withinMs?: number;
 }
 
 export interface CommandResult {
@@ -27,9 +29,11 @@ export class RunningCommand {
   stderr = '';
   private readonly child: ChildProcessWithoutNullStreams;
   private hasEnded = false;
+  private readonly withinMs: number;
 
   constructor(program: string, args: readonly string[], options: CommandOptions) {
     const { PATH = '', HOME = '' } = process.env;
+    this.withinMs = options.withinMs ?? DEADLINE_MS;
     this.child = spawn(program, args, {
       cwd: options.workingDirectory,
       env: { PATH, HOME, ...options.environment },
@@ -67,14 +71,14 @@ export class RunningCommand {
    */
   async said(pattern: RegExp): Promise<RegExpExecArray> {
     const find = (): RegExpExecArray | null => pattern.exec(this.stdout) ?? pattern.exec(this.stderr);
-    await eventually(() => this.hasEnded || find() !== null, { withinMs: DEADLINE_MS });
+    await eventually(() => this.hasEnded || find() !== null, { withinMs: this.withinMs });
     return find() ?? fail(`it did not say ${String(pattern)} but:\n${this.stdout}\n${this.stderr}`);
   }
 
   /** @throws when the program does not end in time; it and its children are killed then */
   async end(): Promise<CommandResult> {
     try {
-      await eventually(() => this.hasEnded, { withinMs: DEADLINE_MS });
+      await eventually(() => this.hasEnded, { withinMs: this.withinMs });
     } catch {
       this.signalGroup('SIGKILL');
       return fail(`it did not end but said:\n${this.stdout}\n${this.stderr}`);
