@@ -1,5 +1,5 @@
 // Runs one of the measurements beside this file, over a build of what the checkout holds now.
-// Usage: npm run measure -- <gateway | login-timing | revocation | start | verifier> [argument]...
+// Usage: npm run measure -- <gateway | kit | login-timing | revocation | start | verifier> [argument]...
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -14,6 +14,7 @@ import type {
   TokenPairAnswer,
   UserAnswer,
 } from '../packages/testing/src/contract.js';
+import type * as NamespacesModule from '../packages/testing/src/runner/namespaces.mjs';
 import { eventually } from './support/eventually.js';
 import { claimsOf, codeOf, newIdempotencyKey, sessionIdOf, TestClient } from './support/test-client.js';
 import { useRunner } from './support/test-kit.js';
@@ -31,7 +32,7 @@ describe('the runner of the test kit', () => {
 
   beforeAll(async () => {
     const before = await listDatabases();
-    ns = await kit.runner.must('PUT', '/n1', { config: { ACCESS_TOKEN_TTL_SECONDS: '60' } });
+    ns = await kit.runner.must('PUT', '/n1', { config: { ACCESS_TOKEN_TTL_SECONDS: '60', RATE_LIMITS: 'on' } });
     client = new TestClient(ns.url);
     const [name = ''] = (await listDatabases()).filter((each) => !before.includes(each));
     database = new Client({ connectionString: urlOf(name) });
@@ -426,6 +427,19 @@ describe('the runner of the test kit', () => {
       expect(await kit.runner.must('GET', '/n1/requests')).toMatchObject({ requests: [] });
     });
 
+    it('forgets what was counted, in the database and in memory', async () => {
+      const { email } = await makeUser();
+      const fill = async (): Promise<readonly number[]> => {
+        const guesses = await Promise.all(Array.from({ length: 11 }, () => client.login({ email, password: 'wrong' })));
+        const refusals = await Promise.all(Array.from({ length: 301 }, () => client.refresh('rubbish')));
+        return [...guesses, ...refusals].map(({ status }) => status).filter((status) => status === 429);
+      };
+      expect((await fill()).length).toBeGreaterThanOrEqual(2);
+      await kit.runner.must('POST', '/n1/reset');
+      const after = [await client.login({ email, password: 'wrong' }), await client.refresh('rubbish')];
+      expect(after.map(codeOf)).toEqual(['invalid_credentials', 'refresh_token_invalid']);
+    });
+
     it('leaves no row of a request that was in flight, which it cuts after a second', async () => {
       await database.query('begin');
       await database.query('lock table users in share row exclusive mode');
@@ -512,6 +526,21 @@ describe('the runner of the test kit', () => {
       expect([gone.status, await gone.json()]).toMatchObject([404, { code: 'namespace_unknown' }]);
     });
 
+    it('keeps to 64 of them', async () => {
+      const { Namespaces } = (await import(
+        new URL('../packages/testing/dist/runner/namespaces.mjs', import.meta.url).href
+      )) as typeof NamespacesModule;
+      const endless = { create: () => new Promise(() => undefined) };
+      const namespaces = new Namespaces(endless as never, (name) => `http://localhost/${name}`, {});
+      for (let number = 0; number < 64; number += 1) {
+        void namespaces.provide(`n${number}`, undefined);
+      }
+      await expect(namespaces.provide('n64', undefined)).rejects.toMatchObject({
+        status: 409,
+        code: 'too_many_namespaces',
+      });
+    });
+
     it('refuses settings that are none, are wrong, or differ from those it has', async () => {
       const put = async (name: string, config: object): Promise<unknown> =>
         (await kit.runner.call('PUT', name, { config })).body;
@@ -521,8 +550,8 @@ describe('the runner of the test kit', () => {
       });
       expect(await put('/n3', { ACCESS_TOKEN_TTL_SECONDS: 'x' })).toMatchObject({ code: 'validation_failed' });
       expect(await put('/n3', { AUTH_SECRET: 'x' })).toMatchObject({ code: 'validation_failed' });
-      expect(await put('/n1', { ACCESS_TOKEN_TTL_SECONDS: '61' })).toMatchObject({ code: 'config_differs' });
-      expect(await put('/n1', { ACCESS_TOKEN_TTL_SECONDS: '60' })).toMatchObject({ name: 'n1' });
+      expect(await put('/n1', { ACCESS_TOKEN_TTL_SECONDS: '60' })).toMatchObject({ code: 'config_differs' });
+      expect(await put('/n1', { RATE_LIMITS: 'on', ACCESS_TOKEN_TTL_SECONDS: '60' })).toMatchObject({ name: 'n1' });
     });
   });
 

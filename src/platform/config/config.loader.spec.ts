@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 
-import { howToMakeASecret } from './auth-secret.policy.js';
+import { howToMakeASecret, TEST_KIT_SECRET } from './auth-secret.policy.js';
 import { ConfigurationError } from './config.errors.js';
 import { loadCommandConfig, loadConfig, loadDatabaseConfig, withPort } from './config.loader.js';
 import { configVariableList } from './config.variables.js';
@@ -292,6 +292,18 @@ describe('problems', () => {
       `AUTH_SECRET must be 32 or more random bytes, written in hex, base64 or base64url; ${howToMakeASecret}`,
     ]);
     expect(howToMakeASecret).toContain('`openssl rand -base64 32`');
+  });
+
+  it.each(['development', 'test', 'production'])('include the public secret of the test kit in %s', (environment) => {
+    const env = { ...production, NODE_ENV: environment };
+    const why = 'must not be the public secret of the test kit';
+    expect(problemsOf({ ...env, AUTH_SECRET: TEST_KIT_SECRET })).toEqual([`AUTH_SECRET ${why}`]);
+    expect(problemsOf({ ...env, AUTH_SECRET: '', AUTH_SECRET_FILE: writeFile('kit', TEST_KIT_SECRET) })).toEqual([
+      `AUTH_SECRET ${why}`,
+    ]);
+    expect(problemsOf({ ...env, AUTH_SECRET_ACCEPTED: `${formerSecret},${TEST_KIT_SECRET}` })).toEqual([
+      `AUTH_SECRET_ACCEPTED ${why}`,
+    ]);
   });
 
   it('include an unknown NODE_ENV, which must not be taken for development', () => {
