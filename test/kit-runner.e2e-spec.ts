@@ -466,7 +466,7 @@ describe('the runner of the test kit', () => {
       const { cursor } = body as { readonly cursor: string };
       const news = client.get(`/auth/revocations?after=${encodeURIComponent(cursor)}&wait=5`);
       const pair = await client.signIn(await makeUser());
-      await fault({ path: '/auth/register', delay_ms: 60_000 });
+      await fault({ path: '/auth/register', delay_ms: 60_000, cut: 'after' });
       const delayed = client
         .register({ email: 'late@example.com', password: 'a long and unlikely sentence' })
         .catch(String);
@@ -572,6 +572,7 @@ describe('the runner of the test kit', () => {
       ['PUT', '/n1/clock', { advance_seconds: -1 }, 400, 'validation_failed'],
       ['PUT', '/n1/clock', { at: 'tomorrow' }, 400, 'validation_failed'],
       ['POST', '/n1/faults', { status: 200 }, 400, 'validation_failed'],
+      ['POST', '/n1/faults', { status: 500, cut: 'after' }, 400, 'validation_failed'],
       ['GET', '/n1/requests?since=1', undefined, 400, 'validation_failed'],
     ])('refuses %s %s %j and says what to do', async (method, path, body, status, code) => {
       const answer = await kit.runner.call(method, path, body);

@@ -19,9 +19,13 @@ const MOST_FAULTS = 100;
 export class Faults {
   private readonly byId = new Map<string, Entry>();
 
+  /** @throws TestProblem */
   add(description: FaultBody): Fault {
     if (this.byId.size >= MOST_FAULTS) {
       throw new TestProblem(409, 'too_many_faults', `There are ${MOST_FAULTS} faults; remove some, or reset.`);
+    }
+    if (description.cut !== undefined && (description.status !== undefined || description.code !== undefined)) {
+      throw new TestProblem(400, 'validation_failed', 'A fault cuts or answers; leave out cut, or status and code.');
     }
     const entry: Entry = { id: randomUUID(), description, hits: 0, seen: 0 };
     this.byId.set(entry.id, entry);

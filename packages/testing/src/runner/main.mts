@@ -142,7 +142,6 @@ function heedSignals({ isEndedByPipe, isParentWatched }: Options): void {
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
-  process.on('SIGHUP', stop);
   if (isEndedByPipe) {
     process.stdin.on('end', stop).on('error', stop).resume();
   }

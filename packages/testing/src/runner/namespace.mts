@@ -158,6 +158,9 @@ export class Namespace {
       }
     });
     if (fault !== undefined && !(await this.letPass(fault, request, response, path, notes))) {
+      if (answer !== response) {
+        answer.destroy();
+      }
       return;
     }
     this.app.getHttpServer().emit('request', request, answer);
