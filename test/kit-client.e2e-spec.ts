@@ -366,6 +366,7 @@ describe('the client of the test kit', () => {
         /^ratchet-test: spawn no-such-command ENOENT/,
       ],
       ['for an option that is not there', ['--prot', '1', '--', 'node'], 2, /'--prot'/],
+      ['when no command follows', ['--'], 2, /^After -- comes the command to run: ratchet-test -- node --test$/m],
       ['for --help', ['--help'], 0, /ratchet-test .*-- <command>/s],
     ])('is the command ratchet-test, which says what to do %s', async (_when, args, exitCode, said) => {
       const { program } = await start(['node', CLI, ...args]);

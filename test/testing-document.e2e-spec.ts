@@ -14,9 +14,10 @@ const CHECKOUT = fileURLToPath(new URL('../', import.meta.url));
 /** Each begins with a comment that names it. Blocks of commands are `console`. */
 const FILES = [
   'jest.config.js',
-  'vitest.config.ts',
+  'vitest.config.mjs',
   'global-setup.mjs',
   'orders.test.js',
+  'first-lines.cjs',
   'calls.mjs',
   'fake.mjs',
   'test_ratchet.py',
@@ -55,7 +56,7 @@ describe('the files of docs/testing.md', () => {
 
   it('fit the types of the packages', async () => {
     const compilerOptions = { module: 'nodenext', target: 'es2023', checkJs: true, noEmit: true, types: ['node'] };
-    const include = ['vitest.config.ts', '*.mjs'];
+    const include = ['*.mjs'];
     await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include }));
     await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
     const compiler = join(CHECKOUT, 'node_modules/typescript/bin/tsc');
@@ -81,6 +82,14 @@ describe('the files of docs/testing.md', () => {
       'globalSetup jest.js',
       'globalTeardown jest-teardown.js',
     ]);
+  });
+
+  it('are tests in Jest with other first lines', async () => {
+    const [imports = ''] = /^(?:import .*\n)+/.exec(blocks.get('orders.test.js') ?? '') ?? [];
+    const firstLines = blocks.get('first-lines.cjs') ?? '';
+    const names = (text: string): string[] => [...text.matchAll(/\{([^}]*)\}/g)].map(([, each = '']) => each.trim());
+    expect(names(firstLines)).toEqual(names(imports.replace(/^.*'vitest'.*\n/m, '')));
+    expect(await run('node', 'first-lines.cjs')).toEqual({ exitCode: 0, stdout: '', stderr: '' });
   });
 
   it('start a Ratchet with other settings', async () => {

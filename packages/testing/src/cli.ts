@@ -14,6 +14,9 @@ const EXIT_MISUSED = 2;
 
 /** Runs a command while a runner is up, with its addresses in the environment, and ends as the command does. */
 async function run(options: readonly string[], [program = '', ...args]: readonly string[]): Promise<number> {
+  if (program === '') {
+    throw new TypeError('After -- comes the command to run: ratchet-test -- node --test');
+  }
   const ratchet = await startRatchet(readOptions(options));
   const child = spawn(program, args, { stdio: 'inherit' });
   // A terminal sends it to the command as well, whose end is waited for.
