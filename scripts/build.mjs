@@ -201,11 +201,13 @@ const builtIns = {
   load: (id) => (/^\0https?$/.test(id) ? `module.exports = process.getBuiltinModule('${id.slice(1)}');` : undefined),
 };
 
-/** Loaded by the index of a dependency and never called: other databases, telephone numbers, descriptions in YAML. */
+/** Loaded by the index of a dependency and never called: other databases, counters in them, telephone numbers, YAML. */
 const unusedParts = {
   name: 'unused-parts',
   load: {
-    filter: { id: /[\\/](?:typeorm[\\/]driver[\\/](?!postgres|types)[\w-]+|libphonenumber-js|js-yaml)[\\/]/ },
+    filter: {
+      id: /[\\/](?:(?:typeorm[\\/]driver[\\/](?!postgres|types)[\w-]+|libphonenumber-js|js-yaml)[\\/]|rate-limiter-flexible[\\/]lib[\\/]RateLimiter(?:SQLite|Dynamo|Prisma|Drizzle|Etcd|Mongo|MySQL|Memcache|Valkey))/,
+    },
     handler: () => 'module.exports = {};',
   },
 };

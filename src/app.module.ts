@@ -6,7 +6,7 @@ import { DatabaseModule } from './platform/database/database.module.js';
 import type { DatabaseAddress } from './platform/database/database.types.js';
 import { GatewayModule } from './gateway/gateway.module.js';
 import { HealthModule } from './health/health.module.js';
-import { KeyRotationModule } from './keys/key-rotation.module.js';
+import { ServedKeysModule } from './keys/served-keys.module.js';
 import { MetricsModule } from './metrics/metrics.module.js';
 import { OAuthModule } from './oauth/oauth.module.js';
 
@@ -23,7 +23,7 @@ export class AppModule {
         GatewayModule,
         OAuthModule,
         HealthModule,
-        KeyRotationModule,
+        ServedKeysModule,
         MetricsModule,
       ],
     };

@@ -218,14 +218,32 @@ const oneReaderOfTheEnvironment: Rule = (sources) =>
     'reads the environment',
   );
 
-/** `DatabaseClient` listens for errors from its creation; the pool is TypeORM's, with that class. */
+/** `DatabaseClient` listens for errors from its creation; the one pool is made of that class. */
 const oneClassOfConnections: Rule = (sources) =>
   findings(
     sources,
     /\bnew (?:pg\.)?(?:Client|Pool)\(/,
-    nowhere,
+    (path) => path === 'platform/database/connection-pool.ts',
     'makes a connection that may lack a listener for errors',
   );
+
+/** Loading takes most of a start: what a program imports before it knows that it needs it. */
+const startsLoadWhatTheyNeed: Rule = (sources) => [
+  ...loadedBy('main.ts', sources, /\/data-source\.ts$/),
+  ...loadedBy('app.setup.ts', sources, /\/data-source\.ts$/),
+  ...loadedBy('cli/services.ts', sources, /\/data-source\.ts$|\.(?:controller|dto|guard|strategy)\.ts$/),
+];
+
+/** Follows the imports of values that are made at once. */
+function loadedBy(start: string, sources: Sources, unneeded: RegExp): string[] {
+  const loaded = new Set([start]);
+  for (const from of loaded) {
+    for (const [, to = ''] of (sources.get(from) ?? '').matchAll(/^import (?!type\b)[^;]*?'(\.[^']+)\.js';$/gm)) {
+      loaded.add(`${posix.join(posix.dirname(from), to)}.ts`);
+    }
+  }
+  return [...loaded].filter((path) => unneeded.test(path)).map((path) => `${start} loads ${path}`);
+}
 
 const oneClock: Rule = (sources) =>
   findings(sources, /\bnew Date\(|\bDate\.now\b/, (path) => path === 'platform/common/clock.ts', 'looks at the clock');
@@ -508,6 +526,18 @@ describe('the architecture', () => {
         'users/e.ts': "import type { B } from './b.js';\nexport class E {\n  constructor(private readonly b: B) {}\n}",
       },
       ['users/a.service.ts injects the type B', 'users/a.service.ts injects the type C'],
+    ],
+    [
+      'loads TypeORM for migrations only, and no route for a command',
+      startsLoadWhatTheyNeed,
+      {
+        'main.ts': "import { a } from './a.js';\nawait import('./platform/database/data-source.js');",
+        'a.ts': "import {\n  type B,\n  c,\n} from './platform/database/data-source.js';",
+        'app.setup.ts': "import type { D } from './platform/database/data-source.js';",
+        'cli/services.ts': "import '../auth/auth.module.js';",
+        'auth/auth.module.ts': "import { AuthController } from './auth.controller.js';",
+      },
+      ['main.ts loads platform/database/data-source.ts', 'cli/services.ts loads auth/auth.controller.ts'],
     ],
     [
       'names the classes that Nest makes after their files',

@@ -23,7 +23,7 @@ export { TEST_KIT_SECRET } from './platform/config/auth-secret.policy.js';
 export { ConfigurationError } from './platform/config/config.errors.js';
 export { loadConfig } from './platform/config/config.loader.js';
 export { configVariableList } from './platform/config/config.variables.js';
-export { MIGRATIONS } from './platform/database/data-source.js';
+export { MIGRATIONS } from './platform/database/migrations.js';
 export { DatabaseClock } from './platform/database/database-clock.js';
 export { isUniqueViolation } from './platform/database/database.errors.js';
 export { DatabaseService } from './platform/database/database.service.js';

@@ -133,7 +133,7 @@ export class LetKeysRetire${timestampMs} implements MigrationInterface {
     );
     expect(stdout).toContain(`Wrote ${join(folder, file)}.\n`);
     expect(stdout).toContain(
-      `Then add LetKeysRetire${timestampMs} to the migrations in src/platform/database/data-source.ts.\n`,
+      `Then add LetKeysRetire${timestampMs} to the migrations in src/platform/database/migrations.ts.\n`,
     );
     await rm(join(folder, file));
 

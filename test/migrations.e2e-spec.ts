@@ -4,7 +4,7 @@ import type { DataSource } from 'typeorm';
 import { AppModule } from '../src/app.module.js';
 import { createApp } from '../src/app.setup.js';
 import { loadConfig } from '../src/platform/config/config.loader.js';
-import { createDataSource } from '../src/platform/database/data-source.js';
+import { openForMigrations } from '../src/platform/database/data-source.js';
 import { migrateDatabase } from '../src/platform/database/migrate.js';
 import { SigningKeyUnreadableError } from '../src/keys/keys.errors.js';
 import { KeysService } from '../src/keys/keys.service.js';
@@ -93,8 +93,7 @@ describe('migrations', () => {
   });
 
   async function withDataSource<T>(work: (dataSource: DataSource) => Promise<T> | T): Promise<T> {
-    const dataSource = createDataSource({ url: database.url, poolSize: 1, use: 'migrations' });
-    await dataSource.initialize();
+    const dataSource = await openForMigrations(database.url);
     try {
       return await work(dataSource);
     } finally {

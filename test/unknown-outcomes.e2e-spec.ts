@@ -1,6 +1,5 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Client, Pool } from 'pg';
-import { DataSource } from 'typeorm';
 import { KeysService } from '../src/keys/keys.service.js';
 import { openConnections, sendRefresh } from './support/abandoned-refresh.js';
 import { eventually } from './support/eventually.js';
@@ -318,8 +317,7 @@ describe('a connection that dies around a commit', () => {
 
 /** How many requests wait for one of the instance's database connections. */
 function waitersForConnection(service: TestService): number {
-  const { driver } = service.app.get(DataSource);
-  return 'master' in driver && driver.master instanceof Pool ? driver.master.waitingCount : Number.NaN;
+  return service.app.get(Pool).waitingCount;
 }
 
 /** A small seeded generator of numbers from 0 up to 1, so that a failure can be looked at again. */

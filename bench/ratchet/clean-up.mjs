@@ -3,16 +3,16 @@
 import { Clock } from '../../dist/platform/common/clock.js';
 import { ServerKeys } from '../../dist/platform/common/server-keys.js';
 import { loadConfig } from '../../dist/platform/config/config.loader.js';
-import { createDataSource } from '../../dist/platform/database/data-source.js';
+import { createPool } from '../../dist/platform/database/connection-pool.js';
 import { DatabaseService } from '../../dist/platform/database/database.service.js';
 import { FamiliesRepository } from '../../dist/tokens/families.repository.js';
 import { TombstoneCleanerService } from '../../dist/tokens/tombstone-cleaner.service.js';
 
 const config = loadConfig();
-const dataSource = await createDataSource({ url: config.database.url, poolSize: 1, use: 'service' }).initialize();
-const database = new DatabaseService(dataSource, dataSource.driver.master, new Clock(), { canPrepare: true });
+const pool = createPool({ url: config.database.url, poolSize: 1, canSet: true });
+const database = new DatabaseService(pool, new Clock(), { canPrepare: true });
 const cleaner = new TombstoneCleanerService(database, new FamiliesRepository(database, new ServerKeys(config), config));
 const startedAt = performance.now();
 const deleted = await cleaner.clean();
 console.log(JSON.stringify({ deleted, seconds: (performance.now() - startedAt) / 1_000 }));
-await dataSource.destroy();
+await pool.end();

@@ -2,7 +2,7 @@
 // as the pool has connections. Prints rate and latencies as JSON.
 import { Clock } from '../../dist/platform/common/clock.js';
 import { loadConfig } from '../../dist/platform/config/config.loader.js';
-import { createDataSource } from '../../dist/platform/database/data-source.js';
+import { createPool } from '../../dist/platform/database/connection-pool.js';
 import { DatabaseService } from '../../dist/platform/database/database.service.js';
 import { UsersRepository } from '../../dist/users/users.repository.js';
 import { Latencies } from '../load/latencies.mjs';
@@ -12,8 +12,8 @@ const { USERS, SECONDS } = process.env;
 const config = loadConfig();
 const sessions = new SeededSessions(config.secrets.current);
 const { url, poolSize } = config.database;
-const dataSource = await createDataSource({ url, poolSize, use: 'service' }).initialize();
-const database = new DatabaseService(dataSource, dataSource.driver.master, new Clock(), { canPrepare: true });
+const pool = createPool({ url, poolSize, canSet: true });
+const database = new DatabaseService(pool, new Clock(), { canPrepare: true });
 const users = new UsersRepository(database);
 
 async function run(seconds) {
@@ -36,4 +36,4 @@ async function run(seconds) {
 
 await run(0.5);
 console.log(JSON.stringify(await run(Number(SECONDS))));
-await dataSource.destroy();
+await pool.end();

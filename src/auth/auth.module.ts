@@ -7,28 +7,21 @@ import { LimitsModule } from '../limits/limits.module.js';
 import { TokensModule } from '../tokens/tokens.module.js';
 import { UsersModule } from '../users/users.module.js';
 import { AccessTokenGuard } from './access-tokens/access-token.guard.js';
-import { AccessTokenIssuer } from './access-tokens/access-token.issuer.js';
 import { AccessTokenStrategy } from './access-tokens/access-token.strategy.js';
 import { AccessTokensService } from './access-tokens/access-tokens.service.js';
-import { AccountsService } from './accounts/accounts.service.js';
+import { AccountsModule } from './accounts/accounts.module.js';
 import { AuthController } from './auth.controller.js';
 import { RolesGuard } from './access-tokens/roles.guard.js';
 import { SessionsController } from './sessions/sessions.controller.js';
-import { SessionsService } from './sessions/sessions.service.js';
-import { UserTurnsService } from './user-turns.service.js';
 import { VerifiedTokensService } from './access-tokens/verified-tokens.service.js';
 
-/** Signs users in and out: issues and verifies access tokens, and changes accounts together with their sessions. */
+/** Signs users in and out: the routes and guards, over `AccountsModule`, and what verifies access tokens. */
 @Module({
-  imports: [JwtModule.register({}), KeysModule, LimitsModule, TokensModule, UsersModule],
+  imports: [AccountsModule, JwtModule.register({}), KeysModule, LimitsModule, TokensModule, UsersModule],
   controllers: [AuthController, SessionsController],
   providers: [
-    AccessTokenIssuer,
     AccessTokenStrategy,
     AccessTokensService,
-    AccountsService,
-    SessionsService,
-    UserTurnsService,
     VerifiedTokensService,
     {
       provide: AuthModuleOptions,
@@ -41,6 +34,6 @@ import { VerifiedTokensService } from './access-tokens/verified-tokens.service.j
     { provide: APP_GUARD, useClass: AccessTokenGuard },
     { provide: APP_GUARD, useClass: RolesGuard },
   ],
-  exports: [AccessTokensService, AccountsService, SessionsService],
+  exports: [AccessTokensService, AccountsModule],
 })
 export class AuthModule {}

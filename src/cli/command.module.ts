@@ -1,5 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
-import { AuthModule } from '../auth/auth.module.js';
+import { AccountsModule } from '../auth/accounts/accounts.module.js';
 import { CommonModule } from '../platform/common/common.module.js';
 import type { Config } from '../platform/config/config.js';
 import { DatabaseModule } from '../platform/database/database.module.js';
@@ -11,7 +11,7 @@ export class CommandModule {
   static forRoot(config: Config, address: DatabaseAddress): DynamicModule {
     return {
       module: CommandModule,
-      imports: [CommonModule.forRoot(config), DatabaseModule.forRoot(address), AuthModule],
+      imports: [CommonModule.forRoot(config), DatabaseModule.forRoot(address), AccountsModule],
     };
   }
 }

@@ -70,7 +70,7 @@ export async function generateMigration(name: string, invocation: Invocation, wr
       text:
         `Wrote ${fileURLToPath(file)}.\n` +
         'Read it, and fix what cannot be generated: names, existing rows, how long locks last.\n' +
-        `Then add ${className} to the migrations in src/platform/database/data-source.ts.`,
+        `Then add ${className} to the migrations in src/platform/database/migrations.ts.`,
       json: { file: fileURLToPath(file), class_name: className },
     });
   } finally {

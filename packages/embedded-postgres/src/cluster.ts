@@ -24,10 +24,10 @@ export class Cluster {
   /** Mode 0600. A cluster of version 0.1 has one password for both roles, in a file of another name. */
   private readonly passwordsFile: string;
 
-  /** @param programs the folder of `initdb` and `postgres` */
+  /** @param programs finds the folder of `initdb` and `postgres` */
   constructor(
     readonly folder: string,
-    readonly programs: string,
+    readonly programs: () => Promise<string>,
     readonly user: ServerUser,
   ) {
     this.pgdata = join(folder, 'data');
@@ -130,7 +130,7 @@ export class Cluster {
   }
 
   private async run(program: string, args: readonly string[], input?: string): Promise<string> {
-    return runProgram(join(this.programs, program), args, { cwd: this.pgdata, user: this.user, input });
+    return runProgram(join(await this.programs(), program), args, { cwd: this.pgdata, user: this.user, input });
   }
 }
 

@@ -146,7 +146,9 @@ async function prepareCluster(dataDirectory: string, report: (line: string) => v
   await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
   const folder = join(dataDirectory, 'postgres');
   const user = await chooseServerUser(join(folder, 'data'));
-  const cluster = new Cluster(folder, await findPrograms(dataDirectory, user), user);
+  // Not before they are needed: a server that runs already needs none.
+  let found: Promise<string> | undefined;
+  const cluster = new Cluster(folder, () => (found ??= findPrograms(dataDirectory, user)), user);
   if (!(await cluster.exists())) {
     report(`Preparing the embedded PostgreSQL in ${dataDirectory} (first start only)…`);
     await cluster.create();

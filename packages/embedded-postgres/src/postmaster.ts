@@ -85,7 +85,7 @@ export class OwnPostmaster {
   /** Starts the server; it is not ready yet when this resolves. */
   static async spawn(cluster: Cluster, settings: Readonly<Record<string, string>>): Promise<OwnPostmaster> {
     const { pgdata, pgdataArgument, programs, logFile, user } = cluster;
-    const command = [join(programs, 'postgres'), '-D', pgdataArgument];
+    const command = [join(await programs(), 'postgres'), '-D', pgdataArgument];
     for (const [name, value] of Object.entries(settings)) {
       command.push('-c', `${name}=${value}`);
     }

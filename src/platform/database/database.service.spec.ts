@@ -1,5 +1,4 @@
 import { Pool } from 'pg';
-import { DataSource } from 'typeorm';
 import { describe, expect, it } from 'vitest';
 import { Clock } from '../common/clock.js';
 import { DomainError, NotFoundError, OverloadedError, TemporarilyUnavailableError } from '../common/domain.errors.js';
@@ -12,9 +11,7 @@ class DroppedError extends DomainError {
 }
 
 describe('settling an attempt', () => {
-  const database = new DatabaseService(new DataSource({ type: 'postgres' }), new Pool(), new Clock(), {
-    canPrepare: true,
-  });
+  const database = new DatabaseService(new Pool(), new Clock(), { canPrepare: true });
 
   /** Settles an attempt that fails with these errors, one after the other, and then succeeds. */
   async function settle(...errors: readonly Error[]): Promise<readonly boolean[]> {

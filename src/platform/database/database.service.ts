@@ -1,7 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { Pool, PoolClient } from 'pg';
-import type { DataSource } from 'typeorm';
 import { Clock } from '../common/clock.js';
 import {
   afterCommit,
@@ -55,7 +54,6 @@ const MAY_CLEAR = [ConnectionLostError, TemporarilyUnavailableError, OverloadedE
 @Injectable()
 export class DatabaseService implements OnApplicationShutdown {
   constructor(
-    private readonly dataSource: DataSource,
     private readonly pool: Pool,
     private readonly clock: Clock,
     private readonly options: DatabaseOptions,
@@ -169,7 +167,7 @@ export class DatabaseService implements OnApplicationShutdown {
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await this.dataSource.destroy();
+    await this.pool.end();
   }
 
   private preparable({ name, text }: PreparedStatement): { readonly text: string; readonly name?: string } {

@@ -1,4 +1,4 @@
-import { MIGRATIONS } from './data-source.js';
+import { MIGRATIONS } from './migrations.js';
 
 /** Returns the migrations of this build that have not been applied, in the order in which they run. */
 export function dueMigrations(appliedNames: Iterable<string>): string[] {
