@@ -198,9 +198,10 @@ fn follow(url: &str, sessions: &Mutex<Sessions>) {
 fn learn(sessions: &mut Sessions, news: &News, asked: Instant) -> bool {
     // The age is subtracted: the news is older than the answer, which left no earlier than it was asked for and waited.
     let offset = news.waited_seconds - news.age_seconds;
-    let Ok(distance) = Duration::try_from_secs_f64(offset.abs()) else {
+    if !(-1e9..1e9).contains(&offset) {
         return false;
-    };
+    }
+    let distance = Duration::from_secs_f64(offset.abs());
     let as_of = if offset < 0.0 {
         asked.checked_sub(distance)
     } else {
