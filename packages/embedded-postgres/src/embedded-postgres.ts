@@ -80,7 +80,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 
 async function start(dataDirectory: string, options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const { onProgress: report = () => undefined, serverSettings, whenInUse = 'fail' } = options;
-  const cluster = await prepareCluster(dataDirectory, report);
+  const cluster = await prepareCluster(dataDirectory, serverSettings?.['fsync'] !== 'off', report);
   let own: OwnPostmaster | undefined;
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopped ??= own?.stop() ?? Promise.resolve());
@@ -142,7 +142,11 @@ async function start(dataDirectory: string, options: EmbeddedPostgresOptions): P
   }
 }
 
-async function prepareCluster(dataDirectory: string, report: (line: string) => void): Promise<Cluster> {
+async function prepareCluster(
+  dataDirectory: string,
+  isFlushed: boolean,
+  report: (line: string) => void,
+): Promise<Cluster> {
   await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
   const folder = join(dataDirectory, 'postgres');
   const user = await chooseServerUser(join(folder, 'data'));
@@ -151,7 +155,7 @@ async function prepareCluster(dataDirectory: string, report: (line: string) => v
   const cluster = new Cluster(folder, () => (found ??= findPrograms(dataDirectory, user)), user);
   if (!(await cluster.exists())) {
     report(`Preparing the embedded PostgreSQL in ${dataDirectory} (first start only)…`);
-    await cluster.create();
+    await cluster.create(isFlushed);
   }
   return cluster;
 }
