@@ -8,7 +8,7 @@ import type {
   UserBody,
 } from '../contract.js';
 import { FAULT_CODES } from './fault-answer.mjs';
-import { LONGEST_JUMP_SECONDS, type Namespace } from './namespace.mjs';
+import { FARTHEST_SECONDS, type Namespace } from './namespace.mjs';
 import type { Namespaces } from './namespaces.mjs';
 import { type BodySchema, readBody, type Schema } from './schema.mjs';
 
@@ -164,7 +164,7 @@ const CLOCK_BODY: BodySchema<ClockBody> = {
   type: 'object',
   description: 'Without members, the clock is the real one again.',
   properties: {
-    advance_seconds: { type: 'number', minimum: 0, maximum: LONGEST_JUMP_SECONDS, example: 86_400 },
+    advance_seconds: { type: 'number', minimum: 0, maximum: FARTHEST_SECONDS, example: 86_400 },
     at: { type: 'string', format: 'date-time', description: 'By default the present instant.' },
     frozen: { type: 'boolean', description: 'Whether the clock stands still from then on.' },
   },
