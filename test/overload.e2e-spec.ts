@@ -6,11 +6,11 @@ import { expectProblem } from './support/problem.js';
 import { newEmail, newPassword } from './support/test-client.js';
 import { useService } from './support/use-service.js';
 
-/** More than the hasher runs and queues, which grows with the machine up to sixteen cores. */
-const HASHES = Math.min(availableParallelism(), 16) * 150;
+/** A few less than the hasher runs and queues, which grows with the machine up to sixteen cores. */
+const HASHES = Math.min(availableParallelism(), 16) * 125;
 
-/** More than are hashed while they arrive. */
-const LOGINS = 100;
+/** More than there is room for, with those that are hashed while they arrive. */
+const LOGINS = 150;
 
 describe('more logins at once than can be hashed', () => {
   const { service } = useService({ RATE_LIMITS: 'off', PASSWORD_HASH_COST: 'full' });
@@ -20,11 +20,10 @@ describe('more logins at once than can be hashed', () => {
     const hasher = service.app.get(PasswordHasherService);
     const here: Applicant = { networks: ['127.0.0.1'], hasGone: () => false };
     const hashes = Array.from({ length: HASHES }, () => hasher.hash(Buffer.from(newPassword()), here));
-    const settled = Promise.allSettled(hashes);
     const answers = await Promise.all(
       Array.from({ length: LOGINS }, () => service.client.login({ email: newEmail(), password: newPassword() })),
     );
-    expect((await settled).some(({ status }) => status === 'rejected')).toBe(true);
+    await Promise.all(hashes);
     const refused = answers.filter(({ status }) => status === 503);
     const judged = answers.filter(({ status }) => status !== 503);
     expect(refused.length).toBeGreaterThan(0);
@@ -37,5 +36,6 @@ describe('more logins at once than can be hashed', () => {
       expectProblem(answer, 'invalid_credentials');
     }
     expect((await service.client.signIn(account)).token_type).toBe('Bearer');
-  });
+    // Hashing gets a tenth of a core where everything else is busy.
+  }, 180_000);
 });

@@ -30,6 +30,7 @@ const POLL_INTERVAL_WITHOUT_LISTEN_MS = 250;
 /** Notifications start polls at most this often: a thousand logouts a second are not a thousand polls. */
 const SHORTEST_POLL_INTERVAL_MS = 20;
 
+/** Separates two connections of which the first told nothing. */
 const RECONNECT_PAUSE_MS = 200;
 const QUERY_TIMEOUT_MS = 3_000;
 
@@ -116,6 +117,7 @@ export class RevocationPollerService implements OnModuleInit, OnApplicationShutd
     let isFailing = false;
     while (this.isRunning()) {
       let connection: RevocationConnection | undefined;
+      let pauseMs = RECONNECT_PAUSE_MS;
       try {
         const openedAtMs = this.clock.monotonicMs();
         connection = await this.connect();
@@ -126,6 +128,8 @@ export class RevocationPollerService implements OnModuleInit, OnApplicationShutd
           this.databaseClock.learn(polled.databaseMs, startedAtMs, this.clock.monotonicMs());
           await this.restoreLost(connection, polled);
           this.revoked.addPolled(polled, startedAtMs);
+          // A server that answered a moment ago is most likely there: what was ended meanwhile is not to wait.
+          pauseMs = SHORTEST_POLL_INTERVAL_MS;
           this.requireHeartbeatOf(polled.epoch, openedAtMs);
           if (isFailing) {
             isFailing = false;
@@ -146,7 +150,7 @@ export class RevocationPollerService implements OnModuleInit, OnApplicationShutd
       }
       connection?.close();
       if (this.isRunning()) {
-        await pause(RECONNECT_PAUSE_MS, undefined, { ref: false });
+        await pause(pauseMs, undefined, { ref: false });
       }
     }
   }

@@ -3,8 +3,8 @@ import type { Options } from '@node-rs/argon2';
 
 const PROGRAM = new URL('./argon2.thread.mjs', import.meta.url);
 
-/** A twentieth of the share of a core that the event loop and PostgreSQL have when all want it. */
-export const THREAD_NICENESS = 13;
+/** A tenth of the share of a core that the event loop and PostgreSQL have when all want it. */
+export const THREAD_NICENESS = 10;
 
 type Order =
   | { readonly operation: 'hash'; readonly parameters: readonly [password: Uint8Array, options: Options] }
