@@ -6,8 +6,13 @@ import { expectProblem } from './support/problem.js';
 import { newEmail, newPassword } from './support/test-client.js';
 import { useService } from './support/use-service.js';
 
+const CORES = Math.min(availableParallelism(), 16);
+
 /** A few less than the hasher runs and queues, which grows with the machine up to sixteen cores. */
-const HASHES = Math.min(availableParallelism(), 16) * 125;
+const HASHES = CORES * 125;
+
+/** More than that. */
+const TOO_MANY_HASHES = CORES * 150;
 
 /** More than there is room for, with those that are hashed while they arrive. */
 const LOGINS = 150;
@@ -23,6 +28,12 @@ describe('more logins at once than can be hashed', () => {
     const answers = await Promise.all(
       Array.from({ length: LOGINS }, () => service.client.login({ email: newEmail(), password: newPassword() })),
     );
+    // Those whose client has gone wait in the queue as well, and cost nothing.
+    const more = Array.from({ length: TOO_MANY_HASHES }, () =>
+      hasher.hash(Buffer.from(newPassword()), { ...here, hasGone: () => true }),
+    );
+    const refusals = (await Promise.allSettled(more)).map((hash) => String((hash as PromiseRejectedResult).reason));
+    expect(refusals.filter((reason) => reason.includes('are waiting already')).length).toBeGreaterThan(0);
     await Promise.all(hashes);
     const refused = answers.filter(({ status }) => status === 503);
     const judged = answers.filter(({ status }) => status !== 503);

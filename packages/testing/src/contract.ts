@@ -72,7 +72,7 @@ export interface SessionBody {
   readonly user_id?: string;
   readonly roles?: readonly string[];
   readonly state?: 'live' | 'ended' | 'reused' | 'expired' | 'idle_expired';
-  /** Of the refresh token: 1 after the login, 2 after the first refresh. By default 1, and 2 for `reused`. */
+  /** The generation of the refresh token: 1 after the login, 2 after the first refresh. By default 1, and 2 for `reused`. */
   readonly generation?: number;
 }
 
@@ -137,7 +137,7 @@ export interface RequestRecord {
   readonly path: string;
   /** What the service answered; null when it was cut off before. */
   readonly status: number | null;
-  /** Of the problem that was answered. */
+  /** The code of the problem that was answered. */
   readonly code?: string;
   readonly request_id?: string;
   readonly user_id?: string;

@@ -199,7 +199,7 @@ function makeDocument(contentType: string, content: object): Document {
   return { contentType, text, entityTag: `"${createHash('sha256').update(text).digest('base64url')}"` };
 }
 
-/** With the headers of the service, so that caches behave as they do there. */
+/** Sends the headers of the service, so that caches behave as they do there. */
 function answerDocument(request: IncomingMessage, response: ServerResponse, document: Document): void {
   response.setHeader('cache-control', 'public, max-age=300').setHeader('etag', document.entityTag);
   if (request.headers['if-none-match'] === document.entityTag) {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 
-/** As the service: longer waits count as this. */
+/** Longer waits count as this, as in the service. */
 const LONGEST_WAIT_SECONDS = 5;
 
 /** A reader that has not asked for so long has gone. It is also the longest time for which an end waits for readers. */

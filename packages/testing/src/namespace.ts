@@ -37,14 +37,14 @@ export interface UserOptions {
 export interface SessionOptions {
   /** Whose session it is. Default: a new user's. */
   readonly user?: UserReference;
-  /** Of the new user; a user that is there has roles already. */
+  /** The roles of the new user; a user that is there has some already. */
   readonly roles?: readonly string[];
   /**
    * `ended`: by a logout. `reused`: ended because a used refresh token was presented. `expired`: past its absolute end.
    * `idle_expired`: not refreshed for too long.
    */
   readonly state?: 'live' | 'ended' | 'reused' | 'expired' | 'idle_expired';
-  /** Of its refresh token: 1 after the login, 2 after the first refresh. Default: 1, and 2 for `reused`. */
+  /** The generation of its refresh token: 1 after the login, 2 after the first refresh. Default: 1, and 2 for `reused`. */
   readonly generation?: number;
 }
 
@@ -114,7 +114,7 @@ export interface ReceivedRequest {
   readonly path: string;
   /** What the service has answered. Absent when a fault cut the request off before. */
   readonly status?: number;
-  /** Of the problem that was answered. */
+  /** The code of the problem that was answered. */
   readonly code?: string;
   readonly requestId?: string;
   readonly userId?: string;

@@ -5,7 +5,7 @@ export type UserReference = string | { readonly id: string };
 export interface TokenOptions {
   /** Whose token it is. Default: a new user's. */
   readonly user?: UserReference;
-  /** Of the new user; a user that is there has roles already. */
+  /** The roles of the new user; a user that is there has some already. */
   readonly roles?: readonly string[];
   /** Its life ended a second ago. */
   readonly expired?: boolean;

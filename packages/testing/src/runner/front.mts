@@ -35,7 +35,7 @@ export class Front {
   private constructor(
     private readonly server: Server,
     private readonly options: FrontOptions,
-    /** As this machine reaches it. */
+    /** Where this machine reaches it. */
     readonly url: string,
   ) {
     const receive = (request: IncomingMessage, response: ServerResponse): void => {

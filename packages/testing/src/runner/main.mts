@@ -105,7 +105,7 @@ function parse(): ReturnType<typeof parseArgs<typeof COMMAND_LINE>> {
   }
 }
 
-/** Of this package. */
+/** Returns the version of this package. */
 function readVersion(): string {
   const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
   return (JSON.parse(manifest) as { readonly version: string }).version;

@@ -16,7 +16,7 @@ import { type BodySchema, readBody, type Schema } from './schema.mjs';
 export interface Call {
   readonly runner: RunnerFacts;
   readonly namespaces: Namespaces;
-  /** Of the path, by name. */
+  /** The parameters of the path, by name. */
   readonly parameters: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   readonly body: unknown;
@@ -36,7 +36,7 @@ export interface Answer {
 
 export interface Route {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
-  /** With `{ns}` and `{id}`. */
+  /** The path, with `{ns}` and `{id}` for its parameters. */
   readonly path: string;
   readonly summary: string;
   readonly body?: Schema;

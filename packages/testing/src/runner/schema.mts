@@ -8,7 +8,7 @@ export interface Schema {
   readonly description?: string;
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
-  /** Of an object without `properties`: what its members are. One with `properties` has no others. */
+  /** What the members of an object without `properties` are. One with `properties` has no others. */
   readonly additionalProperties?: Schema | boolean;
   readonly items?: Schema;
   readonly minItems?: number;
