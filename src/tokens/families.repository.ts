@@ -2,7 +2,12 @@ import { Injectable } from '@nestjs/common';
 import { ServerKeys } from '../platform/common/server-keys.js';
 import { REVOCATION_WINDOW_SECONDS } from '../platform/config/access-token-lifetime.js';
 import { Config } from '../platform/config/config.js';
-import { type Connection, DatabaseService, type Transaction } from '../platform/database/database.service.js';
+import {
+  type Connection,
+  DatabaseService,
+  type PreparedStatement,
+  type Transaction,
+} from '../platform/database/database.service.js';
 import { OPEN_FAMILY, type OpeningRow } from './opening.statement.js';
 import { NOTIFY_REVOCATION, revocation } from './revocation.fragments.js';
 import { ROTATE_FAMILY, ROTATE_FREE_FAMILIES, type RotationRow, type RotationVerdict } from './rotation.statement.js';
@@ -174,12 +179,10 @@ export class FamiliesRepository {
     userId: string,
     askedBySessionId: string,
   ): Promise<Pick<EndedSessions, 'allEndedIds'> & { readonly hasLive: boolean }> {
-    const rows = await this.database.query<{ id: string; is_live: boolean }>(
-      `select id, revoked_at is null as is_live from refresh_token_families
-       where user_id = $1 and (revoked_at > clock_timestamp() - make_interval(secs => ${REVOCATION_WINDOW_SECONDS})
-         or revoked_at is null and ${openedBeforeEndOf('$2')})`,
-      [userId, askedBySessionId],
-    );
+    const rows = await this.database.queryPrepared<{ id: string; is_live: boolean }>(FIND_FAMILIES_TO_END, [
+      userId,
+      askedBySessionId,
+    ]);
     return {
       hasLive: rows.some((row) => row.is_live),
       allEndedIds: rows.filter((row) => !row.is_live).map(({ id }) => id),
@@ -254,6 +257,13 @@ function openedBeforeEndOf(askingId: string): string {
   return `created_at < coalesce(
     (select asking.revoked_at from refresh_token_families as asking where asking.id = ${askingId}), 'infinity')`;
 }
+
+const FIND_FAMILIES_TO_END: PreparedStatement = {
+  name: 'find_families_to_end',
+  text: `select id, revoked_at is null as is_live from refresh_token_families
+    where user_id = $1 and (revoked_at > clock_timestamp() - make_interval(secs => ${REVOCATION_WINDOW_SECONDS})
+      or revoked_at is null and ${openedBeforeEndOf('$2')})`,
+};
 
 interface SessionRow {
   readonly id: string;
