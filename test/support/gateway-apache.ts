@@ -29,7 +29,7 @@ const LOADED = [
 /** The shipped virtual host with the addresses of this machine, in the smallest apache2.conf that runs it. */
 export async function startApache({ ratchet, backend }: GatewaySurroundings): Promise<RunningGateway> {
   const folder = await makeScratchFolder('apache');
-  const keys = await startTlsFront(`http://${ratchet}`, folder);
+  const keys = await startTlsFront(() => `http://${ratchet}`);
   const [port, accessLogPath] = [await freePort(), newLogPath('apache-access')];
   const recipe = await readFile(join(RECIPES, 'apache/ratchet.conf'), 'utf8');
   const definitions: Readonly<Record<string, string>> = {
