@@ -22,7 +22,7 @@ begin
   grant insert (roles), update (status, roles), delete on users to ratchet_operator;
   grant execute on function are_role_names(text[]) to ratchet_service;
 
-  -- A session's user, secret and absolute end never change (invariant 7). Rows are deleted long after that end.
+  -- A session's user, secret, absolute end (invariant 7) and what its user has proved never change. Rows are deleted long after that end.
   grant
     select,
     insert,

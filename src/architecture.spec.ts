@@ -250,6 +250,15 @@ const oneClock: Rule = (sources) =>
 
 const sqlInRepositories: Rule = (sources) => findings(sources, SQL, (path) => HAS_SQL.test(path), 'has SQL');
 
+/** `tokens` makes families, and no one but the door asks it to: any other caller would be a way around what the door asks. */
+const sessionsHaveOneDoor: Rule = (sources) =>
+  findings(
+    sources,
+    /\bcreateFamily\b|\bOPEN_FAMILY\b/,
+    (path) => path === 'auth/sessions/sign-ins.service.ts' || path.startsWith('tokens/'),
+    'opens a session past SignInsService',
+  );
+
 const oneClassPerErrorCode: Rule = (sources) => {
   const parents = new Map<string, string>();
   const codesOf = new Map<string, string[]>();
@@ -503,6 +512,24 @@ describe('the architecture', () => {
         'users/b.service.ts has SQL',
         'auth/c.service.ts has SQL',
         'auth/d.service.ts has SQL',
+      ],
+    ],
+    [
+      'opens sessions by SignInsService only',
+      sessionsHaveOneDoor,
+      {
+        'auth/sessions/sign-ins.service.ts':
+          'return this.tokens.createFamily(transaction, family, user, methods, client);',
+        'tokens/tokens.service.ts': 'await this.families.createFamily(transaction, family);',
+        'auth/passkeys/a.service.ts': 'await this.tokens.createFamily(transaction, family, user, [], client);',
+        'auth/passkeys/b.service.ts': "const { createFamily } = tokens;\ntokens['createFamily']();",
+        'auth/passkeys/c.service.ts': 'await transaction.queryPrepared(OPEN_FAMILY, []);',
+        'auth/passkeys/d.service.ts': '// createFamily is called elsewhere',
+      },
+      [
+        'auth/passkeys/a.service.ts opens a session past SignInsService',
+        'auth/passkeys/b.service.ts opens a session past SignInsService',
+        'auth/passkeys/c.service.ts opens a session past SignInsService',
       ],
     ],
     [

@@ -9,6 +9,7 @@ export type { Logger } from 'pino';
 export { AccessTokenIssuer } from './auth/access-tokens/access-token.issuer.js';
 export { toTokenPairDto } from './auth/auth.dto.js';
 export { SessionsService } from './auth/sessions/sessions.service.js';
+export { SignInsService } from './auth/sessions/sign-ins.service.js';
 export { KeyLifeCycleService } from './keys/key-life-cycle.service.js';
 export { KeyRotationService } from './keys/key-rotation.service.js';
 export { KeysService } from './keys/keys.service.js';

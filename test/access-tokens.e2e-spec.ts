@@ -8,7 +8,14 @@ import { eventually } from './support/eventually.js';
 import { ageSession } from './support/move-clock.js';
 import { expectProblem } from './support/problem.js';
 import { ageKeys, tickAll } from './support/signing-keys.js';
-import { type Account, claimsOf, sessionIdOf, type TokenPair } from './support/test-client.js';
+import {
+  type Account,
+  claimsOf,
+  newIdempotencyKey,
+  pairOf,
+  sessionIdOf,
+  type TokenPair,
+} from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { AUTH_SECRET, startService, type TestService } from './support/test-service.js';
 import { base64url, compact, ecdsa, headerOf, hmac, rsa, TokenForge } from './support/token-forge.js';
@@ -73,6 +80,9 @@ describe('access tokens', () => {
         iat: session!.seconds,
         exp: session!.seconds + 300,
         client_id: 'ratchet',
+        auth_time: session!.seconds,
+        acr: 'aal1',
+        amr: ['pwd'],
         roles: ['admin', 'orders:read'],
         scope: 'admin orders:read',
       });
@@ -83,6 +93,50 @@ describe('access tokens', () => {
       const next = await service.client.rotate(pair.refresh_token);
       expect(sessionIdOf(next)).toBe(sessionIdOf(pair));
       expect(claimsOf(next.access_token)['jti']).not.toBe(claimsOf(pair.access_token)['jti']);
+    });
+
+    it('say after any refresh when and how the user signed in, which no refresh changes', async () => {
+      const account = await service.client.signUp();
+      await service.app.get(UsersService).setRoles(account.id, ['admin', 'reader']);
+      const pair = await service.client.signIn(account);
+      const id = sessionIdOf(pair);
+      await ageSession(database, id, 3_600);
+      const signedInAt = Number(claimsOf(pair.access_token)['auth_time']) - 3_600;
+      const key = newIdempotencyKey();
+      const rotated = await service.client.rotate(pair.refresh_token, key);
+      const replayed = await service.client.rotate(pair.refresh_token, key);
+      const narrowed = pairOf(await service.client.exchange(rotated.refresh_token, { scope: 'reader' }));
+      for (const next of [rotated, replayed, narrowed]) {
+        expect(claimsOf(next.access_token)).toMatchObject({ auth_time: signedInAt, acr: 'aal1', amr: ['pwd'] });
+      }
+      expect(await database.sql('select amr, auth_time from refresh_token_families where id = $1', [id])).toEqual([
+        { amr: ['pwd'], auth_time: null },
+      ]);
+    });
+
+    it('say the time of the opening, and not how, of a session that an instance of an earlier version has opened', async () => {
+      const { pair } = await service.client.signUpAndIn();
+      await database.sql(`update refresh_token_families set amr = default where id = $1`, [sessionIdOf(pair)]);
+      await ageSession(database, sessionIdOf(pair), 3_600);
+      const claims = claimsOf((await service.client.rotate(pair.refresh_token)).access_token);
+      expect(claims).toMatchObject({
+        auth_time: Number(claimsOf(pair.access_token)['auth_time']) - 3_600,
+        acr: 'aal1',
+      });
+      expect(claims).not.toHaveProperty('amr');
+    });
+
+    it('say of a session that a later version has opened what its row says, in the weakest class', async () => {
+      const { pair } = await service.client.signUpAndIn();
+      await database.sql(
+        `update refresh_token_families set amr = '{pwd,otp,mfa}', auth_time = to_timestamp(1764700000.9) where id = $1`,
+        [sessionIdOf(pair)],
+      );
+      expect(claimsOf((await service.client.rotate(pair.refresh_token)).access_token)).toMatchObject({
+        auth_time: 1_764_700_000,
+        acr: 'aal1',
+        amr: ['pwd', 'otp', 'mfa'],
+      });
     });
 
     it('say what the settings say', async () => {

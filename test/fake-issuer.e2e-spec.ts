@@ -64,6 +64,9 @@ describe('fakeIssuer()', () => {
       clientId: 'ratchet',
       issuedAt: new Date(claims.iat * 1000),
       expiresAt: new Date((claims.iat + 300) * 1000),
+      acr: 'aal1',
+      amr: ['pwd'],
+      authenticatedAt: new Date(claims.iat * 1000),
     });
   });
 

@@ -162,6 +162,7 @@ describe('the runner of the test kit', () => {
         jti: expect.any(String),
         iat: expect.any(Number),
         exp: expect.any(Number),
+        auth_time: expect.any(Number),
       };
       expect(one).toEqual({ ...other, ...values });
       expect((await client.me(minted)).body).toMatchObject({ id: user.id });

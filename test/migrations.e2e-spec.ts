@@ -196,6 +196,13 @@ describe('the database itself', () => {
     await expect(insertKey({ status: 'asleep' })).rejects.toMatchObject({ constraint: 'signing_keys_status_check' });
   });
 
+  it('lets an instance that knows no authentication methods open sessions: they record none', async () => {
+    await insertFamily(randomUUID());
+    expect(await database.sql('select amr, auth_time from refresh_token_families')).toEqual([
+      { amr: [], auth_time: null },
+    ]);
+  });
+
   it.each(['revoked_at = now()', 'revoked_xid = pg_current_xact_id()', `revoke_reason = 'logout'`])(
     'does not let a session end by halves: %s alone',
     async (assignment) => {

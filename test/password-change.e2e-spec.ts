@@ -3,7 +3,7 @@ import { hash } from '@node-rs/argon2';
 import { holdLock } from './support/held-lock.js';
 import { eventually } from './support/eventually.js';
 import { expectProblem } from './support/problem.js';
-import { type Account, codeOf, newPassword, pairOf, sessionIdOf } from './support/test-client.js';
+import { type Account, claimsOf, codeOf, newPassword, pairOf, sessionIdOf } from './support/test-client.js';
 import { useDatabase, useInstance } from './support/use-service.js';
 
 describe('changing the password', () => {
@@ -48,6 +48,17 @@ describe('changing the password', () => {
     expect((await otherInstance.client.login({ email, password })).status).toBe(200);
     const [user] = await database.sql('select credential_version from users where id = $1', [account.id]);
     expect(user).toEqual({ credential_version: 2 });
+  });
+
+  it('counts as a sign-in by password, now: the new session says so, whatever the old one said', async () => {
+    const account = await service.client.signUpAndIn();
+    await database.sql(
+      `update refresh_token_families set amr = '{pwd,otp,mfa}', auth_time = now() - interval '1 hour' where id = $1`,
+      [sessionIdOf(account.pair)],
+    );
+    const response = await service.client.changePassword(account.pair.access_token, account.password, newPassword());
+    const claims = claimsOf(pairOf(response).access_token);
+    expect(claims).toMatchObject({ auth_time: claims['iat'], acr: 'aal1', amr: ['pwd'] });
   });
 
   it("invariant 4: ends every earlier session, the caller's too, on every instance", async () => {

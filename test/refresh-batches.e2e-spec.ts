@@ -9,7 +9,7 @@ import { openSessions } from './support/open-sessions.js';
 import { expectProblem } from './support/problem.js';
 import { recordStatements } from './support/statement-log.js';
 import { ROTATION } from './support/statements.js';
-import { type Account, newIdempotencyKey, pairOf, type TestClient } from './support/test-client.js';
+import { type Account, claimsOf, newIdempotencyKey, pairOf, type TestClient } from './support/test-client.js';
 import { startService, type TestService } from './support/test-service.js';
 import { expectUnavailable } from './support/unavailable.js';
 import { useDatabase, useInstance, useProxy } from './support/use-service.js';
@@ -95,6 +95,21 @@ describe('refreshes that share a statement', () => {
     expectProblem(answers[MEMBERS + 2]!, 'session_expired');
     expect(await rowOf(reused)).toEqual({ generation: 2, revoke_reason: 'reuse' });
     expect((await Promise.all(tokens.map(rowOf))).every(({ generation }) => generation === 2)).toBe(true);
+  });
+
+  it('say for each session what its own user has proved, and when', async () => {
+    const tokens = await newTokens(3);
+    for (const [index, token] of tokens.entries()) {
+      await database.sql('update refresh_token_families set amr = $2, auth_time = to_timestamp($3) where id = $1', [
+        familyIdOf(token),
+        [`of ${index}`],
+        1_700_000_000 + index,
+      ]);
+    }
+    const answers = await inOneBatch(tokens.map((token) => () => client.refresh(token)));
+    expect(answers.map((answer) => claimsOf(pairOf(answer).access_token))).toMatchObject(
+      tokens.map((_, index) => ({ auth_time: 1_700_000_000 + index, amr: [`of ${index}`] })),
+    );
   });
 
   it('do not wait for a member whose family another transaction holds', async () => {

@@ -83,7 +83,7 @@ describe('the format of a refresh token', () => {
     const { grant } = await service.app
       .get(DatabaseService)
       .transaction((transaction) =>
-        service.app.get(TokensService).createFamily(transaction, family, { id: userId, roles: [] }, client),
+        service.app.get(TokensService).createFamily(transaction, family, { id: userId, roles: [] }, ['pwd'], client),
       );
     const next = await service.client.rotate(grant.refreshToken);
     expect(sessionIdOf(next)).toBe(family.id);

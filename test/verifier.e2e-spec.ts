@@ -106,7 +106,7 @@ describe('a verifier in a backend', () => {
   });
 
   it('returns the identity of a good token', async () => {
-    const { sub, sid, jti, iat, exp } = claims;
+    const { sub, sid, jti, iat, exp, auth_time } = claims;
     expect(await verifier.verify(pair.access_token)).toEqual({
       userId: sub as string,
       sessionId: sid as string,
@@ -116,7 +116,22 @@ describe('a verifier in a backend', () => {
       clientId: 'ratchet',
       issuedAt: new Date(Number(iat) * 1000),
       expiresAt: new Date(Number(exp) * 1000),
+      acr: 'aal1',
+      amr: ['pwd'],
+      authenticatedAt: new Date(Number(auth_time) * 1000),
     });
+  });
+
+  it('reads a token that does not say what its sign-in proved as the weakest and oldest, like the service', async () => {
+    const token = compact(
+      header,
+      { ...claims, acr: undefined, amr: undefined, auth_time: undefined },
+      ecdsa(privateKey),
+    );
+    expect(await verifier.verify(token)).toMatchObject({ acr: 'aal1', amr: [], authenticatedAt: new Date(0) });
+    const headers = { authorization: `Bearer ${token}`, accept: 'application/json' };
+    const judged = await fetch(`${service.url}/auth/verify`, { headers });
+    expect(await judged.json()).toMatchObject({ acr: 'aal1', amr: [], auth_time: 0 });
   });
 
   it('reads absent roles and scope, and the empty ones of earlier versions of the service, as none', async () => {
@@ -160,6 +175,12 @@ describe('a verifier in a backend', () => {
     ['a role that is none', { roles: [{}] }],
     ['a scope that is a list', { scope: ['admin'] }],
     ['no client', { client_id: undefined }],
+    ['a class that is no text', { acr: 2 }],
+    ['methods that are text', { amr: 'pwd' }],
+    ['a method that is no text', { amr: [1] }],
+    ['a time of authentication that is text', { auth_time: '1764700000' }],
+    ['a time of authentication with a fraction', { auth_time: nowSeconds() - 0.5 }],
+    ['a time of authentication of null', { auth_time: null }],
   ])('refuses a token with %s, though the right key signed it', async (_what, difference) => {
     expect(await judge(verifier, compact(header, { ...claims, ...difference }, ecdsa(privateKey)))).toBe(
       'access_token_invalid',

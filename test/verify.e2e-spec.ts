@@ -97,7 +97,7 @@ describe('/auth/verify', () => {
     'application/json, text/plain, */*',
     'text/html,application/json;q=0.9',
   ])('answers a good token with the identity as JSON as well when asked for it: Accept: %s', async (accept) => {
-    const { sub, sid, exp } = claimsOf(pair.access_token);
+    const { sub, sid, exp, auth_time } = claimsOf(pair.access_token);
     const headers = [`Authorization: Bearer ${pair.access_token}`, `Accept: ${accept}`];
     const answer = await ask({}, headers);
     expect(answer.status).toBe(200);
@@ -107,6 +107,9 @@ describe('/auth/verify', () => {
       roles: ['admin', 'billing:read'],
       scope: 'admin billing:read',
       exp,
+      auth_time,
+      acr: 'aal1',
+      amr: ['pwd'],
     });
     expect(answer.headers).toMatchObject({ ...identity(), 'content-type': 'application/json; charset=utf-8' });
     expect(await ask({ method: 'HEAD' }, headers)).toMatchObject({ status: 200, text: '' });
@@ -115,8 +118,9 @@ describe('/auth/verify', () => {
   it('answers with an empty list and an empty scope as JSON when there are no roles', async () => {
     const plain = await service.client.signUpAndIn();
     const answer = await ask({}, [`Authorization: Bearer ${plain.pair.access_token}`, 'Accept: application/json']);
-    const { sid, exp } = claimsOf(plain.pair.access_token);
-    expect(answer.body).toEqual({ sub: plain.id, sid, roles: [], scope: '', exp });
+    const { sid, exp, auth_time } = claimsOf(plain.pair.access_token);
+    const proof = { auth_time, acr: 'aal1', amr: ['pwd'] };
+    expect(answer.body).toEqual({ sub: plain.id, sid, roles: [], scope: '', exp, ...proof });
   });
 
   it.each([

@@ -5,6 +5,9 @@ import type { Applicant } from '../users/users.types.js';
 /** The one OAuth client, a public one: every token is issued to it (RFC 9068 section 2.2). */
 export const CLIENT_ID = 'ratchet';
 
+/** One factor: what every sign-in proves, and all that a token without `acr` proves. */
+export const WEAKEST_ACR = 'aal1';
+
 /** The identity that a verified access token proves. */
 export interface Identity {
   readonly userId: string;
@@ -13,6 +16,12 @@ export interface Identity {
   readonly roles: readonly string[];
   /** Whole seconds since the epoch. */
   readonly expiresAtSeconds: number;
+  /** How much the sign-in proved: `WEAKEST_ACR`, or a class that only a later version knows. */
+  readonly acr: string;
+  /** How the user proved who they are; empty when that is not recorded. */
+  readonly amr: readonly string[];
+  /** When the user last did, in whole seconds since the epoch; 0, long ago, when that is not recorded. */
+  readonly authenticatedAtSeconds: number;
 }
 
 /** Where a request came from. */

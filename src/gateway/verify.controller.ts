@@ -38,6 +38,28 @@ class VerifiedDto {
     description: 'The end of the token, in seconds since the epoch.',
   })
   readonly exp!: number;
+
+  @ApiProperty({
+    type: 'integer',
+    example: 1764699700,
+    description:
+      'When the user last proved who they are, in seconds since the epoch; a refresh does not move it. 0 when the token does ' +
+      'not say.',
+  })
+  readonly auth_time!: number;
+
+  @ApiProperty({
+    example: 'aal1',
+    description: 'How much that proved. `aal1`, one factor, when the token does not say.',
+  })
+  readonly acr!: string;
+
+  @ApiProperty({
+    type: [String],
+    example: ['pwd'],
+    description: 'How the user proved it, by the names of RFC 8176. Empty when the token does not say.',
+  })
+  readonly amr!: readonly string[];
 }
 
 /** Documents where the reason of a denial is. A request that is refused before it is judged has no `X-Auth-Error`. */
@@ -105,6 +127,8 @@ export class VerifyController {
   }
 }
 
-function toVerifiedDto({ userId, sessionId, roles, expiresAtSeconds }: Identity): VerifiedDto {
-  return { sub: userId, sid: sessionId, roles, scope: roles.join(' '), exp: expiresAtSeconds };
+function toVerifiedDto(identity: Identity): VerifiedDto {
+  const { userId, sessionId, roles, expiresAtSeconds, authenticatedAtSeconds, acr, amr } = identity;
+  const session = { sub: userId, sid: sessionId, roles, scope: roles.join(' '), exp: expiresAtSeconds };
+  return { ...session, auth_time: authenticatedAtSeconds, acr, amr };
 }

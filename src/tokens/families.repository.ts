@@ -33,6 +33,7 @@ export type RotationOutcome =
 export interface RotatedFamily {
   readonly userId: string;
   readonly roles: readonly string[];
+  readonly amr: readonly string[];
   /** The generation and the server key id of the current token. */
   readonly generation: number;
   readonly keyId: number;
@@ -46,6 +47,7 @@ export interface FamilyTimes {
   readonly nowSeconds: number;
   readonly rotatedAtSeconds: number;
   readonly expiresAtSeconds: number;
+  readonly authenticatedAtSeconds: number;
 }
 
 /** Holds the only SQL on `refresh_token_families`. */
@@ -90,6 +92,7 @@ export class FamiliesRepository {
       readonly userId: string;
       readonly secretHash: Buffer;
       readonly keyId: number;
+      readonly amr: readonly string[];
       readonly client: ClientInfo;
     },
   ): Promise<{ readonly times: FamilyTimes; readonly evictedIds: readonly string[] }> {
@@ -104,6 +107,7 @@ export class FamiliesRepository {
       family.client.userAgent,
       idleTtlSeconds,
       maxSessionsPerUser - 1,
+      family.amr,
     ]);
     if (opened === undefined) {
       throw new Error('an insert returned no row');
@@ -279,6 +283,7 @@ function outcomeOf(row: RotationRow): RotationOutcome {
     kind: row.verdict,
     userId: row.user_id,
     roles: row.roles,
+    amr: row.amr,
     generation: row.generation,
     keyId: row.key_id,
     times: familyTimesOf(row),
@@ -290,6 +295,7 @@ interface FamilyTimesRow {
   readonly now_seconds: number;
   readonly rotated_at_seconds: number;
   readonly expires_at_seconds: number;
+  readonly authenticated_at_seconds: number;
 }
 
 function familyTimesOf(row: FamilyTimesRow): FamilyTimes {
@@ -297,5 +303,6 @@ function familyTimesOf(row: FamilyTimesRow): FamilyTimes {
     nowSeconds: row.now_seconds,
     rotatedAtSeconds: row.rotated_at_seconds,
     expiresAtSeconds: row.expires_at_seconds,
+    authenticatedAtSeconds: row.authenticated_at_seconds,
   };
 }

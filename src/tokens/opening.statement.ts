@@ -7,6 +7,7 @@ export interface OpeningRow {
   readonly now_seconds: number;
   readonly rotated_at_seconds: number;
   readonly expires_at_seconds: number;
+  readonly authenticated_at_seconds: number;
 }
 
 /**
@@ -16,7 +17,7 @@ export interface OpeningRow {
  * on the user's row keeps the number of live families from changing meanwhile.
  *
  * $1 family id, $2 user id, $3 secret hash, $4 key id, $5 seconds to live, $6 address, $7 user agent, $8 idle seconds,
- * $9 how many live families may stay
+ * $9 how many live families may stay, $10 authentication methods
  */
 export const OPEN_FAMILY: PreparedStatement = {
   name: 'open_family',
@@ -41,8 +42,8 @@ export const OPEN_FAMILY: PreparedStatement = {
     ),
     created as (
       insert into refresh_token_families
-        (id, user_id, secret_hash, generation, key_id, rotated_at, created_at, expires_at, ip_address, user_agent)
-      select $1, $2, $3, 1, $4, now.at, now.at, now.at + make_interval(secs => $5), $6, $7
+        (id, user_id, secret_hash, generation, key_id, rotated_at, created_at, expires_at, ip_address, user_agent, amr)
+      select $1, $2, $3, 1, $4, now.at, now.at, now.at + make_interval(secs => $5), $6, $7, $10
       from now
       where not exists (select from existing)
       returning created_at, rotated_at, expires_at
@@ -50,6 +51,7 @@ export const OPEN_FAMILY: PreparedStatement = {
     select extract(epoch from created_at)::float8 as now_seconds,
       extract(epoch from rotated_at)::float8 as rotated_at_seconds,
       extract(epoch from expires_at)::float8 as expires_at_seconds,
+      extract(epoch from created_at)::float8 as authenticated_at_seconds,
       array(
         select id from evicted
         union all

@@ -41,6 +41,14 @@ export class RefreshTokenFamilyEntity {
   @Column('timestamptz', { name: 'expires_at' })
   expiresAt!: Date;
 
+  /** How the user proved who they are (RFC 8176); empty for a session that an earlier version opened. */
+  @Column('text', { array: true, default: '{}' })
+  amr!: string[];
+
+  /** When the user last did; null while that is when the session was opened. */
+  @Column('timestamptz', { name: 'auth_time', nullable: true })
+  authTime!: Date | null;
+
   @Column('text', { name: 'user_agent', nullable: true })
   userAgent!: string | null;
 

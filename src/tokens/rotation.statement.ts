@@ -41,6 +41,8 @@ export interface RotationRow {
   readonly now_seconds: number;
   readonly rotated_at_seconds: number;
   readonly expires_at_seconds: number;
+  readonly amr: string[];
+  readonly authenticated_at_seconds: number;
 }
 
 /**
@@ -140,7 +142,8 @@ function rotationText(waitPolicy: '' | ' skip locked'): string {
       extract(epoch from seen_at)::float8 as now_seconds,
       extract(epoch from case when verdict in ('rotated', 'rolled_forward') then seen_at else rotated_at end)::float8
         as rotated_at_seconds,
-      extract(epoch from expires_at)::float8 as expires_at_seconds
+      extract(epoch from expires_at)::float8 as expires_at_seconds,
+      amr, extract(epoch from coalesce(auth_time, created_at))::float8 as authenticated_at_seconds
     from judged`;
 }
 

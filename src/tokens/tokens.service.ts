@@ -8,7 +8,6 @@ import { Config } from '../platform/config/config.js';
 import { DatabaseService, type Transaction } from '../platform/database/database.service.js';
 import {
   FamiliesRepository,
-  type FamilyTimes,
   type Presentation,
   type RotatedFamily,
   type RotationOutcome,
@@ -32,6 +31,7 @@ import {
   SessionRevokedError,
 } from './tokens.errors.js';
 import type {
+  AuthenticationMethod,
   ClientInfo,
   EndedSessions,
   NewFamily,
@@ -91,8 +91,10 @@ export class TokensService {
 
   /**
    * Opens a session inside the caller's transaction, which holds the lock on the user's row and has checked the user's
-   * status and credential version under it. Idempotent per `family`.
+   * status and credential version under it. Idempotent per `family`. Only `SignInsService` calls it, because every way to a
+   * session has to pass there.
    *
+   * @param amr how the user has just proved who they are
    * @returns the grant, and the sessions that the limit ended; the caller passes them to `announceEnded` after its
    *   commit
    */
@@ -100,6 +102,7 @@ export class TokensService {
     transaction: Transaction,
     family: NewFamily,
     user: { readonly id: string; readonly roles: readonly string[] },
+    amr: readonly AuthenticationMethod[],
     client: ClientInfo,
   ): Promise<{ readonly grant: SessionGrant; readonly evictedIds: readonly string[] }> {
     const key = this.keys.current;
@@ -108,10 +111,11 @@ export class TokensService {
       userId: user.id,
       secretHash: hashFamilySecret(family.secret),
       keyId: key.id,
+      amr,
       client,
     });
     const parts = { keyId: key.id, familyId: family.id, familySecret: family.secret, generation: 1 };
-    return { grant: this.grantOf(parts, key, { userId: user.id, roles: user.roles, times }), evictedIds };
+    return { grant: this.grantOf(parts, key, { userId: user.id, roles: user.roles, amr, times }), evictedIds };
   }
 
   /**
@@ -309,9 +313,9 @@ export class TokensService {
   private grantOf(
     parts: RefreshTokenParts,
     key: ServerKey,
-    family: { readonly userId: string; readonly roles: readonly string[]; readonly times: FamilyTimes },
+    family: Pick<RotatedFamily, 'userId' | 'roles' | 'amr' | 'times'>,
   ): SessionGrant {
-    const { nowSeconds, rotatedAtSeconds, expiresAtSeconds } = family.times;
+    const { nowSeconds, rotatedAtSeconds, expiresAtSeconds, authenticatedAtSeconds } = family.times;
     const unusableAtSeconds = Math.min(rotatedAtSeconds + this.config.refreshTokens.idleTtlSeconds, expiresAtSeconds);
     return {
       refreshToken: encodeRefreshToken(parts, key.refreshTokenMacKey),
@@ -319,6 +323,8 @@ export class TokensService {
       sessionId: parts.familyId,
       userId: family.userId,
       roles: family.roles,
+      amr: family.amr,
+      authenticatedAtSeconds: Math.floor(authenticatedAtSeconds),
       issuedAtSeconds: Math.floor(nowSeconds),
       sessionExpiresAtSeconds: Math.floor(expiresAtSeconds),
     };

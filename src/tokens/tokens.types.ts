@@ -18,6 +18,9 @@ export type RevokeReason =
   /** The database had lost the end of the session, and an instance remembered it. */
   | 'restored';
 
+/** How a user proves who they are at a sign-in, by its name in the registry of RFC 8176. */
+export type AuthenticationMethod = 'pwd';
+
 /** Where a request came from, as far as is known; for the session list and the log, never for a decision. */
 export interface ClientInfo {
   readonly ipAddress: string | undefined;
@@ -33,6 +36,13 @@ export interface SessionGrant {
   readonly userId: string;
   /** What the access token carries; the refresh token stands for all that the user has. */
   readonly roles: readonly string[];
+  /**
+   * How the user proved who they are. Empty when that is not recorded; other instances may know methods that this version
+   * does not.
+   */
+  readonly amr: readonly string[];
+  /** When the user last did, in whole seconds since the epoch. A refresh never moves it. */
+  readonly authenticatedAtSeconds: number;
   /** The database's time in whole seconds since the epoch, so that the clocks of instances do not matter. */
   readonly issuedAtSeconds: number;
   /** Absolute end of the session, in whole seconds since the epoch. */

@@ -26,7 +26,7 @@ export async function openSessions(
     for (let index = 0; index < count; index += 1) {
       const user = { id: userId, roles: [] };
       const client = { ipAddress: undefined, userAgent: undefined };
-      made.push((await tokens.createFamily(transaction, tokens.newFamily(userId), user, client)).grant);
+      made.push((await tokens.createFamily(transaction, tokens.newFamily(userId), user, ['pwd'], client)).grant);
     }
     return made;
   });

@@ -152,7 +152,10 @@ export class FakeIssuer {
       iat: issuedAt,
       exp: issuedAt + LIFETIME_SECONDS,
       client_id: 'ratchet',
+      auth_time: issuedAt,
+      acr: 'aal1',
       ...(roles.length > 0 && { roles, scope: roles.join(' ') }),
+      amr: ['pwd'],
       ...claims,
     };
     return Object.fromEntries(Object.entries(all).filter(([name]) => !omit.includes(name))) as unknown as TokenClaims;

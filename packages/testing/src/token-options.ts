@@ -47,6 +47,12 @@ export interface TokenClaims {
   /** Seconds since 1970. */
   readonly exp: number;
   readonly client_id: string;
+  /** When the user proved who they are, in seconds since 1970. */
+  readonly auth_time: number;
+  /** How much that proved. */
+  readonly acr: string;
+  /** How they proved it. */
+  readonly amr?: readonly string[];
   /** Absent without roles. */
   readonly roles?: readonly string[];
   readonly scope?: string;

@@ -13,6 +13,15 @@ export interface AccessToken {
   readonly clientId: string;
   readonly issuedAt: Date;
   readonly expiresAt: Date;
+  /** How much the sign-in proved (`acr`); `aal1`, one factor, when the token does not say. */
+  readonly acr: string;
+  /** How the user proved who they are (`amr`, RFC 8176); empty when the token does not say. */
+  readonly amr: readonly string[];
+  /**
+   * When the user last proved who they are (`auth_time`), which a refresh does not move. 1970 when the token does not say:
+   * too long ago for any demand.
+   */
+  readonly authenticatedAt: Date;
 }
 
 export const ALGORITHMS = ['ES256', 'RS256'] as const;
@@ -23,6 +32,9 @@ export const ACCESS_TOKEN_TYPE = 'at+jwt';
 
 /** No access token of the service lives longer. Revocations are kept for longer than this, and then forgotten. */
 export const LONGEST_LIFETIME_SECONDS = 3_600;
+
+/** What every sign-in proves, and all that a token without `acr` proves. */
+const WEAKEST_ACR = 'aal1';
 
 /** How far this machine's clock may be behind `iat`, which is the database's time. `exp` gets no such tolerance. */
 const LONGEST_CLOCK_LAG_SECONDS = 60;
@@ -58,13 +70,15 @@ export function readHeader(token: unknown): { readonly algorithm: Algorithm; rea
 
 /**
  * Reads the claims of a token whose signature, issuer, audience and expiry have been verified before.
- * Absent `roles` and `scope` mean none.
+ * Absent `roles` and `scope` mean none. Absent `acr`, `amr` and `auth_time`, as in the tokens of an earlier version of the
+ * service, read as the weakest that there is.
  *
  * @returns undefined when another claim is missing, when one is of the wrong type, when `iat` is in the future, or when
  *   the lifetime is too long
  */
 export function readClaims(claims: Readonly<Record<string, unknown>>, now: Date): AccessToken | undefined {
   const { sub, sid, jti, iat, exp, aud, roles = [], scope = '', client_id: clientId } = claims;
+  const { acr = WEAKEST_ACR, amr = [], auth_time: authTime } = claims;
   if (!isUuid(sub) || !isUuid(sid) || !isUuid(jti) || !isWholeSeconds(iat) || !isWholeSeconds(exp)) {
     return undefined;
   }
@@ -72,6 +86,9 @@ export function readClaims(claims: Readonly<Record<string, unknown>>, now: Date)
     return undefined;
   }
   if (typeof aud !== 'string' || typeof scope !== 'string' || typeof clientId !== 'string' || !isTexts(roles)) {
+    return undefined;
+  }
+  if (typeof acr !== 'string' || !isTexts(amr) || (authTime !== undefined && !isWholeSeconds(authTime))) {
     return undefined;
   }
   return {
@@ -83,6 +100,9 @@ export function readClaims(claims: Readonly<Record<string, unknown>>, now: Date)
     clientId,
     issuedAt: new Date(iat * 1000),
     expiresAt: new Date(exp * 1000),
+    acr,
+    amr,
+    authenticatedAt: new Date((authTime ?? 0) * 1000),
   };
 }
 

@@ -4,6 +4,7 @@ import { readAccessTokenHeader, readIdentity } from './access-token.format.js';
 const HEADER = { alg: 'ES256', typ: 'at+jwt', kid: 'key' };
 const UUID = '2ae1a4de-8d71-4f45-a7d2-9d9c578bf564';
 const CLAIMS = { aud: 'ratchet', sub: UUID, sid: UUID, jti: UUID, iat: 1_000, exp: 1_300, roles: ['admin'] };
+const PROOF = { acr: 'aal2', amr: ['pwd', 'otp', 'mfa'], auth_time: 900 };
 const NOW_SECONDS = 1_100;
 
 function tokenWith(header: unknown, claims: unknown = {}): string {
@@ -88,13 +89,34 @@ describe('readAccessTokenHeader', () => {
 
 describe('readIdentity', () => {
   it('takes what the claims say', () => {
-    expect(readIdentity({ ...CLAIMS, scope: 'admin', iss: 'x' }, NOW_SECONDS)).toEqual({
+    expect(readIdentity({ ...CLAIMS, ...PROOF, scope: 'admin', iss: 'x' }, NOW_SECONDS)).toEqual({
       userId: UUID,
       sessionId: UUID,
       tokenId: UUID,
       roles: ['admin'],
       expiresAtSeconds: 1_300,
+      acr: 'aal2',
+      amr: ['pwd', 'otp', 'mfa'],
+      authenticatedAtSeconds: 900,
     });
+  });
+
+  it('reads a token of an earlier version, which does not say what its sign-in proved, as the weakest and oldest', () => {
+    expect(readIdentity(CLAIMS, NOW_SECONDS)).toMatchObject({ acr: 'aal1', amr: [], authenticatedAtSeconds: 0 });
+  });
+
+  it.each<[string, object]>([
+    ['a class that is no text', { acr: 2 }],
+    ['no class at all', { acr: null }],
+    ['methods that are text', { amr: 'pwd' }],
+    ['a method that is no text', { amr: [['pwd']] }],
+    ['no methods at all', { amr: null }],
+    ['a time of authentication that is text', { auth_time: '900' }],
+    ['a time of authentication with a fraction', { auth_time: 900.5 }],
+    ['a time of authentication of zero', { auth_time: 0 }],
+    ['no time of authentication at all', { auth_time: null }],
+  ])('refuses %s', (_what, claims) => {
+    expect(readIdentity({ ...CLAIMS, ...claims }, NOW_SECONDS)).toBeUndefined();
   });
 
   it('allows an hour of life and not a second more', () => {

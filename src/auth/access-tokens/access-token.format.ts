@@ -1,7 +1,7 @@
 import { isCanonicalUuid } from '../../platform/common/uuid.js';
 import { LONGEST_ACCESS_TOKEN_SECONDS } from '../../platform/config/access-token-lifetime.js';
 import type { JwtAlgorithm } from '../../platform/config/config.js';
-import type { Identity } from '../auth.types.js';
+import { type Identity, WEAKEST_ACR } from '../auth.types.js';
 
 /** RFC 9068 section 2.1: keeps access tokens and JWTs of another purpose from being taken for each other. */
 export const ACCESS_TOKEN_TYPE = 'at+jwt';
@@ -50,12 +50,24 @@ export function readAccessTokenHeader(token: string): AccessTokenHeader | undefi
  * An end further away than the longest life is refused whatever `iat` says: a token issued in the future would outlive
  * the window in which its revocation is remembered. A clock slightly behind the issuing database's is tolerated.
  *
- * Absent `roles` mean none.
+ * Absent `roles` mean none. Absent `acr`, `amr` and `auth_time`, as in the tokens of earlier versions, read as the weakest
+ * that there is, so that they meet no demand.
  *
  * @returns undefined when another claim is missing, one is of the wrong type, or they promise too long a life
  */
 export function readIdentity(claims: object, nowSeconds: number): Identity | undefined {
-  const { aud, sub, sid, jti, iat, exp, roles = [] } = claims as Record<string, unknown>;
+  const {
+    aud,
+    sub,
+    sid,
+    jti,
+    iat,
+    exp,
+    roles = [],
+    acr = WEAKEST_ACR,
+    amr = [],
+    auth_time,
+  } = claims as Record<string, unknown>;
   if (
     !isCanonicalUuid(sub) ||
     !isCanonicalUuid(sid) ||
@@ -73,7 +85,19 @@ export function readIdentity(claims: object, nowSeconds: number): Identity | und
   if (typeof aud !== 'string' || !isArrayOfStrings(roles)) {
     return undefined;
   }
-  return { userId: sub, sessionId: sid, tokenId: jti, roles, expiresAtSeconds: exp };
+  if (typeof acr !== 'string' || !isArrayOfStrings(amr) || (auth_time !== undefined && !isWholeSeconds(auth_time))) {
+    return undefined;
+  }
+  return {
+    userId: sub,
+    sessionId: sid,
+    tokenId: jti,
+    roles,
+    expiresAtSeconds: exp,
+    acr,
+    amr,
+    authenticatedAtSeconds: auth_time ?? 0,
+  };
 }
 
 function isCanonicalBase64url(segment: string): boolean {

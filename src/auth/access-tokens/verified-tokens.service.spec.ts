@@ -22,7 +22,8 @@ function tokenOf(payload: object, { kid = 'kid', signature = 'c2lnbmF0dXJl' } = 
 
 function identityOf(userId: string): Identity {
   const [sessionId, tokenId] = [randomUUID(), randomUUID()];
-  return { userId, sessionId, tokenId, roles: ['reader'], expiresAtSeconds: EXPIRES_AT_SECONDS };
+  const session = { userId, sessionId, tokenId, roles: ['reader'] };
+  return { ...session, expiresAtSeconds: EXPIRES_AT_SECONDS, acr: 'aal1', amr: ['pwd'], authenticatedAtSeconds: 1 };
 }
 
 let nowMs: number;

@@ -9,6 +9,7 @@ import { AccessTokenIssuer } from '../access-tokens/access-token.issuer.js';
 import type { Client, Identity, TokenPair } from '../auth.types.js';
 import { UserTurnsService } from '../user-turns.service.js';
 import { SessionsService } from '../sessions/sessions.service.js';
+import { SignInsService } from '../sessions/sign-ins.service.js';
 
 /** A change loses to a rehash at most once, because the parameters do not change between two attempts. */
 const PASSWORD_CHANGE_ATTEMPTS = 3;
@@ -20,6 +21,7 @@ export class AccountsService {
     private readonly users: UsersService,
     private readonly tokens: TokensService,
     private readonly sessions: SessionsService,
+    private readonly signIns: SignInsService,
     private readonly issuer: AccessTokenIssuer,
     private readonly database: DatabaseService,
     private readonly turns: UserTurnsService,
@@ -27,7 +29,7 @@ export class AccountsService {
 
   /**
    * Changes the password and ends every session, including the caller's, because a thief may hold a copy of its token.
-   * The caller gets a new one.
+   * The caller gets a new one, whose authentication is this check of the current password, now.
    *
    * @throws ValidationFailedError, InvalidCredentialsError, AccountDisabledError, TooManyAttemptsError, OverloadedError
    */
@@ -56,7 +58,7 @@ export class AccountsService {
           }
           const spared = { exceptId: family.id };
           const ended = await this.tokens.endSessionsOfUser(transaction, userId, 'password_changed', spared);
-          const { grant } = await this.tokens.createFamily(transaction, family, user, client);
+          const { grant } = await this.signIns.open(transaction, user, ['pwd'], { family, client });
           return { grant, endedIds: ended.allEndedIds };
         }),
       );

@@ -9,6 +9,7 @@ import { UsersService } from '../../users/users.service.js';
 import { AccessTokenIssuer } from '../access-tokens/access-token.issuer.js';
 import type { Client, Identity, TokenPair } from '../auth.types.js';
 import { UserTurnsService } from '../user-turns.service.js';
+import { SignInsService } from './sign-ins.service.js';
 
 /** Opens, continues, lists and ends the sessions of users who act for themselves. */
 @Injectable()
@@ -16,6 +17,7 @@ export class SessionsService {
   constructor(
     private readonly users: UsersService,
     private readonly tokens: TokensService,
+    private readonly signIns: SignInsService,
     private readonly issuer: AccessTokenIssuer,
     private readonly refusedTokenLimiter: RefusedTokenLimiterService,
     private readonly database: DatabaseService,
@@ -41,7 +43,7 @@ export class SessionsService {
             return 'credentials_changed';
           }
           return locked.status === 'active'
-            ? this.tokens.createFamily(transaction, family, locked, client)
+            ? this.signIns.open(transaction, locked, ['pwd'], { family, client })
             : 'account_disabled';
         }),
       ),

@@ -5,6 +5,7 @@ import { OneKeySigns1764200000000 } from './migrations/1764200000000-one-key-sig
 import { KeepRetryKeys1764300000000 } from './migrations/1764300000000-keep-retry-keys.js';
 import { FindEndedSessionsOfUser1764300100000 } from './migrations/1764300100000-find-ended-sessions-of-user.js';
 import { CreateInstances1764400000000 } from './migrations/1764400000000-create-instances.js';
+import { RecordAuthentication1764800000000 } from './migrations/1764800000000-record-authentication.js';
 
 /** Listed in the order in which they run. The database records them by their names. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -14,4 +15,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   KeepRetryKeys1764300000000,
   FindEndedSessionsOfUser1764300100000,
   CreateInstances1764400000000,
+  RecordAuthentication1764800000000,
 ];

@@ -31,6 +31,9 @@ export interface Family {
   readonly user: number;
   readonly createdAtMs: number;
   readonly endsAtMs: number;
+  /** When its user last proved who they are, and how. */
+  readonly authenticatedAtMs: number;
+  readonly amr: readonly string[];
   readonly rotation: Rotation;
   /** What a restored backup would bring back. */
   readonly backup: Rotation | undefined;
@@ -65,6 +68,10 @@ export type RetryKey = (typeof RETRY_KEYS)[number];
 /** The roles of every user; their order means nothing in a scope. */
 export const ROLES = ['reader', 'writer'] as const;
 
+/** How a user proves who they are by a login, and by more than that. */
+const METHODS = ['pwd'] as const;
+export const MORE_METHODS = ['pwd', 'otp', 'mfa'] as const;
+
 /** What a refresh may ask for; the last is more than any user has. */
 export const SCOPES = ['reader', 'writer reader', 'reader owner'] as const;
 
@@ -86,6 +93,8 @@ export type Action =
   | { readonly kind: 'disable'; readonly user: number }
   /** Changes what only a hand in the database can: the sessions are left alone. */
   | { readonly kind: 'disable the row'; readonly user: number }
+  /** As a later version of the service would after another factor; this one only has to pass it on. */
+  | { readonly kind: 'authenticate in the row'; readonly family: number }
   | { readonly kind: 'enable'; readonly user: number }
   | { readonly kind: 'clean up' }
   | { readonly kind: 'move clock'; readonly seconds: number }
@@ -108,6 +117,8 @@ export type Answer =
       readonly token: Token;
       /** Those of the access token. */
       readonly roles: readonly string[];
+      readonly amr: readonly string[];
+      readonly authenticatedSecondsAgo: number;
       readonly expiresInSeconds: number;
       readonly refreshExpiresInSeconds: number;
     }
@@ -203,6 +214,11 @@ export function take(world: World, action: Action): Step {
     }
     case 'disable the row':
       return { world: setDisabled(world, action.user, true), answer: DONE };
+    case 'authenticate in the row':
+      return {
+        world: change(world, action.family, () => ({ authenticatedAtMs: world.nowMs, amr: MORE_METHODS })),
+        answer: DONE,
+      };
     case 'enable':
       return { world: setDisabled(world, action.user, false), answer: DONE };
     case 'clean up': {
@@ -327,6 +343,8 @@ function openSession(world: World, user: number): Step {
     user,
     createdAtMs: world.nowMs,
     endsAtMs: world.nowMs + world.settings.lifetimeSeconds * 1000,
+    authenticatedAtMs: world.nowMs,
+    amr: METHODS,
     rotation: { generation: 1, atMs: world.nowMs, key: undefined, history: [] },
     backup: undefined,
     newestGeneration: 1,
@@ -339,7 +357,7 @@ function openSession(world: World, user: number): Step {
 
 /** The pair with the family's one good token. */
 function grant(world: World, index: number, scope?: Scope): Step {
-  const { user, endsAtMs, rotation } = familyOf(world, index);
+  const { user, endsAtMs, authenticatedAtMs, amr, rotation } = familyOf(world, index);
   const untilEndSeconds = wholeSeconds(endsAtMs - world.nowMs);
   const untilIdleSeconds = wholeSeconds(rotation.atMs - world.nowMs) + world.settings.idleSeconds;
   return {
@@ -349,6 +367,8 @@ function grant(world: World, index: number, scope?: Scope): Step {
       user,
       token: { family: index, generation: rotation.generation },
       roles: ROLES.filter((role) => scope === undefined || scope.includes(role)),
+      amr,
+      authenticatedSecondsAgo: wholeSeconds(world.nowMs - authenticatedAtMs),
       expiresInSeconds: Math.min(ACCESS_TOKEN_TTL_SECONDS, untilEndSeconds),
       refreshExpiresInSeconds: Math.min(untilIdleSeconds, untilEndSeconds),
     },

@@ -22,6 +22,7 @@ import {
   type Action,
   type Answer,
   type ListedSession,
+  MORE_METHODS,
   RETRY_KEYS,
   type RetryKey,
   ROLES,
@@ -144,6 +145,12 @@ export class LiveWorld {
       case 'disable the row':
         await this.database.sql(`update users set status = 'disabled' where id = $1`, [this.user(action.user).id]);
         return { kind: 'done' };
+      case 'authenticate in the row':
+        await this.database.sql(
+          'update refresh_token_families set amr = $2, auth_time = clock_timestamp() where id = $1',
+          [this.familyId(action.family), MORE_METHODS],
+        );
+        return { kind: 'done' };
       case 'enable':
         await app.get(AccountsService).enable(this.user(action.user).id);
         return { kind: 'done' };
@@ -226,6 +233,8 @@ export class LiveWorld {
       user: this.users.findIndex(({ id }) => id === claims['sub']),
       token: { family, generation },
       roles: claims['roles'] as string[],
+      amr: claims['amr'] as string[],
+      authenticatedSecondsAgo: inMovesOfTheClock(Number(claims['iat']) - Number(claims['auth_time'])),
       // What is left has been getting less since the clock was moved last.
       expiresInSeconds: Math.ceil(pair.expires_in / RESOLUTION_SECONDS) * RESOLUTION_SECONDS,
       refreshExpiresInSeconds: Math.ceil(pair.refresh_expires_in / RESOLUTION_SECONDS) * RESOLUTION_SECONDS,
@@ -259,8 +268,7 @@ export class LiveWorld {
       return readRefusal(response);
     }
     const secondsAgo = (time: string): number => {
-      const seconds = (Date.now() - Date.parse(time)) / 1000;
-      return Math.round(seconds / (2 * RESOLUTION_SECONDS)) * 2 * RESOLUTION_SECONDS;
+      return inMovesOfTheClock((Date.now() - Date.parse(time)) / 1000);
     };
     const sessions = (response.body as SessionList).sessions.map((session): ListedSession => ({
       family: this.families.findIndex(({ tokens }) => tokens.id === session.id),
@@ -276,7 +284,8 @@ export class LiveWorld {
     await this.database.sql(
       `update refresh_token_families
        set created_at = created_at - make_interval(secs => $1), rotated_at = rotated_at - make_interval(secs => $1),
-           expires_at = expires_at - make_interval(secs => $1), revoked_at = revoked_at - make_interval(secs => $1)`,
+           expires_at = expires_at - make_interval(secs => $1), revoked_at = revoked_at - make_interval(secs => $1),
+           auth_time = auth_time - make_interval(secs => $1)`,
       [bySeconds],
     );
     this.movedSeconds += bySeconds;
@@ -327,6 +336,11 @@ export class LiveWorld {
   private family(index: number): LiveFamily {
     return this.families[index]!;
   }
+}
+
+/** The clock moves by these; what has passed besides is less than half of one. */
+function inMovesOfTheClock(seconds: number): number {
+  return Math.round(seconds / (2 * RESOLUTION_SECONDS)) * 2 * RESOLUTION_SECONDS;
 }
 
 function currentPassword(user: LiveUser): string {

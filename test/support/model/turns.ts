@@ -225,6 +225,10 @@ const backups: fc.Arbitrary<Actor> = onFamily(
   fc.constantFrom('back up' as const, 'restore' as const).map((kind) => (_, family) => ({ kind, family })),
 );
 
+const authentications: fc.Arbitrary<Actor> = onFamily(
+  fc.constant((_, family) => ({ kind: 'authenticate in the row', family })),
+);
+
 /** One token shown several times, or the whole muddle of what may be done with one session. */
 const crowds: fc.Arbitrary<(world: World, family: number) => readonly Action[]> = fc.oneof(
   fc.record({ presentation: presentations, count: fc.integer({ min: 2, max: 5 }) }).map(
@@ -323,6 +327,7 @@ export function drafts(settings: readonly Settings[]): fc.Arbitrary<readonly Dra
     { arbitrary: alone(clockMoves), weight: 10 },
     { arbitrary: alone(looks), weight: 8 },
     { arbitrary: alone(backups), weight: 3 },
+    { arbitrary: alone(authentications), weight: 3 },
     { arbitrary: alone(changes), weight: 5 },
     { arbitrary: alone(onFamily(logouts)), weight: 3 },
     { arbitrary: alone(logoutsOfTwoSessions), weight: 1 },

@@ -9,6 +9,7 @@ import {
   type ServerKeys,
   type SessionGrant,
   type SessionsService,
+  type SignInsService,
   type SigningKey,
   type TokensService,
   toTokenPairDto,
@@ -25,6 +26,7 @@ interface Services {
   readonly users: UsersService;
   readonly tokens: TokensService;
   readonly sessions: SessionsService;
+  readonly signIns: SignInsService;
   readonly issuer: AccessTokenIssuer;
   readonly keys: KeysService;
   readonly serverKeys: ServerKeys;
@@ -72,7 +74,7 @@ export class Sessions {
     const { tokens, issuer, config } = this.services;
     const grant = await this.begin(request.user_id, request.roles);
     const issuedAtSeconds = grant.issuedAtSeconds - (request.expired === true ? config.accessTokens.ttlSeconds + 1 : 0);
-    const { accessToken } = await issuer.issue({ ...grant, issuedAtSeconds });
+    const { accessToken } = await issuer.issue({ ...grant, issuedAtSeconds, authenticatedAtSeconds: issuedAtSeconds });
     if (request.session === 'ended') {
       await tokens.endSessionByIdentity(grant.userId, grant.sessionId, 'logout');
     }
@@ -89,11 +91,11 @@ export class Sessions {
       throw new TestProblem(400, 'validation_failed', 'roles are those of a new user; leave out user_id or roles.');
     }
     const userId = knownId ?? (await this.made.make([{ ...(roles !== undefined && { roles }) }]))[0]?.id ?? '';
-    const { users, tokens, database } = this.services;
+    const { users, tokens, signIns, database } = this.services;
     const family = tokens.newFamily(userId);
     const opened = await database.transaction(async (transaction) => {
       const locked = await users.lockUser(transaction, userId);
-      return locked && tokens.createFamily(transaction, family, locked, CLIENT);
+      return locked && signIns.open(transaction, locked, ['pwd'], { family, client: CLIENT });
     });
     if (opened === undefined) {
       throw new TestProblem(
@@ -163,6 +165,7 @@ export class Sessions {
     );
     return {
       ...grant,
+      authenticatedAtSeconds: grant.authenticatedAtSeconds - bySeconds,
       issuedAtSeconds: grant.issuedAtSeconds - bySeconds,
       sessionExpiresAtSeconds: grant.sessionExpiresAtSeconds - bySeconds,
       refreshExpiresInSeconds: 0,
