@@ -41,7 +41,7 @@ import { OnceAMinute } from './platform/logging/once-a-minute.js';
  */
 export async function createApp(
   module: DynamicModule | Type,
-  config: Pick<Config, 'http' | 'runtime' | 'accessTokens' | 'passwords'>,
+  config: Pick<Config, 'http' | 'cookies' | 'runtime' | 'accessTokens' | 'passwords'>,
   logger: Logger,
   limits: HttpLimits = DEFAULT_HTTP_LIMITS,
 ): Promise<NestFastifyApplication> {
@@ -71,7 +71,7 @@ export async function createApp(
   const app = await NestFactory.create<NestFastifyApplication>(module, adapter, options);
   app.useGlobalFilters(filter);
   app.useGlobalPipes(new BodyValidationPipe());
-  enableCors(app, config.http.corsOrigins);
+  enableCors(app, config);
   if (servesApiDocs(config)) {
     setupOpenApi(app, config);
   }

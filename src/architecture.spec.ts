@@ -259,6 +259,25 @@ const sessionsHaveOneDoor: Rule = (sources) =>
     'opens a session past SignInsService',
   );
 
+/**
+ * No answer to a cookie origin has a refresh token in its body: `SessionCookiesService` decides for the JSON routes, and
+ * the OAuth route refuses such an origin.
+ */
+const MAKES_PAIRS_ANSWERS: readonly string[] = [
+  'auth/auth.dto.ts',
+  'auth/cookies/session-cookies.service.ts',
+  'oauth/oauth.dto.ts',
+  FACE_OF_PACKAGE,
+];
+
+const onePlaceMakesPairsAnswers: Rule = (sources) =>
+  findings(
+    sources,
+    /\brefresh_token:|\btoTokenPairDto\b/,
+    (path) => MAKES_PAIRS_ANSWERS.includes(path),
+    'makes a token pair an answer',
+  );
+
 const oneClassPerErrorCode: Rule = (sources) => {
   const parents = new Map<string, string>();
   const codesOf = new Map<string, string[]>();
@@ -531,6 +550,17 @@ describe('the architecture', () => {
         'auth/passkeys/b.service.ts opens a session past SignInsService',
         'auth/passkeys/c.service.ts opens a session past SignInsService',
       ],
+    ],
+    [
+      'makes a token pair an answer where cookie origins are known',
+      onePlaceMakesPairsAnswers,
+      {
+        'auth/a.controller.ts': 'return toTokenPairDto(pair);',
+        'auth/b.controller.ts': 'return { refresh_token: pair.refreshToken };',
+        'auth/c.controller.ts': 'refresh(@Body() { refresh_token }: RefreshTokenDto): void {}',
+        'auth/cookies/session-cookies.service.ts': 'return toTokenPairDto(pair);',
+      },
+      ['auth/a.controller.ts makes a token pair an answer', 'auth/b.controller.ts makes a token pair an answer'],
     ],
     [
       'has one class per error code, and one code per class',

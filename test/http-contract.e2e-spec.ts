@@ -155,6 +155,7 @@ describe('the HTTP contract', () => {
       session_expired: 401,
       account_disabled: 403,
       insufficient_role: 403,
+      cross_site_request: 403,
       not_found: 404,
       method_not_allowed: 405,
       email_taken: 409,

@@ -112,6 +112,7 @@ describe('the HTTP edge', () => {
         apiDocs: undefined,
         ...http,
       },
+      cookies: { origins: [], accessCookie: false },
       runtime: { environment, logLevel: 'debug' as const },
       accessTokens: {
         issuer: 'https://auth.example.com',

@@ -1,4 +1,4 @@
-import { Body, Controller, Get, HttpCode, Post, Req } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Post, Req, Res } from '@nestjs/common';
 import {
   ApiBearerAuth,
   ApiBody,
@@ -9,27 +9,29 @@ import {
   ApiSecurity,
   ApiTags,
 } from '@nestjs/swagger';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ValidationFailedError } from '../platform/common/domain.errors.js';
 import { Public } from '../platform/common/public.decorator.js';
 import { ACCESS_TOKEN_SCHEME } from '../platform/http/openapi.js';
 import { ApiProblems } from '../platform/http/problems/api-problems.js';
+import { RefreshTokenInvalidError } from '../tokens/tokens.errors.js';
 import { UsersService } from '../users/users.service.js';
 import { AllowEndedSession } from './access-tokens/access-policy.decorator.js';
 import { AccountsService } from './accounts/accounts.service.js';
 import {
+  type CookieSessionDto,
   LoginDto,
   LogoutDto,
   PasswordChangeDto,
   RefreshTokenDto,
   RegistrationDto,
   TokenPairDto,
-  toTokenPairDto,
   toUserDto,
   UserDto,
 } from './auth.dto.js';
 import { AccessTokenRevokedError, BEARER_PROBLEMS } from './auth.errors.js';
 import type { Client, Identity } from './auth.types.js';
+import { SessionCookiesService } from './cookies/session-cookies.service.js';
 import { ApiIdempotencyKey, IdempotencyKey } from './idempotency-key.decorator.js';
 import { CurrentClient, CurrentIdentity } from './request.decorators.js';
 import { SessionsService } from './sessions/sessions.service.js';
@@ -41,6 +43,7 @@ export class AuthController {
     private readonly users: UsersService,
     private readonly sessions: SessionsService,
     private readonly accounts: AccountsService,
+    private readonly cookies: SessionCookiesService,
   ) {}
 
   @Post('register')
@@ -71,8 +74,12 @@ export class AuthController {
     'temporarily_unavailable',
     'outcome_unknown',
   )
-  async login(@Body() credentials: LoginDto, @CurrentClient() client: Client): Promise<TokenPairDto> {
-    return toTokenPairDto(await this.sessions.login(credentials.email, credentials.password, client));
+  async login(
+    @Body() credentials: LoginDto,
+    @CurrentClient() client: Client,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<TokenPairDto | CookieSessionDto> {
+    return this.cookies.answer(reply, await this.sessions.login(credentials.email, credentials.password, client));
   }
 
   @Post('refresh')
@@ -100,17 +107,30 @@ export class AuthController {
     'outcome_unknown',
   )
   async refresh(
-    @Body() { refresh_token }: RefreshTokenDto,
     @IdempotencyKey() idempotencyKey: string | undefined,
     @CurrentClient() client: Client,
     @Req() request: FastifyRequest,
-  ): Promise<TokenPairDto> {
-    const pair = await this.sessions.refresh(refresh_token, {
+    @Res({ passthrough: true }) reply: FastifyReply,
+    @Body() { refresh_token }: RefreshTokenDto = {},
+  ): Promise<TokenPairDto | CookieSessionDto> {
+    const isCookieRequest = this.cookies.isCookieRequest(request);
+    const refreshToken = this.cookies.refreshTokenOf(request, refresh_token, { isAuthenticated: false });
+    if (isCookieRequest && idempotencyKey === undefined) {
+      // Without it a browser that repeats a lost request by itself would end the session. It also forces a preflight.
+      throw new ValidationFailedError([{ field: 'Idempotency-Key', message: 'must be sent with a cookie' }]);
+    }
+    if (refreshToken === undefined) {
+      // A page that asks whether it is signed in guesses nothing, so this counts against no limit.
+      throw isCookieRequest
+        ? new RefreshTokenInvalidError('no refresh cookie')
+        : new ValidationFailedError([{ field: 'refresh_token', message: 'must be a string' }]);
+    }
+    const pair = await this.sessions.refresh(refreshToken, {
       idempotencyKey,
       client,
       isAbandoned: () => request.raw.socket.destroyed,
     });
-    return toTokenPairDto(pair);
+    return this.cookies.answer(reply, pair);
   }
 
   @Post('logout')
@@ -137,16 +157,29 @@ export class AuthController {
   // A default instead of `| undefined`: for a union the compiler emits `Object`, and the body would not be validated.
   async logout(
     @CurrentClient() client: Client,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
     @Body() body: LogoutDto = {},
     @CurrentIdentity() identity?: Identity,
   ): Promise<void> {
-    const refreshToken = body.refresh_token;
-    if (refreshToken === undefined && identity === undefined) {
+    const isCookieRequest = this.cookies.isCookieRequest(request);
+    const isAuthenticated = identity !== undefined;
+    const refreshToken = this.cookies.refreshTokenOf(request, body.refresh_token, { isAuthenticated });
+    if (refreshToken === undefined && !isAuthenticated && !isCookieRequest) {
       throw new ValidationFailedError([
         { field: 'refresh_token', message: 'must be sent, or an access token as Authorization: Bearer' },
       ]);
     }
-    await this.sessions.logout(refreshToken, identity, client);
+    try {
+      await this.sessions.logout(refreshToken, identity, client);
+    } catch (error) {
+      if (!isCookieRequest || !(error instanceof RefreshTokenInvalidError)) {
+        throw error;
+      }
+      // A cookie that opens nothing is removed: no page can do that, and the next login need not.
+      await this.sessions.logout(undefined, identity, client);
+    }
+    this.cookies.forget(reply);
   }
 
   @Post('logout-all')
@@ -165,8 +198,12 @@ export class AuthController {
     'temporarily_unavailable',
     'outcome_unknown',
   )
-  async logoutAll(@CurrentIdentity() identity: Identity): Promise<void> {
+  async logoutAll(
+    @CurrentIdentity() identity: Identity,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<void> {
     await this.sessions.logoutAll(identity);
+    this.cookies.forget(reply);
   }
 
   @Get('me')
@@ -203,7 +240,9 @@ export class AuthController {
     @Body() { current_password, new_password }: PasswordChangeDto,
     @CurrentIdentity() identity: Identity,
     @CurrentClient() client: Client,
-  ): Promise<TokenPairDto> {
-    return toTokenPairDto(await this.accounts.changePassword(identity, current_password, new_password, client));
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<TokenPairDto | CookieSessionDto> {
+    const pair = await this.accounts.changePassword(identity, current_password, new_password, client);
+    return this.cookies.answer(reply, pair);
   }
 }

@@ -1,5 +1,5 @@
-import { ApiProperty } from '@nestjs/swagger';
-import { IsOptional, IsString } from 'class-validator';
+import { ApiProperty, PickType } from '@nestjs/swagger';
+import { IsOptional, IsString, ValidateIf } from 'class-validator';
 import { NEW_PASSWORD } from '../platform/http/openapi.js';
 import { REFRESH_TOKEN_CHARACTERS, REFRESH_TOKEN_SHAPE, type Session } from '../tokens/tokens.types.js';
 import { EMAIL_MAX_CHARACTERS, PASSWORD_MAX_BYTES, PASSWORD_MAX_CODE_POINTS, type User } from '../users/users.types.js';
@@ -56,9 +56,11 @@ export class LoginDto {
 }
 
 export class RefreshTokenDto {
+  // Absent where a cookie has it; `null` is a mistake in any case.
+  @ValidateIf(({ refresh_token }: RefreshTokenDto) => refresh_token !== undefined)
   @IsString()
   @ApiProperty(PRESENTED_REFRESH_TOKEN)
-  readonly refresh_token!: string;
+  readonly refresh_token?: string;
 }
 
 export class LogoutDto {
@@ -97,6 +99,12 @@ export class TokenPairDto {
     example: 1209600,
   })
   readonly refresh_expires_in!: number;
+}
+
+/** The answer to a cookie request in place of a token pair. */
+export class CookieSessionDto extends PickType(TokenPairDto, ['token_type', 'expires_in', 'refresh_expires_in']) {
+  @ApiProperty({ required: false, description: 'Absent with `ACCESS_COOKIE=on`.', example: 'eyJhbGciOiJFUzI1…' })
+  readonly access_token?: string;
 }
 
 export class UserDto {
@@ -153,6 +161,11 @@ export function toTokenPairDto(pair: TokenPair): TokenPairDto {
     refresh_token: pair.refreshToken,
     refresh_expires_in: pair.refreshExpiresInSeconds,
   };
+}
+
+export function toCookieSessionDto(pair: TokenPair, hasAccessToken: boolean): CookieSessionDto {
+  const { access_token, token_type, expires_in, refresh_expires_in } = toTokenPairDto(pair);
+  return { ...(hasAccessToken && { access_token }), token_type, expires_in, refresh_expires_in };
 }
 
 export function toUserDto(user: User): UserDto {

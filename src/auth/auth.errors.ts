@@ -23,6 +23,11 @@ export class InsufficientRoleError extends DomainError {
   readonly code = 'insufficient_role';
 }
 
+/** Only a cookie could authenticate the request, and a page of another origin may have caused it. Nothing was done. */
+export class CrossSiteRequestError extends DomainError {
+  readonly code = 'cross_site_request';
+}
+
 /** What every route that requires an access token can answer; its `@ApiProblems` lists them. */
 export const BEARER_PROBLEMS: readonly ProblemCode[] = [
   'access_token_missing',

@@ -11,6 +11,7 @@ import { AccessTokenStrategy } from './access-tokens/access-token.strategy.js';
 import { AccessTokensService } from './access-tokens/access-tokens.service.js';
 import { AccountsModule } from './accounts/accounts.module.js';
 import { AuthController } from './auth.controller.js';
+import { SessionCookiesService } from './cookies/session-cookies.service.js';
 import { RolesGuard } from './access-tokens/roles.guard.js';
 import { SessionsController } from './sessions/sessions.controller.js';
 import { VerifiedTokensService } from './access-tokens/verified-tokens.service.js';
@@ -22,6 +23,7 @@ import { VerifiedTokensService } from './access-tokens/verified-tokens.service.j
   providers: [
     AccessTokenStrategy,
     AccessTokensService,
+    SessionCookiesService,
     VerifiedTokensService,
     {
       provide: AuthModuleOptions,
@@ -34,6 +36,6 @@ import { VerifiedTokensService } from './access-tokens/verified-tokens.service.j
     { provide: APP_GUARD, useClass: AccessTokenGuard },
     { provide: APP_GUARD, useClass: RolesGuard },
   ],
-  exports: [AccessTokensService, AccountsModule],
+  exports: [AccessTokensService, AccountsModule, SessionCookiesService],
 })
 export class AuthModule {}

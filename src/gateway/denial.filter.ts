@@ -6,10 +6,11 @@ import { noteProblem, type ProblemBody, toProblem } from '../platform/http/probl
 import { asksForJson } from './asks-for-json.js';
 
 const CANNOT_DECIDE = 503;
+const DENIED = 403;
 
 /**
- * Writes denials as gateways understand them. nginx turns every status except 401 and 403 into a 500, so every other
- * failure is a 503. The reason is in a header: most gateways discard the body, so there is one only if it was asked for.
+ * Writes denials as gateways understand them. nginx turns every status except 401 and 403 into a 500, so a request that
+ * is malformed is a 403, and every failure of the service a 503. The reason is in a header: most gateways discard the body, so there is one only if it was asked for.
  */
 @Catch()
 export class DenialFilter implements ExceptionFilter {
@@ -20,11 +21,11 @@ export class DenialFilter implements ExceptionFilter {
     const error = toDomainError(exception);
     const { status, headers, body } = toProblem(error, reply.request.id);
     noteProblem(reply, error.code);
-    const isDenial = status === 401 || status === 403;
+    const isDenial = status >= 400 && status < 500;
     if (!isDenial) {
       this.log(error, status, reply.request.id);
     }
-    const answered = isDenial ? status : CANNOT_DECIDE;
+    const answered = !isDenial ? CANNOT_DECIDE : status === 401 ? status : DENIED;
     void reply.code(answered).headers({ ...headers, 'x-auth-error': error.code });
     if (asksForJson(reply.request.headers)) {
       void reply.send(Buffer.from(JSON.stringify({ ...body, status: answered } satisfies ProblemBody)));

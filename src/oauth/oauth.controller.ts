@@ -3,6 +3,7 @@ import { ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { AccessTokensService } from '../auth/access-tokens/access-tokens.service.js';
 import type { Client } from '../auth/auth.types.js';
+import { SessionCookiesService } from '../auth/cookies/session-cookies.service.js';
 import { ApiIdempotencyKey, IdempotencyKey } from '../auth/idempotency-key.decorator.js';
 import { CurrentClient } from '../auth/request.decorators.js';
 import { SessionsService } from '../auth/sessions/sessions.service.js';
@@ -23,6 +24,7 @@ export class OAuthController {
   constructor(
     private readonly sessions: SessionsService,
     private readonly accessTokens: AccessTokensService,
+    private readonly cookies: SessionCookiesService,
   ) {}
 
   @Post('token')
@@ -52,6 +54,9 @@ export class OAuthController {
     @Req() request: FastifyRequest,
   ): Promise<OAuthTokenDto> {
     requireKnownClient(form, request);
+    if (this.cookies.isCookieRequest(request)) {
+      throw new ValidationFailedError([{ field: 'Origin', message: 'is one whose sessions live in cookies' }]);
+    }
     if (required(form, 'grant_type') !== 'refresh_token') {
       throw new UnsupportedGrantTypeError();
     }

@@ -9,6 +9,7 @@ import { RevokedSessionsService } from '../../tokens/revoked-sessions.service.js
 import { ACCESS_POLICY, type AccessPolicy } from './access-policy.decorator.js';
 import { AccessTokenInvalidError, AccessTokenMissingError, AccessTokenRevokedError } from '../auth.errors.js';
 import type { AuthenticatedRequest, Identity } from '../auth.types.js';
+import { SessionCookiesService } from '../cookies/session-cookies.service.js';
 import { readBearerToken } from './bearer-token.js';
 import { RouteMarks } from './route-marks.js';
 import { VerifiedTokensService } from './verified-tokens.service.js';
@@ -18,6 +19,7 @@ import { VerifiedTokensService } from './verified-tokens.service.js';
  * default: a route is open only with `@Public()`.
  *
  * @throws AccessTokenMissingError, AccessTokenInvalidError, AccessTokenExpiredError, AccessTokenRevokedError
+ * @throws CrossSiteRequestError, MalformedRequestError when the token is in a cookie that does not count
  * @throws TemporarilyUnavailableError when the revocation feed is stale
  */
 @Injectable()
@@ -29,6 +31,7 @@ export class AccessTokenGuard extends AuthGuard() {
     reflector: Reflector,
     private readonly revoked: RevokedSessionsService,
     private readonly verifiedTokens: VerifiedTokensService,
+    private readonly cookies: SessionCookiesService,
   ) {
     super(options);
     this.marks = new RouteMarks((targets) => ({
@@ -44,8 +47,10 @@ export class AccessTokenGuard extends AuthGuard() {
       return true;
     }
     const request = context.switchToHttp().getRequest<FastifyRequest & Partial<AuthenticatedRequest>>();
-    const bearer = readBearerToken(request.raw);
-    if (bearer.kind === 'absent' && policy?.isTokenOptional === true) {
+    const isOptional = policy?.isTokenOptional === true;
+    // Where a token is optional, an access cookie that has expired must not refuse what the other cookie authenticates.
+    const bearer = isOptional ? readBearerToken(request.raw) : this.cookies.accessTokenOf(request.raw);
+    if (bearer.kind === 'absent' && isOptional) {
       return true;
     }
     if (bearer.kind !== 'present') {

@@ -7,7 +7,7 @@ import { Strategy } from 'passport-jwt';
 import { AccessTokensService } from './access-tokens.service.js';
 import { AccessTokenInvalidError } from '../auth.errors.js';
 import type { Identity } from '../auth.types.js';
-import { readBearerToken } from './bearer-token.js';
+import { SessionCookiesService } from '../cookies/session-cookies.service.js';
 
 /**
  * The typings allow strings and buffers only; jsonwebtoken also takes a KeyObject, which it need not parse each time.
@@ -23,10 +23,13 @@ export class AccessTokenStrategy extends PassportStrategy(Strategy) implements O
   /** Passport keeps one registry per process: two applications in it must not find each other's strategy. */
   readonly registeredName = `access-token-${randomUUID()}`;
 
-  constructor(private readonly accessTokens: AccessTokensService) {
+  constructor(
+    private readonly accessTokens: AccessTokensService,
+    cookies: SessionCookiesService,
+  ) {
     super({
       jwtFromRequest: (request: unknown) => {
-        const bearer = readBearerToken((request as FastifyRequest).raw);
+        const bearer = cookies.accessTokenOf((request as FastifyRequest).raw);
         return bearer.kind === 'present' ? bearer.token : null;
       },
       // A throw here would become a 500; passport-jwt turns an error passed to `done` into a failed authentication.

@@ -13,6 +13,7 @@ export type ProblemCode =
   | 'session_expired'
   | 'account_disabled'
   | 'insufficient_role'
+  | 'cross_site_request'
   | 'not_found'
   | 'method_not_allowed'
   | 'payload_too_large'

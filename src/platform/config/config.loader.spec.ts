@@ -80,6 +80,7 @@ describe('the configuration', () => {
       revocation: { maxStalenessSeconds: 5, fenceSeconds: 30 },
       passwords: { minLengthCodePoints: 8, hashCost: 'full' },
       limits: { isOn: true },
+      cookies: { origins: [], accessCookie: false },
       metrics: {},
     });
     expect(secrets.accepted).toEqual([]);
@@ -111,6 +112,8 @@ describe('the configuration', () => {
       PASSWORD_HASH_COST: 'full',
       TRUSTED_PROXIES: '10.0.0.0/8, ::1',
       CORS_ORIGINS: 'https://app.example.com',
+      COOKIE_ORIGINS: 'https://www.example.com, https://example.com:8443',
+      ACCESS_COOKIE: 'on',
       RATE_LIMITS: 'off',
       REDIS_URL: 'rediss://:hidden@redis.example.com:6380/2',
       HSTS_MAX_AGE_SECONDS: '0',
@@ -151,6 +154,7 @@ describe('the configuration', () => {
       revocation: { maxStalenessSeconds: 7, fenceSeconds: 20 },
       passwords: { minLengthCodePoints: 15, hashCost: 'full' },
       limits: { isOn: false, redisUrl: 'rediss://:hidden@redis.example.com:6380/2' },
+      cookies: { origins: ['https://www.example.com', 'https://example.com:8443'], accessCookie: true },
       metrics: { port: 9_464 },
     });
     // All but PASSWORD_HASH_COST, of which production accepts the default only.
@@ -336,7 +340,14 @@ describe('the issuer that is not set', () => {
 
 describe('a program', () => {
   const { NODE_ENV, DATABASE_URL, AUTH_SECRET } = production;
-  const OF_SERVING = { PORT: 'x', METRICS_PORT: 'x', CORS_ORIGINS: '*', TRUSTED_PROXIES: 'all', JWT_ISSUER: 'x' };
+  const OF_SERVING = {
+    COOKIE_ORIGINS: 'x',
+    PORT: 'x',
+    METRICS_PORT: 'x',
+    CORS_ORIGINS: '*',
+    TRUSTED_PROXIES: 'all',
+    JWT_ISSUER: 'x',
+  };
 
   it('for migrations needs the database alone, in production too, and writes no secret', () => {
     const others = { ...OF_SERVING, AUTH_SECRET: 'short', PASSWORD_MIN_LENGTH: '1', RATE_LIMITS: 'x' };
@@ -438,6 +449,34 @@ describe('variables that belong together', () => {
     for (const SIGNING_KEY_ROTATION_DAYS of ['0', '2']) {
       expect(problemsOf({ ...publication, SIGNING_KEY_ROTATION_DAYS })).toEqual([]);
     }
+  });
+
+  it.each([
+    [
+      { CORS_ORIGINS: 'https://a.example.com, https://b.example.com' },
+      'must not have an origin that is in CORS_ORIGINS',
+    ],
+    [{ ...production, COOKIE_ORIGINS: 'http://localhost:5173' }, 'must be https origins in production'],
+    [
+      { ...production, JWT_ISSUER: 'http://localhost:3000' },
+      'needs an https URL as JWT_ISSUER; outside production, its host may be this machine instead',
+    ],
+    [
+      { JWT_ISSUER: 'http://auth.example.com' },
+      'needs an https URL as JWT_ISSUER; outside production, its host may be this machine instead',
+    ],
+  ])('cookies cannot be read or planted on their way, nor avoided: %j', (env, problem) => {
+    expect(problemsOf({ COOKIE_ORIGINS: 'https://b.example.com', ...env })).toEqual([`COOKIE_ORIGINS ${problem}`]);
+  });
+
+  it('cookies need no TLS on this machine under development', () => {
+    for (const env of [{}, { JWT_ISSUER: 'http://localhost:3000' }, { JWT_ISSUER: 'https://auth.example.com' }]) {
+      expect(problemsOf({ COOKIE_ORIGINS: 'http://localhost:5173, http://127.0.0.1:5173', ...env })).toEqual([]);
+    }
+  });
+
+  it('an access cookie is for cookie origins', () => {
+    expect(problemsOf({ ACCESS_COOKIE: 'on' })).toEqual(['ACCESS_COOKIE=on needs COOKIE_ORIGINS']);
   });
 
   it('passwords are hashed for less than the full cost in tests only', () => {

@@ -50,9 +50,10 @@ export function loadDatabaseConfig(
 }
 
 const VARIABLES_OF_COMMANDS = configVariableList.filter((variable) => {
-  const { http, metrics, accessTokens } = configVariables;
+  const { http, cookies, metrics, accessTokens } = configVariables;
   const ofServing: readonly ConfigVariable<unknown>[] = [
     ...Object.values(http),
+    ...Object.values(cookies),
     ...Object.values(metrics),
     accessTokens.issuer,
     accessTokens.audience,

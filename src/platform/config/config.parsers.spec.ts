@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import {
+  cookieOriginList,
   directory,
   integerBetween,
   issuerUrl,
@@ -261,6 +262,35 @@ describe('CORS origins', () => {
     'https://app.example.com,*',
   ])('may not be %j', (text) => {
     expect(originList.parse(text)).toBeUndefined();
+  });
+});
+
+describe('cookie origins', () => {
+  it('are exact https origins, or http origins of this machine', () => {
+    const origins = [
+      'https://app.example.com',
+      'https://example.com:8443',
+      'http://localhost:5173',
+      'http://app.localhost',
+      'http://127.0.0.1:5173',
+      'http://[::1]:5173',
+    ];
+    expect(cookieOriginList.parse(origins.join(', '))).toEqual(origins);
+  });
+
+  it.each([
+    '*',
+    'null',
+    'https://*.example.com',
+    'https://app.example.com/',
+    'https://APP.example.com',
+    'http://app.example.com',
+    'http://localhost.example.com',
+    'http://10.0.0.1',
+    'capacitor://localhost',
+    'https://app.example.com,',
+  ])('may not be %j', (text) => {
+    expect(cookieOriginList.parse(text)).toBeUndefined();
   });
 });
 

@@ -179,6 +179,22 @@ export const originList: ListParser<string> = {
     }),
 };
 
+/** Browsers take the names of this machine for a secure context, so that pages under development need no TLS. */
+export const cookieOriginList: ListParser<string> = {
+  empty: [],
+  accepts: 'a comma-separated list of exact `https` origins, or `http` origins of this machine',
+  parse: (text) =>
+    parseList(text, (origin) => {
+      const url = parseUrl(origin);
+      const isExact = url?.origin === origin && !origin.includes('*');
+      return isExact && (url.protocol === 'https:' || isThisMachineByHttp(url));
+    }),
+};
+
+export function isThisMachineByHttp({ protocol, hostname }: URL): boolean {
+  return protocol === 'http:' && /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
+}
+
 /** Spaces around a comma are tolerated, empty items are not. */
 export function splitList(text: string): readonly string[] {
   return text.split(',').map((item) => item.trim());

@@ -1,4 +1,5 @@
 import { howToMakeASecret } from './auth-secret.policy.js';
+import { isThisMachineByHttp } from './config.parsers.js';
 import type { Settings } from './config.settings.js';
 import { type ConfigVariable, configVariables } from './config.variables.js';
 
@@ -14,7 +15,7 @@ interface ConfigRule {
   isBroken(settings: Settings): boolean;
 }
 
-const { accessTokens, database, http, metrics, passwords, refreshTokens, runtime, secrets, signingKeys } =
+const { accessTokens, cookies, database, http, metrics, passwords, refreshTokens, runtime, secrets, signingKeys } =
   configVariables;
 
 const rules: readonly ConfigRule[] = [
@@ -39,6 +40,39 @@ const rules: readonly ConfigRule[] = [
     concerns: [runtime.environment, accessTokens.issuer],
     problem: 'JWT_ISSUER must be an https URL in production, unless its host is this machine',
     isBroken: (settings) => isProduction(settings) && isPlainHttpElsewhere(settings.get(accessTokens.issuer)),
+  },
+  {
+    // Otherwise a page could ask for the transport whose tokens a script in it can read.
+    concerns: [cookies.origins, http.corsOrigins],
+    problem: 'COOKIE_ORIGINS must not have an origin that is in CORS_ORIGINS',
+    isBroken: (settings) => {
+      const corsOrigins = settings.get(http.corsOrigins);
+      return settings.get(cookies.origins).some((origin) => corsOrigins.includes(origin));
+    },
+  },
+  {
+    concerns: [runtime.environment, cookies.origins],
+    problem: 'COOKIE_ORIGINS must be https origins in production',
+    isBroken: (settings) =>
+      isProduction(settings) && settings.get(cookies.origins).some((origin) => !origin.startsWith('https:')),
+  },
+  {
+    // Over plain HTTP a browser keeps no cookie with `Secure`, and one without it can be read and planted on the way.
+    concerns: [runtime.environment, accessTokens.issuer, cookies.origins],
+    problem:
+      'COOKIE_ORIGINS needs an https URL as JWT_ISSUER; outside production, its host may be this machine instead',
+    isBroken: (settings) => {
+      const issuer = settings.get(accessTokens.issuer);
+      const isPlain = issuer?.startsWith('http:') === true;
+      return (
+        settings.get(cookies.origins).length > 0 && isPlain && (isProduction(settings) || isPlainHttpElsewhere(issuer))
+      );
+    },
+  },
+  {
+    concerns: [cookies.origins, cookies.accessCookie],
+    problem: 'ACCESS_COOKIE=on needs COOKIE_ORIGINS',
+    isBroken: (settings) => settings.get(cookies.accessCookie) && settings.get(cookies.origins).length === 0,
   },
   {
     concerns: [runtime.environment, passwords.hashCost],
@@ -101,7 +135,6 @@ function isPlainHttpElsewhere(issuer: string | undefined): boolean {
   if (issuer === undefined) {
     return false;
   }
-  const { protocol, hostname } = new URL(issuer);
-  const isLoopback = /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
-  return protocol === 'http:' && !isLoopback;
+  const url = new URL(issuer);
+  return url.protocol === 'http:' && !isThisMachineByHttp(url);
 }

@@ -23,6 +23,7 @@ export abstract class Config implements ConfigValues {
   /** The loader generates the current secret where none is required, so it is never absent. */
   abstract readonly secrets: ConfigValues['secrets'] & { readonly current: Buffer };
   abstract readonly http: ConfigValues['http'];
+  abstract readonly cookies: ConfigValues['cookies'];
   abstract readonly metrics: ConfigValues['metrics'];
   /** The issuer is never absent: the loader derives it where none is required. */
   abstract readonly accessTokens: ConfigValues['accessTokens'] & { readonly issuer: string };

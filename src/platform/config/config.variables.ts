@@ -1,6 +1,7 @@
 import { LONGEST_ACCESS_TOKEN_SECONDS } from './access-token-lifetime.js';
 import { authSecret, authSecretList } from './auth-secret.policy.js';
 import {
+  cookieOriginList,
   directory,
   integerBetween,
   issuerUrl,
@@ -130,6 +131,21 @@ export const configVariables = {
       name: 'API_DOCS',
       whenUnset: '`off` in production, else `on`',
       meaning: 'Whether the page `/docs` and `/openapi.json` are served; without them the paths are 404.',
+      parser: onOrOff,
+    },
+  },
+  cookies: {
+    origins: {
+      name: 'COOKIE_ORIGINS',
+      whenUnset: 'none',
+      meaning: 'The origins whose pages keep their sessions in cookies, which no script can read.',
+      parser: cookieOriginList,
+    },
+    accessCookie: {
+      name: 'ACCESS_COOKIE',
+      default: 'off',
+      meaning:
+        'Whether these pages get the access token in a cookie too, for gateways, images, downloads, WebSockets and pages.',
       parser: onOrOff,
     },
   },

@@ -76,6 +76,11 @@ export const PROBLEM_CATALOGUE: Readonly<Record<ProblemCode, ProblemDefinition>>
     title: 'Insufficient role',
     detail: 'The access token does not carry a role that this resource asks for.',
   },
+  cross_site_request: {
+    status: 403,
+    title: 'Cross-site request',
+    detail: 'A cookie counts only in requests of pages that this service knows; nothing was done.',
+  },
   not_found: {
     status: 404,
     title: 'Not found',
