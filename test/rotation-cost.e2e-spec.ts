@@ -6,7 +6,7 @@ import { eventually } from './support/eventually.js';
 import { PostgresProxy } from './support/postgres-proxy.js';
 import { recordStatements } from './support/statement-log.js';
 import { ROTATION } from './support/statements.js';
-import { newIdempotencyKey } from './support/test-client.js';
+import { claimsOf, newIdempotencyKey, type TokenPair } from './support/test-client.js';
 import { connectTo, type TestDatabase } from './support/test-database.js';
 import { testRun } from './support/test-run.js';
 import { startService } from './support/test-service.js';
@@ -38,6 +38,10 @@ describe(`what ${ROTATIONS} rotations cost`, () => {
   let after: Statistics;
   /** Read from the wire between the service and the database. */
   let statements: readonly string[];
+
+  /** What the first and the last access token of each family say of the sign-in. */
+  let signIns: readonly unknown[];
+  let signInsAfterwards: readonly unknown[];
 
   /** Each is a commit of its own. */
   let looks = 0;
@@ -78,12 +82,14 @@ describe(`what ${ROTATIONS} rotations cost`, () => {
     const service = await startService({ url: proxy.url }).finally(() => vi.useRealTimers());
     statements = recordStatements(proxy);
     // One after the other: a page that several connections look at cannot be pruned, and here all rows share one.
-    const tokens = pairs.map((pair) => pair.refresh_token);
+    const latest = [...pairs];
     for (let rotation = 0; rotation < ROTATIONS; rotation += 1) {
       const family = rotation % FAMILIES;
       const key = rotation % 3 === 0 ? newIdempotencyKey() : undefined;
-      tokens[family] = (await service.client.rotate(tokens[family]!, key)).refresh_token;
+      latest[family] = await service.client.rotate(latest[family]!.refresh_token, key);
     }
+    signIns = pairs.map(signInOf);
+    signInsAfterwards = latest.map(signInOf);
     await service.stop();
     await proxy.close();
     await eventually(async () => (await statistics()).updated === ROTATIONS, { withinMs: STATISTICS_DELAY_MS });
@@ -112,9 +118,19 @@ describe(`what ${ROTATIONS} rotations cost`, () => {
     expect(commits - looks).toBeLessThan(ROTATIONS * 2);
   });
 
+  it('nothing of what the access tokens say of the sign-in', () => {
+    expect(signInsAfterwards).toEqual(signIns);
+    expect(signIns).toEqual(signIns.map(() => ({ auth_time: expect.any(Number), acr: 'aal1', amr: ['pwd'] })));
+  });
+
   it('no index: at least 99 of 100 updates are heap-only, and pruning keeps the table small', () => {
     expect(after.updatedHot / after.updated).toBeGreaterThanOrEqual(0.99);
     // Without pruning it would be 30 pages or so.
     expect(after.pages).toBeLessThanOrEqual(8);
   });
 });
+
+function signInOf({ access_token }: TokenPair): unknown {
+  const { auth_time, acr, amr } = claimsOf(access_token);
+  return { auth_time, acr, amr };
+}

@@ -6,7 +6,7 @@ import type { VerificationKey } from '../../keys/keys.types.js';
 import { readAccessTokenHeader } from './access-token.format.js';
 import type { Identity } from '../auth.types.js';
 
-/** A busy process sees so many within the life of an access token; about 15 MB. */
+/** A busy process sees so many within the life of an access token; about 17 MB. */
 export const MOST_REMEMBERED_TOKENS = 20_000;
 
 interface Remembered {
