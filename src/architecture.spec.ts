@@ -250,7 +250,7 @@ const oneClock: Rule = (sources) =>
 
 const sqlInRepositories: Rule = (sources) => findings(sources, SQL, (path) => HAS_SQL.test(path), 'has SQL');
 
-/** `tokens` makes families, and no one but the door asks it to: any other caller would be a way around what the door asks. */
+/** Only the door asks `tokens` for a family: any other caller would be a way around what the door asks of a user. */
 const sessionsHaveOneDoor: Rule = (sources) =>
   findings(
     sources,

@@ -47,7 +47,7 @@ export class AccessTokenIssuer {
       exp: expiresAt,
       client_id: CLIENT_ID,
       auth_time: grant.authenticatedAtSeconds,
-      // The one class that this version knows: also of a session that a later version has opened with more proof.
+      // The one class that this version knows. A session that a later version has opened with more proof gets it as well.
       acr: WEAKEST_ACR,
       // An empty scope cannot be written (RFC 6749 section 3.3), and strict validators refuse empty lists of RFC 9068.
       // `scope` repeats the roles for gateways that cannot read arrays.
