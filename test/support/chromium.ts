@@ -4,17 +4,7 @@ import { type Browser, type BrowserContext, chromium } from 'playwright-core';
 import { afterAll, beforeAll } from 'vitest';
 import type { TlsFront } from './tls-front.js';
 
-/** The pages of the application that signs users in. */
-export const APP_ORIGIN = 'https://app.example.test';
-
-/** The host of the service: the same site, and another origin. */
-export const AUTH_ORIGIN = 'https://auth.example.test';
-
-/** A foreign page of the same site. */
-export const EVIL_ORIGIN = 'https://evil.example.test';
-
-/** A page of another site. */
-export const OTHER_ORIGIN = 'https://other.test';
+export { APP_ORIGIN, AUTH_ORIGIN, EVIL_ORIGIN, OTHER_ORIGIN } from './browser-origins.js';
 
 const executablePath = (process.env['PATH'] ?? '')
   .split(delimiter)

@@ -19,11 +19,18 @@ export interface Page {
 /** The http URL of the program that answers, or the answer. */
 export type Answering = string | Page;
 
+export interface FrontRequest extends Omit<ReceivedRequest, 'body'> {
+  /** The host that the client named, without a port. */
+  readonly host: string;
+  /** The status of the answer, once it is under way. */
+  status: number | undefined;
+}
+
 export interface TlsFront {
   readonly url: string;
   readonly port: number;
-  /** Every request with its headers as they stood on the wire, since the array was last emptied. Without bodies. */
-  readonly received: Omit<ReceivedRequest, 'body'>[];
+  /** Every request since the array was last emptied. */
+  readonly received: FrontRequest[];
   stop(): Promise<void>;
 }
 
@@ -35,12 +42,18 @@ export interface TlsFront {
  */
 export async function startTlsFront(answering: (host: string, target: string) => Answering): Promise<TlsFront> {
   const received: TlsFront['received'] = [];
-  const decide = ({ method = '', url = '/', rawHeaders, headers: { host = '' } }: IncomingMessage): Answering => {
-    received.push({ method, url, rawHeaders });
-    return answering(host.replace(/:\d+$/, ''), url);
+  const record = ({ method = '', url = '/', rawHeaders, headers }: IncomingMessage): FrontRequest => {
+    const host = (headers.host ?? '').replace(/:\d+$/, '');
+    const entry = { host, method, url, rawHeaders, status: undefined };
+    received.push(entry);
+    return entry;
   };
   const server = createServer(await makeCertificate(), (request, response) => {
-    const decision = decide(request);
+    const entry = record(request);
+    const decision = answering(entry.host, entry.url);
+    response.on('close', () => {
+      entry.status = response.headersSent ? response.statusCode : undefined;
+    });
     if (typeof decision === 'string') {
       handOn(request, response, decision);
     } else {
@@ -49,11 +62,12 @@ export async function startTlsFront(answering: (host: string, target: string) =>
     }
   });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    const decision = decide(request);
+    const entry = record(request);
+    const decision = answering(entry.host, entry.url);
     if (typeof decision === 'string') {
-      handOnUpgrade(request, { socket, head }, decision);
+      handOnUpgrade(request, { socket, head }, { upstream: decision, entry });
     } else {
-      socket.end(`HTTP/1.1 ${decision.status ?? 200} Answer\r\nConnection: close\r\n\r\n`);
+      socket.destroy();
     }
   });
   server.listen(0, '127.0.0.1');
@@ -105,17 +119,20 @@ function handOn(request: IncomingMessage, response: ServerResponse, upstream: st
   request.pipe(asked);
 }
 
-/** A handshake may be refused, so that what comes back is not read. */
+/** The answer goes back as it came, whether it accepts the handshake or refuses it. */
 function handOnUpgrade(
   { method, url, rawHeaders }: IncomingMessage,
   { socket, head }: { readonly socket: Duplex; readonly head: Buffer },
-  upstream: string,
+  { upstream, entry }: { readonly upstream: string; readonly entry: FrontRequest },
 ): void {
   const { hostname, port } = new URL(upstream);
   const lines = rawHeaders.map((part, index) => (index % 2 === 0 ? `${part}: ` : `${part}\r\n`));
   const asked = connect(Number(port), hostname);
   asked.write(`${method} ${url} HTTP/1.1\r\n${lines.join('')}\r\n`);
   asked.write(head);
+  asked.once('data', (start: Buffer) => {
+    entry.status = Number(start.subarray(9, 12));
+  });
   socket.on('error', () => asked.destroy()).pipe(asked);
   asked.on('error', () => socket.destroy()).pipe(socket);
 }
