@@ -6,6 +6,11 @@
 local IDENTITY_HEADERS =
   { 'x-user-id', 'x-user-roles', 'x-user-scope', 'x-session-id', 'x-token-id', 'x-token-expires-at' }
 
+-- The second is that of http://localhost.
+local ACCESS_COOKIES = { '__Host-Http-ratchet-access', 'ratchet-access' }
+
+local BROWSER_HEADERS = { 'origin', 'sec-fetch-site', 'sec-fetch-mode', 'sec-fetch-dest' }
+
 local TIMEOUT_MS = 2000
 
 -- HAProxy counts the values of a header from 0.
@@ -35,6 +40,21 @@ local function ratchet_verify(txn, address, demand)
   if #authorization > 0 then
     question['authorization'] = authorization
   end
+  -- The cookie counts only if a browser says where the request comes from, and what it may change.
+  for _, name in ipairs(ACCESS_COOKIES) do
+    local value = txn.f:req_cook(name)
+    if value and value:match('^[A-Za-z0-9._-]+$') then
+      question['cookie'] = { name .. '=' .. value }
+      break
+    end
+  end
+  for _, name in ipairs(BROWSER_HEADERS) do
+    local value = txn.f:req_fhdr(name)
+    if value and value ~= '' then
+      question[name] = { value }
+    end
+  end
+  question['x-original-method'] = { txn.f:method() }
   if demand ~= '-' then
     question['x-require-role'] = { demand }
   end
