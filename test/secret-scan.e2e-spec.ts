@@ -39,6 +39,7 @@ describe('the secret scan', () => {
       ['Idempotency-Key', newIdempotencyKey()],
       ['AUTH_SECRET', AUTH_SECRET],
       ['refresh token', pair.refresh_token],
+      ['ticket token', `pr1.${'Ab-_'.repeat(16)}Ag`],
       ['access token', pair.access_token],
       ['private key', privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()],
       ['private key', JSON.stringify(privateKey.export({ format: 'jwk' }))],
@@ -224,8 +225,7 @@ describe('a life of sign-ins, refreshes, thefts and mistakes', () => {
       ...pairs.map((pair) => tokenBytes(pair).subarray(-32)),
       // Not even what anybody could compute from a guessed key.
       ...keys.map(sha256),
-      server.refreshTokenMacKey,
-      server.signingKeyEncryptionKey,
+      ...Object.values(server).filter((value) => Buffer.isBuffer(value)),
       Buffer.from(d, 'base64url'),
       signer.export({ type: 'pkcs8', format: 'der' }),
     ];

@@ -26,19 +26,23 @@ async function keysOf(current: Buffer, accepted: readonly Buffer[]): Promise<Ser
 
 describe('deriving the keys of a secret', () => {
   // By another implementation of RFC 5869: a change here would end every session and lose every signing key.
-  it('gives the keys that tokens and stored signing keys were made with', () => {
-    const { id, refreshTokenMacKey, signingKeyEncryptionKey } = deriveServerKey(CURRENT);
+  it('gives the keys that tokens, tickets and stored keys were made with', () => {
+    const { id, ...keys } = deriveServerKey(CURRENT);
     expect(id).toBe(133);
-    expect(refreshTokenMacKey.toString('hex')).toBe('5896c4bccf62ef71ea2b0a62bdbbcb8da20754d2a8562b8fac20550ad4b637d9');
-    expect(signingKeyEncryptionKey.toString('hex')).toBe(
-      'eb0be49483e70a3e0ff5dadc79f6cfb20e21491d4187e15c3e11b1a608d9f05f',
-    );
+    expect(Object.fromEntries(Object.entries(keys).map(([name, key]) => [name, key.toString('hex')]))).toEqual({
+      refreshTokenMacKey: '5896c4bccf62ef71ea2b0a62bdbbcb8da20754d2a8562b8fac20550ad4b637d9',
+      signingKeyEncryptionKey: 'eb0be49483e70a3e0ff5dadc79f6cfb20e21491d4187e15c3e11b1a608d9f05f',
+      ticketMacKey: '4987db82dafbe4417673b1b8aa9996fb86b04bb7c60ab28e33a29a73b38c9664',
+      ticketDerivationKey: 'c25fde53dc8f0d9491b6cc9facb69fdcc41757c39f8be0459286fbd7a381b0f8',
+      factorEncryptionKey: '525924995d52e6e84a5b4b7dea8081990266227e58a5f2f6875c51a72853e416',
+    });
   });
 
   it('gives each purpose a key of its own, and none of them to two secrets', () => {
     const keys = [CURRENT, FORMER].flatMap((secret) => {
-      const { refreshTokenMacKey, signingKeyEncryptionKey } = deriveServerKey(secret);
-      return [refreshTokenMacKey.toString('hex'), signingKeyEncryptionKey.toString('hex'), secret.toString('hex')];
+      const derived = Object.values(deriveServerKey(secret)).filter((value) => Buffer.isBuffer(value));
+      expect(derived).toHaveLength(5);
+      return [secret, ...derived].map((key) => key.toString('hex'));
     });
     expect(new Set(keys).size).toBe(keys.length);
   });

@@ -9,6 +9,10 @@ export interface ServerKey {
   readonly id: number;
   readonly refreshTokenMacKey: Buffer;
   readonly signingKeyEncryptionKey: Buffer;
+  readonly ticketMacKey: Buffer;
+  /** For what is computed from a ticket instead of being stored with it: typed codes, challenges, nonces. */
+  readonly ticketDerivationKey: Buffer;
+  readonly factorEncryptionKey: Buffer;
 }
 
 /** Derives the keys of one secret by HKDF-SHA-256 (RFC 5869), one label per purpose. */
@@ -19,6 +23,9 @@ export function deriveServerKey(secret: Buffer): ServerKey {
     id: derive('key id', 1).readUInt8(),
     refreshTokenMacKey: derive('refresh token mac', 32),
     signingKeyEncryptionKey: derive('signing key encryption', 32),
+    ticketMacKey: derive('ticket mac', 32),
+    ticketDerivationKey: derive('ticket derivation', 32),
+    factorEncryptionKey: derive('factor encryption', 32),
   };
 }
 
