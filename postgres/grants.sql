@@ -11,7 +11,7 @@ begin
     raise exception 'the tables do not exist yet; run the migrations first, as ratchet_migrator: npm run migration:run';
   end if;
 
-  revoke all on schema_migrations, users, refresh_token_families, signing_keys, rate_limits, instances
+  revoke all on schema_migrations, users, refresh_token_families, signing_keys, rate_limits, instances, tickets
     from public, ratchet_service, ratchet_operator;
 
   -- The service checks at its start, and in its readiness probe, whether the schema is current.
@@ -43,4 +43,7 @@ begin
 
   -- One row per instance, with its last heartbeat.
   grant select, insert, update (seen_at, history), delete on instances to ratchet_service;
+
+  -- What a ticket is for, whose it is and when it expires never change. Rows are deleted an hour after that.
+  grant select, insert, update (attempts, consumed_at, consumed_by), delete on tickets to ratchet_service;
 end $$;

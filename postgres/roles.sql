@@ -43,7 +43,9 @@ begin
   for made in
     select oid::regclass from pg_class
     where relnamespace = 'public'::regnamespace and relkind = 'r' and relowner <> to_regrole('ratchet_migrator')
-      and relname in ('schema_migrations', 'users', 'refresh_token_families', 'signing_keys', 'rate_limits', 'instances')
+      and relname in (
+        'schema_migrations', 'users', 'refresh_token_families', 'signing_keys', 'rate_limits', 'instances', 'tickets'
+      )
   loop
     execute format('alter table %s owner to ratchet_migrator', made);
   end loop;

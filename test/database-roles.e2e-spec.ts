@@ -232,6 +232,7 @@ describe('a database with a role for each purpose', () => {
       'truncate refresh_token_families',
       'truncate signing_keys',
       'truncate rate_limits',
+      'truncate tickets',
       'create table mine (id integer)',
       'create temporary table users (id uuid)',
       'create schema mine',
@@ -275,6 +276,15 @@ describe('a database with a role for each purpose', () => {
       'signing_keys.encryption_key_id',
       'signing_keys.created_at',
       'rate_limits.key',
+      'tickets.id',
+      'tickets.purpose',
+      'tickets.key_id',
+      'tickets.user_id',
+      'tickets.email',
+      'tickets.credential_version',
+      'tickets.data',
+      'tickets.created_at',
+      'tickets.expires_at',
       'schema_migrations.name',
     ])('a change of %s', async (name) => {
       const [table = '', column = ''] = name.split('.');

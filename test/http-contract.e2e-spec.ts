@@ -153,6 +153,8 @@ describe('the HTTP contract', () => {
       refresh_token_reused: 401,
       session_revoked: 401,
       session_expired: 401,
+      ticket_invalid: 401,
+      code_invalid: 401,
       account_disabled: 403,
       insufficient_role: 403,
       cross_site_request: 403,

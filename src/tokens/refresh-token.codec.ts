@@ -1,4 +1,5 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { uuidOfHex } from '../platform/common/uuid.js';
 import { REFRESH_TOKEN_SHAPE } from './tokens.types.js';
 
 const PREFIX = 'rt1.';
@@ -64,7 +65,7 @@ export function decodeRefreshToken(
   }
   return {
     keyId,
-    familyId: uuidOf(bytes.toString('hex', FAMILY_ID_OFFSET, FAMILY_SECRET_OFFSET)),
+    familyId: uuidOfHex(bytes.toString('hex', FAMILY_ID_OFFSET, FAMILY_SECRET_OFFSET)),
     familySecret: bytes.subarray(FAMILY_SECRET_OFFSET, GENERATION_OFFSET),
     generation,
   };
@@ -103,8 +104,4 @@ export function digestRetryKey(parts: RefreshTokenParts, retryKey: string): Buff
 
 function tagOf(bytes: Buffer, macKey: Buffer): Buffer {
   return createHmac('sha256', macKey).update(PREFIX).update(bytes.subarray(0, TAG_OFFSET)).digest();
-}
-
-function uuidOf(hex: string): string {
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }

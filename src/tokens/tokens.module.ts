@@ -21,6 +21,6 @@ import { TombstoneCleanerService } from './tombstone-cleaner.service.js';
     TokensService,
     TombstoneCleanerService,
   ],
-  exports: [RevocationReaderService, RevokedSessionsService, TokensService],
+  exports: [RevocationReaderService, RevokedSessionsService, TokensService, TombstoneCleanerService],
 })
 export class TokensModule {}

@@ -12,6 +12,7 @@ const SECRETS = [
   ['Idempotency-Key', /ik-secret-[A-Za-z0-9]{8,}/],
   ['AUTH_SECRET', /auth-secret-of-the-tests-[A-Za-z0-9]{8,}/],
   ['refresh token', /rt1\.[A-Za-z0-9_-]{20,}/],
+  ['ticket token', /\b[a-z]{2}1\.[A-Za-z0-9_-]{65}[AQgw]\b/],
   ['access token', /eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}/],
   ['private key', /PRIVATE KEY|"d"\s*:\s*"[A-Za-z0-9_-]{20,}"/],
 ];

@@ -3,6 +3,7 @@ import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
+import type { Type } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { AppModule } from '../../src/app.module.js';
 import { createApp } from '../../src/app.setup.js';
@@ -31,10 +32,12 @@ export interface TestService {
  * One instance of the service through the production set-up, listening on a port of its own.
  *
  * @param environment overrides, as an operator would set them
+ * @param modules those of the service that no route uses yet
  */
 export async function startService(
   database: Pick<TestDatabase, 'url'>,
   environment: Readonly<Record<string, string>> = {},
+  modules: readonly Type[] = [],
 ): Promise<TestService> {
   const config = loadConfig({
     NODE_ENV: 'test',
@@ -57,7 +60,8 @@ export async function startService(
   });
   const logger = createLogger({ level: config.runtime.logLevel, destination });
   const { url = database.url, directUrl = url } = config.database;
-  const app = await createApp(AppModule.forRoot(config, { url, directUrl }), config, logger);
+  const root = AppModule.forRoot(config, { url, directUrl });
+  const app = await createApp({ ...root, imports: [...(root.imports ?? []), ...modules] }, config, logger);
   try {
     await app.listen(0, '127.0.0.1');
   } catch (error) {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll } from 'vitest';
+import type { Type } from '@nestjs/common';
 import { PostgresProxy } from './postgres-proxy.js';
 import { createTestDatabase, type TestDatabase } from './test-database.js';
 import { startService, type TestService } from './test-service.js';
@@ -45,14 +46,18 @@ export function useProxy(database: Pick<TestDatabase, 'url'>): PostgresProxy {
  * One more instance, on a database or a proxy that has been declared before it.
  *
  * @param environment a function when it names what a hook before this one starts
+ * @param modules those of the service that no route uses yet
  */
 export function useInstance(
   database: Pick<TestDatabase, 'url'>,
   environment: Readonly<Record<string, string>> | (() => Readonly<Record<string, string>>) = {},
+  modules: readonly Type[] = [],
 ): TestService {
   const service = new Late<TestService>('service');
   beforeAll(async () => {
-    service.start(await startService(database, typeof environment === 'function' ? environment() : environment));
+    service.start(
+      await startService(database, typeof environment === 'function' ? environment() : environment, modules),
+    );
   });
   afterAll(() => service.end((started) => started.stop()));
   return {

@@ -11,6 +11,8 @@ export type ProblemCode =
   | 'refresh_token_reused'
   | 'session_revoked'
   | 'session_expired'
+  | 'ticket_invalid'
+  | 'code_invalid'
   | 'account_disabled'
   | 'insufficient_role'
   | 'cross_site_request'

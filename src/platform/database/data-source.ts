@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { type ColumnType, DataSource } from 'typeorm';
 import { SigningKeyEntity } from '../../keys/signing-key.entity.js';
+import { TicketEntity } from '../../tickets/ticket.entity.js';
 import { RefreshTokenFamilyEntity } from '../../tokens/refresh-token-family.entity.js';
 import { UserEntity } from '../../users/user.entity.js';
 import { connectionConfig, settingIfPossible } from './connection-settings.js';
@@ -22,7 +23,7 @@ function createDataSource(url: string, canSet: boolean): DataSource {
     // TypeORM would look the driver up on disk; in the bundle that would be a second copy.
     driver: pg,
     poolSize: 2,
-    entities: [UserEntity, RefreshTokenFamilyEntity, SigningKeyEntity],
+    entities: [UserEntity, RefreshTokenFamilyEntity, SigningKeyEntity, TicketEntity],
     migrations: [...MIGRATIONS],
     migrationsTableName: 'schema_migrations',
     installExtensions: false,

@@ -6,6 +6,7 @@ import { KeepRetryKeys1764300000000 } from './migrations/1764300000000-keep-retr
 import { FindEndedSessionsOfUser1764300100000 } from './migrations/1764300100000-find-ended-sessions-of-user.js';
 import { CreateInstances1764400000000 } from './migrations/1764400000000-create-instances.js';
 import { RecordAuthentication1764800000000 } from './migrations/1764800000000-record-authentication.js';
+import { CreateTickets1764900000000 } from './migrations/1764900000000-create-tickets.js';
 
 /** Listed in the order in which they run. The database records them by their names. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -16,4 +17,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   FindEndedSessionsOfUser1764300100000,
   CreateInstances1764400000000,
   RecordAuthentication1764800000000,
+  CreateTickets1764900000000,
 ];

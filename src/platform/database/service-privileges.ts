@@ -45,6 +45,10 @@ export const SERVICE_PRIVILEGES: readonly TablePrivilege[] = [
   { table: 'instances', privilege: 'insert' },
   { table: 'instances', privilege: 'update', columns: ['seen_at', 'history'] },
   { table: 'instances', privilege: 'delete' },
+  { table: 'tickets', privilege: 'select' },
+  { table: 'tickets', privilege: 'insert' },
+  { table: 'tickets', privilege: 'update', columns: ['attempts', 'consumed_at', 'consumed_by'] },
+  { table: 'tickets', privilege: 'delete' },
 ];
 
 /**

@@ -74,6 +74,7 @@ describe('redactLine', () => {
   const jws = `eyJ${'a'.repeat(40)}.${'b'.repeat(40)}.${'c-_'.repeat(20)}`;
 
   it.each([
+    ['a ticket', `pr1.${'Ab-_'.repeat(16)}Ag`, 'pr1.[redacted]'],
     ['a refresh token', `rt1.${'Ab-_'.repeat(23)}`, 'rt1.[redacted]'],
     ['a JWT', jws, 'eyJ[redacted]'],
     ['a JWT without a signature', `${jws.slice(0, 84)}.`, 'eyJ[redacted]'],
@@ -100,6 +101,8 @@ describe('redactLine', () => {
   it.each([
     'rt1.',
     '-rt1',
+    'pr1.',
+    'pr1.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa',
     '-eyJ',
     'eyJaaaaaaaaaaaaaaa-',
     'eyJaaaaaaaaaaaaaaaaa.',

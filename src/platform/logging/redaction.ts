@@ -15,6 +15,8 @@ const MAX_STRING_LENGTH = 8_192;
  */
 const REDACTIONS: readonly ((text: string) => string)[] = [
   (text) => text.replace(/\brt1\.[A-Za-z0-9_-]+/g, `rt1.${REDACTED}`),
+  // Tickets, whose prefixes are of the same kind. Shorter pieces are left, because host names begin like that as well.
+  (text) => text.replace(/\b([a-z]{2}1)\.[A-Za-z0-9_-]{40,}/g, `$1.${REDACTED}`),
   // A JOSE header is a JSON object, so its base64url begins with `eyJ`; none is shorter than that of `{"alg":"none"}`.
   // With two to four more parts it is a JWS or JWE; a path may be cut in any of them.
   (text) => text.replace(/\beyJ[A-Za-z0-9_-]{16,}(\.[A-Za-z0-9_-]*){0,4}/g, `eyJ${REDACTED}`),

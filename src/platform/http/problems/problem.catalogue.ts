@@ -66,6 +66,16 @@ export const PROBLEM_CATALOGUE: Readonly<Record<ProblemCode, ProblemDefinition>>
     title: 'Session expired',
     detail: 'The session has expired; sign in again.',
   },
+  ticket_invalid: {
+    status: 401,
+    title: 'Ticket invalid',
+    detail: 'The ticket is not one that this service issued for this, or it has been used or has expired; start again.',
+  },
+  code_invalid: {
+    status: 401,
+    title: 'Code invalid',
+    detail: 'The code is wrong.',
+  },
   account_disabled: {
     status: 403,
     title: 'Account disabled',

@@ -1,0 +1,108 @@
+import { Injectable } from '@nestjs/common';
+import type { Connection, PreparedStatement, Transaction } from '../platform/database/database.service.js';
+import { JUDGE_TICKET, type JudgementRow, type TicketRow } from './judgement.statement.js';
+import type { Ticket, TicketContents, TicketVerdict } from './tickets.types.js';
+
+/** A retry with the same id makes no second row. */
+const INSERT_TICKET: PreparedStatement = {
+  name: 'insert_ticket',
+  text: `
+    insert into tickets (id, purpose, key_id, user_id, email, credential_version, data, created_at, expires_at)
+    select $1, $2, $3, $4, $5, $6, $7, at, at + make_interval(secs => $8) from clock_timestamp() as at
+    on conflict (id) do nothing`,
+};
+
+const FIND_TICKET: PreparedStatement = {
+  name: 'find_ticket',
+  text: 'select user_id, email, data from tickets where id = $1 and purpose = $2 and key_id = $3',
+};
+
+/** Holds the only SQL on `tickets`. */
+@Injectable()
+export class TicketsRepository {
+  async insertTicket(
+    connection: Connection,
+    ticket: Ticket,
+    contents: TicketContents & { readonly credentialVersion: number | undefined; readonly lifetimeSeconds: number },
+  ): Promise<void> {
+    await connection.queryPrepared(INSERT_TICKET, [
+      ticket.id,
+      ticket.purpose,
+      ticket.keyId,
+      contents.userId ?? null,
+      contents.email ?? null,
+      contents.credentialVersion ?? null,
+      JSON.stringify(contents.data),
+      contents.lifetimeSeconds,
+    ]);
+  }
+
+  /** Finds a ticket in any state and locks nothing; undefined when there is none. */
+  async findTicket(connection: Connection, ticket: Ticket): Promise<TicketContents | undefined> {
+    const [row] = await connection.queryPrepared<TicketRow>(FIND_TICKET, [ticket.id, ticket.purpose, ticket.keyId]);
+    return row && contentsOf(row);
+  }
+
+  /** Decides one presentation; waits for a transaction that holds the ticket. */
+  async judgeTicket(
+    transaction: Transaction,
+    ticket: Ticket,
+    presentation: {
+      readonly userId: string | undefined;
+      readonly credentialVersion: number | undefined;
+      readonly attemptId: string;
+      readonly isProven: boolean;
+    },
+  ): Promise<TicketVerdict> {
+    const [row] = await transaction.queryPrepared<JudgementRow>(JUDGE_TICKET, [
+      ticket.id,
+      ticket.purpose,
+      ticket.keyId,
+      presentation.userId ?? null,
+      presentation.credentialVersion ?? null,
+      presentation.attemptId,
+      presentation.isProven,
+    ]);
+    if (row === undefined) {
+      return { kind: 'refused', reason: 'unknown' };
+    }
+    switch (row.verdict) {
+      case 'consumed':
+      case 'consumed before':
+        return { kind: row.verdict, contents: contentsOf(row) };
+      case 'unproven':
+        return { kind: row.verdict };
+      case 'used':
+      case 'expired':
+      case 'exhausted':
+      case 'superseded':
+        return { kind: 'refused', reason: row.verdict };
+    }
+  }
+
+  /**
+   * Deletes tickets that expired an hour ago or earlier. A row locked by another transaction is left for the next run.
+   *
+   * @returns how many were deleted
+   */
+  async deleteExpired(transaction: Transaction, batchSize: number): Promise<number> {
+    const rows = await transaction.query(
+      `with expired as materialized (
+         select id from tickets
+         where expires_at < now() - interval '1 hour'
+         order by expires_at
+         limit $1
+         for update skip locked
+       )
+       delete from tickets using expired
+       where tickets.id = expired.id
+       returning 1`,
+      [batchSize],
+    );
+    return rows.length;
+  }
+}
+
+function contentsOf(row: TicketRow): TicketContents {
+  return { userId: row.user_id ?? undefined, email: row.email ?? undefined, data: row.data };
+}
