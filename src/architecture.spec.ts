@@ -58,11 +58,11 @@ const FACES: Readonly<Record<string, RegExp>> = {
 };
 
 /**
- * Features see what documents their routes and what the log tells of a session, the gateway what an error means, and
+ * Features see what documents their routes, the names of cookies and what the log tells of a session, the gateway what an error means, and
  * metrics the outcome of a request.
  */
 const HTTP_FACE_OF_FEATURES =
-  /^platform\/http\/(form-route|openapi|forward-auth|published-document|request-session|problems\/(api-problems|error-translation|problem))\.js$/;
+  /^platform\/http\/(cookie-names|form-route|openapi|forward-auth|published-document|request-session|problems\/(api-problems|error-translation|problem))\.js$/;
 
 /** The HTTP edge sees which errors mean that the database is unavailable, and nothing else of it. */
 const DATABASE_FACE_OF_HTTP = 'platform/database/database.errors.js';

@@ -9,6 +9,7 @@ import { startServing } from './app.serve.js';
 import { bootFailureText, welcomeText } from './boot.report.js';
 import type { Config } from './platform/config/config.js';
 import { loadConfig, urlOf, withPort } from './platform/config/config.loader.js';
+import { listOriginsOfOtherSites } from './platform/config/cookie-sites.js';
 import type { DatabaseAddress } from './platform/database/database.types.js';
 import { servesApiDocs } from './platform/http/openapi.js';
 import { onceAvailable, openDatabase } from './platform/database/open-database.js';
@@ -29,6 +30,10 @@ const UNPROTECTED =
   'connections to another machine do not verify it by TLS, so that others on the network may read and change them; ' +
   'use ?sslmode=verify-full in PostgreSQL URLs, and rediss:// for Redis';
 
+const OTHER_SITES =
+  'pages of these origins cannot stay signed in with Safari and Firefox, which keep no cookies of another site; JWT_ISSUER and ' +
+  'COOKIE_ORIGINS have to be on one, such as auth.example.com and app.example.com';
+
 const IGNORED_VARIABLES = 'the database is described by DATABASE_URL alone; variables of PostgreSQL are ignored';
 
 /** Boots the service. On SIGTERM or SIGINT, finishes the requests in flight and only then closes the database. */
@@ -48,6 +53,10 @@ async function main(): Promise<void> {
   const unprotected = listUnprotectedConnections(config);
   if (unprotected.length > 0) {
     logger.warn({ event: 'connection_unprotected', names: unprotected }, UNPROTECTED);
+  }
+  const ofOtherSites = listOriginsOfOtherSites(config);
+  if (ofOtherSites.length > 0) {
+    logger.warn({ event: 'cookie_origins_of_other_sites', origins: ofOtherSites }, OTHER_SITES);
   }
   const report = (line: string): void => {
     logger.info(line);

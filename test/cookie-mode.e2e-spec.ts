@@ -4,7 +4,7 @@ import { CookieJar, parseSetCookie } from './support/cookie-jar.js';
 import { expectProblem } from './support/problem.js';
 import { type Account, claimsOf, newEmail, newIdempotencyKey, newPassword } from './support/test-client.js';
 import type { TestService } from './support/test-service.js';
-import { useDatabase, useInstance } from './support/use-service.js';
+import { useDatabase, useInstance, useProxy } from './support/use-service.js';
 
 const APP = 'https://app.example.test';
 const SPA_IN_BODY_MODE = 'https://spa.example.test';
@@ -60,6 +60,9 @@ class Page {
         ...headers,
       })
       .send(body);
+    if (answer.status >= 400) {
+      expect(cookiesOf(answer)).toEqual([]);
+    }
     this.jar.store(answer.headers['set-cookie']);
     return answer;
   }
@@ -83,6 +86,9 @@ describe('cookie mode', () => {
   const service = useInstance(database, SETTINGS);
   const withAccessCookie = useInstance(database, { ...SETTINGS, ACCESS_COOKIE: 'on' });
   const local = useInstance(database, { JWT_ISSUER: 'http://localhost:3000', COOKIE_ORIGINS: 'http://localhost:5173' });
+
+  const proxy = useProxy(database);
+  const behindProxy = useInstance(proxy, { ...SETTINGS, ACCESS_COOKIE: 'on', RATE_LIMITS: 'on' });
 
   async function signedIn(instance: Pick<TestService, 'url'> = service): Promise<{ page: Page; account: Account }> {
     const account = await service.client.signUp();
@@ -536,6 +542,107 @@ describe('cookie mode', () => {
       const { page } = await signedIn(withAccessCookie);
       const cookie = `${REFRESH}=${'r'.repeat(300)}; ${ACCESS}=${'a'.repeat(8_192)}; theme=dark`;
       expectProblem(await page.get('/auth/me', { headers: { cookie } }), 'access_token_invalid');
+    });
+  });
+
+  it('no error sets or removes a cookie: bad bodies, paths, methods and tokens, limits, and an outage', async () => {
+    const { page, account } = await signedIn(behindProxy);
+    const { jar } = page;
+    const before = jar.header;
+    const access = claimsOf(jar.get(ACCESS)!);
+    const own = `/auth/sessions/${String(access['sid'])}`;
+    const large = { refresh_token: 'x'.repeat(17_000) };
+    const text = { headers: { 'content-type': 'text/plain' } };
+    const passwords = { current_password: account.password, new_password: newPassword() };
+    const statuses: number[] = [];
+    const expectRefusals = async (sends: readonly (() => Promise<Response>)[]): Promise<void> => {
+      for (const send of sends) {
+        const answer = await send();
+        statuses.push(answer.status);
+        expect(answer.status).toBeGreaterThanOrEqual(400);
+        expect(jar.header).toBe(before);
+      }
+    };
+    await expectRefusals([
+      ...['/auth/login', '/auth/refresh', '/auth/logout', '/auth/password'].flatMap((path) => [
+        () => page.post(path, { body: { unknown: true }, key: newIdempotencyKey() }),
+        () => page.post(path, { body: large, key: newIdempotencyKey() }),
+        () => page.post(path, { ...text, body: undefined, key: newIdempotencyKey(), origin: EVIL }),
+        () => page.get(path),
+      ]),
+      () => page.post('/auth/unknown'),
+      () => page.delete('/auth/sessions/00000000-0000-4000-8000-000000000000'),
+      () => page.post('/auth/login', { body: { email: account.email, password: 'wrong' } }),
+      () => page.post('/auth/password', { body: { ...passwords, current_password: 'wrong' } }),
+      ...Array.from(
+        { length: 20 },
+        () => () => page.post('/auth/login', { body: { email: account.email, password: 'x' } }),
+      ),
+    ]);
+    proxy.refuse();
+    await expectRefusals([
+      () => page.refresh(),
+      () => page.login(account),
+      () => page.post('/auth/logout'),
+      () => page.post('/auth/logout-all'),
+      () => page.post('/auth/password', { body: passwords }),
+      () => page.delete(own),
+    ]);
+    expect([...new Set(statuses)].sort()).toEqual([400, 401, 403, 404, 405, 413, 429, 503]);
+  });
+
+  it('the document of the API describes the cookies where there are some', async () => {
+    interface Operation {
+      readonly security: readonly Readonly<Record<string, unknown>>[];
+      readonly responses: Readonly<
+        Record<
+          string,
+          {
+            readonly description: string;
+            readonly headers: Readonly<Record<string, object>>;
+            readonly content?: Readonly<Record<string, { readonly schema: object }>>;
+          }
+        >
+      >;
+    }
+    interface Document {
+      readonly components: { readonly securitySchemes: object; readonly schemas: Readonly<Record<string, object>> };
+      readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+    }
+    const documentOf = async ({ url }: Pick<TestService, 'url'>): Promise<Document> =>
+      (await request(url).get('/openapi.json')).body as Document;
+    const [plain, full] = [await documentOf(service), await documentOf(withAccessCookie)];
+    expect(Object.keys(plain.components.securitySchemes)).toEqual(['access-token', 'refresh-cookie']);
+    expect(full.components.securitySchemes).toMatchObject({
+      'refresh-cookie': { type: 'apiKey', in: 'cookie', name: REFRESH },
+      'access-cookie': { type: 'apiKey', in: 'cookie', name: ACCESS },
+    });
+    expect(full.components.schemas['CookieSessionDto']).toMatchObject({
+      required: ['token_type', 'expires_in', 'refresh_expires_in'],
+    });
+    expect(plain.components.schemas['CookieSessionDto']).toMatchObject({
+      required: ['access_token', 'token_type', 'expires_in', 'refresh_expires_in'],
+    });
+    const refresh = full.paths['/auth/refresh']!['post']!;
+    expect(refresh.security).toEqual([{}, { 'refresh-cookie': [] }]);
+    expect(refresh.responses['200']!.content?.['application/json']?.schema).toEqual({
+      anyOf: [{ $ref: '#/components/schemas/TokenPairDto' }, { $ref: '#/components/schemas/CookieSessionDto' }],
+    });
+    expect(refresh.responses['403']!.description).toContain('`cross_site_request`');
+    expect(full.paths['/auth/me']!['get']!.security).toEqual([{ 'access-token': [] }, { 'access-cookie': [] }]);
+    expect(plain.paths['/auth/me']!['get']!.security).toEqual([{ 'access-token': [] }]);
+    for (const [path, method, status] of [
+      ['/auth/login', 'post', '200'],
+      ['/auth/refresh', 'post', '200'],
+      ['/auth/password', 'post', '200'],
+      ['/auth/logout', 'post', '204'],
+      ['/auth/logout-all', 'post', '204'],
+      ['/auth/sessions/{id}', 'delete', '204'],
+    ] as const) {
+      expect(full.paths[path]![method]!.responses[status]!.headers).toHaveProperty('Set-Cookie');
+    }
+    expect(full.paths['/auth/verify']!['get']!.responses['403']!.headers['X-Auth-Error']).toMatchObject({
+      schema: { enum: ['insufficient_role', 'cross_site_request', 'malformed_request'] },
     });
   });
 

@@ -119,6 +119,20 @@ describe('the runner of the test kit', () => {
     return (body as { readonly keys: readonly { readonly kid: string }[] }).keys.map(({ kid }) => kid);
   }
 
+  it('serves cookies in a namespace that is configured for them', async () => {
+    const origin = 'http://localhost:5173';
+    const config = { COOKIE_ORIGINS: origin, ACCESS_COOKIE: 'on', JWT_ISSUER: 'http://localhost:4010' };
+    const { url } = await kit.runner.must<NamespaceAnswer>('PUT', '/cookies', { config });
+    const [user] = await kit.runner.must<readonly UserAnswer[]>('POST', '/cookies/users', [{}]);
+    const { email, password } = user!;
+    const answer = await new TestClient(url).post('/auth/login', { email, password }, { origin });
+    expect(answer.body).not.toHaveProperty('refresh_token');
+    expect(answer.headers['set-cookie']).toEqual([
+      expect.stringMatching(/^ratchet-refresh=rt1\./) as string,
+      expect.stringMatching(/^ratchet-access=eyJ/) as string,
+    ]);
+  });
+
   describe('for users', () => {
     it('makes those that sign in by their passwords, with their roles', async () => {
       const user = await makeUser({ roles: ['admin'], email: 'Ada@Example.com' });

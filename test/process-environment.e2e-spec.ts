@@ -48,6 +48,29 @@ describe('a SIGTERM', () => {
   });
 });
 
+describe('a service whose cookie origins are on another site', () => {
+  it('warns once, with the origins, that pages of them cannot stay signed in with Safari and Firefox', async () => {
+    const service = new ServiceProcess({
+      DATABASE_URL: 'postgres://ratchet:x@127.0.0.1:1/ratchet',
+      AUTH_SECRET,
+      JWT_ISSUER: 'https://auth.example.com',
+      COOKIE_ORIGINS: 'https://app.example.com, https://app.example.org',
+    });
+    try {
+      await eventually(() => service.hasLogged('cookie_origins_of_other_sites'), { withinMs: 20_000 });
+      expect(service.logged('cookie_origins_of_other_sites')).toEqual([
+        expect.objectContaining({
+          level: 'warn',
+          origins: ['https://app.example.org'],
+          msg: expect.stringMatching(/Safari and Firefox/) as string,
+        }),
+      ]);
+    } finally {
+      await service.kill();
+    }
+  });
+});
+
 describe('a service whose database is on another machine', () => {
   it('warns once that the connection is not protected by TLS, and names the setting', async () => {
     // No machine has this address (RFC 5737).

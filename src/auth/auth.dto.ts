@@ -1,4 +1,4 @@
-import { ApiProperty, PickType } from '@nestjs/swagger';
+import { ApiProperty } from '@nestjs/swagger';
 import { IsOptional, IsString, ValidateIf } from 'class-validator';
 import { NEW_PASSWORD } from '../platform/http/openapi.js';
 import { REFRESH_TOKEN_CHARACTERS, REFRESH_TOKEN_SHAPE, type Session } from '../tokens/tokens.types.js';
@@ -101,11 +101,9 @@ export class TokenPairDto {
   readonly refresh_expires_in!: number;
 }
 
-/** The answer to a cookie request in place of a token pair. */
-export class CookieSessionDto extends PickType(TokenPairDto, ['token_type', 'expires_in', 'refresh_expires_in']) {
-  @ApiProperty({ required: false, description: 'Absent with `ACCESS_COOKIE=on`.', example: 'eyJhbGciOiJFUzI1…' })
-  readonly access_token?: string;
-}
+/** The answer to a cookie request in place of a token pair; without the access token if that is in a cookie too. */
+export type CookieSessionDto = Omit<TokenPairDto, 'access_token' | 'refresh_token'> &
+  Partial<Pick<TokenPairDto, 'access_token'>>;
 
 export class UserDto {
   @ApiProperty({ format: 'uuid', example: '9b2f6c1e-6f0a-4c39-8f5e-0d4f1f2a7c11' })

@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { MalformedRequestError, ValidationFailedError } from '../../platform/common/domain.errors.js';
 import { Config } from '../../platform/config/config.js';
+import { cookieNamesOf } from '../../platform/http/cookie-names.js';
 import { FORWARD_AUTH_PATH } from '../../platform/http/forward-auth.js';
 import { type BearerToken, readBearerToken } from '../access-tokens/bearer-token.js';
 import { type CookieSessionDto, type TokenPairDto, toCookieSessionDto, toTokenPairDto } from '../auth.dto.js';
@@ -35,8 +36,8 @@ export class SessionCookiesService {
   /** Undefined without `COOKIE_ORIGINS`: no cookie is then read or set. */
   private readonly mode: CookieMode | undefined;
 
-  constructor({ accessTokens, cookies }: Config) {
-    this.mode = cookies.origins.length === 0 ? undefined : modeOf(cookies, accessTokens.issuer);
+  constructor(config: Config) {
+    this.mode = config.cookies.origins.length === 0 ? undefined : modeOf(config);
   }
 
   isCookieRequest({ headers }: Pick<FastifyRequest, 'headers'>): boolean {
@@ -120,20 +121,14 @@ export class SessionCookiesService {
   }
 }
 
-/**
- * With an https issuer the names begin with `__Host-Http-`: a sibling host can neither set nor shadow such a cookie, and
- * no script can. Safari refuses `Secure` over plain HTTP on this machine, the one place for which another issuer is
- * accepted.
- */
-function modeOf({ origins, accessCookie }: Config['cookies'], issuer: string): CookieMode {
-  const isSecure = issuer.startsWith('https:');
-  const prefix = isSecure ? '__Host-Http-' : '';
-  const attributes = `Path=/;${isSecure ? ' Secure;' : ''} HttpOnly;`;
+function modeOf({ accessTokens, cookies }: Pick<Config, 'accessTokens' | 'cookies'>): CookieMode {
+  const { refresh, access, areSecure } = cookieNamesOf(accessTokens);
+  const attributes = `Path=/;${areSecure ? ' Secure;' : ''} HttpOnly;`;
   return {
-    origins: new Set(origins),
-    refresh: { name: `${prefix}ratchet-refresh`, attributes: `${attributes} SameSite=Strict` },
-    access: { name: `${prefix}ratchet-access`, attributes: `${attributes} SameSite=Lax` },
-    hasAccessCookie: accessCookie,
+    origins: new Set(cookies.origins),
+    refresh: { name: refresh, attributes: `${attributes} SameSite=Strict` },
+    access: { name: access, attributes: `${attributes} SameSite=Lax` },
+    hasAccessCookie: cookies.accessCookie,
   };
 }
 

@@ -26,7 +26,10 @@ const PAGE_OPTIONS = {
  * asks for a token. All of it is revalidated on every load, so that no browser shows the documentation of an earlier
  * version. Each is made at its first request.
  */
-export function setupOpenApi(app: NestFastifyApplication, config: Pick<Config, 'accessTokens' | 'passwords'>): void {
+export function setupOpenApi(
+  app: NestFastifyApplication,
+  config: Pick<Config, 'accessTokens' | 'cookies' | 'passwords'>,
+): void {
   const serve = (path: string, make: () => Promise<PublishedDocument>): void => {
     let document: Promise<PublishedDocument> | undefined;
     app

@@ -3,6 +3,7 @@ import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swag
 import type { ProblemCode } from '../common/domain.errors.js';
 import { VERSION } from '../common/version.js';
 import type { Config } from '../config/config.js';
+import { describeCookies } from './openapi.cookies.js';
 import { ACCESS_TOKEN_SCHEME, NEW_PASSWORD } from './openapi.js';
 import {
   EDGE_PROBLEM_CODES,
@@ -66,7 +67,7 @@ const HEADERS: Headers = {
  */
 export function describeApi(
   app: NestFastifyApplication,
-  { accessTokens, passwords }: Pick<Config, 'accessTokens' | 'passwords'>,
+  { accessTokens, cookies, passwords }: Pick<Config, 'accessTokens' | 'cookies' | 'passwords'>,
 ): OpenAPIObject {
   const description = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
@@ -95,6 +96,7 @@ export function describeApi(
     extraModels: [ProblemDto],
   });
   document.components = { ...document.components, headers: HEADERS };
+  describeCookies(document, { accessTokens, cookies });
   for (const item of Object.values(document.paths)) {
     for (const method of METHODS) {
       const operation = item[method];
