@@ -75,7 +75,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['src/**/*.spec.ts', 'packages/{testing,verifier}/src/**/*.spec.ts'],
+          include: ['src/**/*.spec.ts', 'packages/{client,testing,verifier}/src/**/*.spec.ts'],
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },

@@ -1,7 +1,7 @@
 // Builds what is named, the service and the packages by default.
 // The service is compiled module by module, for tests, scripts and benchmarks; the programs that users start are
 // bundled over that with all that they load, because a start is mostly loading (ADR 18). @ratchet/server gets the bundle.
-// Usage: node scripts/build.mjs [--if-stale] [service | embedded-postgres | testing | verifier]...
+// Usage: node scripts/build.mjs [--if-stale] [service | client | embedded-postgres | testing | verifier]...
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -42,12 +42,20 @@ const NOT_INSTALLED = [
 
 function buildPackage(name) {
   const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc');
-  const { status } = spawnSync(process.execPath, [compiler, '-p', `packages/${name}/tsconfig.build.json`], {
-    cwd: root,
-    stdio: ['ignore', 2, 2],
-  });
-  if (status !== 0) {
-    throw new Error(`TypeScript has refused packages/${name}`);
+  const compile = (settings) => {
+    const { status } = spawnSync(process.execPath, [compiler, '-p', `packages/${name}/${settings}`], {
+      cwd: root,
+      stdio: ['ignore', 2, 2],
+    });
+    if (status !== 0) {
+      throw new Error(`TypeScript has refused packages/${name}`);
+    }
+  };
+  compile('tsconfig.build.json');
+  if (existsSync(join(root, 'packages', name, 'tsconfig.cjs.json'))) {
+    // A browser loads ECMAScript modules only, and Jest without settings CommonJS only.
+    compile('tsconfig.cjs.json');
+    write(join(root, 'packages', name, 'dist/cjs/package.json'), '{ "type": "commonjs" }\n');
   }
 }
 

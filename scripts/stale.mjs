@@ -8,10 +8,14 @@ export const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 /** Gets the bundle of the service. A checkout without it, such as a container's, is complete. */
 export const serverPackage = 'packages/server';
 
-function packageTarget(name) {
+function packageTarget(name, ...settings) {
   return {
     sources: `packages/${name}/src`,
-    settings: ['package-lock.json', 'tsconfig.json', `packages/${name}/tsconfig.build.json`],
+    settings: [
+      'package-lock.json',
+      'tsconfig.json',
+      ...['tsconfig.build.json', ...settings].map((setting) => `packages/${name}/${setting}`),
+    ],
     // Beside the package's dist, which is published.
     stamps: [`packages/${name}/.built-from`],
   };
@@ -24,6 +28,7 @@ const TARGETS = {
     settings: ['package-lock.json', '.swcrc', 'scripts/build.mjs', 'scripts/licences.mjs'],
     stamps: ['dist/.built-from', ...(existsSync(join(root, serverPackage)) ? [`${serverPackage}/.built-from`] : [])],
   },
+  client: packageTarget('client', 'tsconfig.cjs.json'),
   'embedded-postgres': packageTarget('embedded-postgres'),
   testing: packageTarget('testing'),
   verifier: packageTarget('verifier'),

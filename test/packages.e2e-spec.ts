@@ -12,7 +12,7 @@ import { TestClient } from './support/test-client.js';
 const CHECKOUT = fileURLToPath(new URL('../', import.meta.url));
 const TOOLS = join(CHECKOUT, 'test', 'package-tools');
 const PNPM = join(TOOLS, 'node_modules', 'pnpm', 'bin', 'pnpm.cjs');
-const PACKAGES = ['embedded-postgres', 'server', 'testing', 'verifier'];
+const PACKAGES = ['client', 'embedded-postgres', 'server', 'testing', 'verifier'];
 const PREPARATION_DEADLINE_MS = 180_000;
 
 /** Registries and their certificates are the machine's. */
@@ -84,6 +84,7 @@ describe('the archives of the packages', () => {
     }
 
     it.each([
+      ['client', /^dist\/(?:cjs\/)?[\w-]+\.(js|d\.ts|json)$/],
       ['embedded-postgres', /^dist\/[\w-]+\.(js|d\.ts)$/],
       ['testing', /^dist\/(?:runner\/)?[\w.-]+\.(m?js|d\.m?ts)$/],
       ['verifier', /^dist\/[\w.-]+\.(js|d\.ts)$/],
@@ -240,6 +241,7 @@ describe('the archives of the packages', () => {
     const script = `
       const { createVerifier } = require('@ratchet/verifier');
       const { fakeIssuer } = require('@ratchet/testing');
+      const { createClient } = require('@ratchet/client');
       (async () => {
         const fake = await fakeIssuer();
         const { issuer, audience } = fake;
@@ -247,11 +249,18 @@ describe('the archives of the packages', () => {
         await verifier.ready();
         const { accessToken, claims } = await fake.token();
         console.log((await verifier.verify(accessToken)).userId === claims.sub);
+        const client = createClient({ baseUrl: issuer, mode: 'token' });
+        const loaded = await import('@ratchet/client');
+        console.log(client.state, (await client.accessToken().catch((error) => error)).code, typeof loaded.createClient);
         verifier.close();
         await fake.stop();
       })();`;
     for (const manager of ['npm', 'pnpm']) {
-      expect(await run(at(manager), 'node', '-e', script)).toEqual({ exitCode: 0, stdout: 'true\n', stderr: '' });
+      expect(await run(at(manager), 'node', '-e', script)).toEqual({
+        exitCode: 0,
+        stdout: 'true\nsigned_out signed_out function\n',
+        stderr: '',
+      });
     }
   });
 });
