@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import request, { type Response } from 'supertest';
+import { type AccessToken, createVerifier, toProblem, type VerificationError } from '@ratchet/verifier';
 import { CookieJar, parseSetCookie } from './support/cookie-jar.js';
 import { expectProblem } from './support/problem.js';
 import { type Account, claimsOf, newEmail, newIdempotencyKey, newPassword } from './support/test-client.js';
@@ -530,6 +531,37 @@ describe('cookie mode', () => {
     ])('%s is an invalid access token', async (_name, value) => {
       const answer = await new Page(withAccessCookie).get('/auth/me', { headers: { cookie: `${ACCESS}=${value}` } });
       expectProblem(answer, 'access_token_invalid');
+    });
+
+    it('is read by a backend with @ratchet/verifier, by the same rule and with the same problem', async () => {
+      const { page } = await signedIn(withAccessCookie);
+      const verifier = createVerifier({
+        issuer: SETTINGS.JWT_ISSUER,
+        audience: 'ratchet',
+        baseUrl: withAccessCookie.url,
+        revocations: 'off',
+        cookieName: ACCESS,
+        cookieOrigins: [APP],
+      });
+      try {
+        await verifier.ready();
+        const asking = (headers: Readonly<Record<string, string>>): Promise<AccessToken> =>
+          verifier.verifyRequest(
+            new Request(withAccessCookie.url, { headers: { cookie: page.jar.header, ...headers } }),
+          );
+        const { sessionId } = await asking({ origin: APP });
+        expect(sessionId).toBe(claimsOf(page.jar.get(ACCESS)!)['sid']);
+        const refused: unknown = await asking({ origin: EVIL }).catch((error: unknown) => error);
+        const { status, headers, body } = toProblem(refused as VerificationError);
+        const ofService = await page.get('/auth/me', { origin: EVIL });
+        expect(ofService.body).toMatchObject(body);
+        expect([ofService.status, ofService.headers['www-authenticate']]).toEqual([
+          status,
+          headers['www-authenticate'],
+        ]);
+      } finally {
+        verifier.close();
+      }
     });
 
     it('is not read without ACCESS_COOKIE=on', async () => {

@@ -5,6 +5,7 @@ export type VerificationErrorCode =
   | 'access_token_expired'
   | 'access_token_revoked'
   | 'insufficient_role'
+  | 'cross_site_request'
   | 'temporarily_unavailable';
 
 /** Everything a verifier throws. `message` is for the log; `toProblem` makes what a client may read. */
@@ -57,6 +58,12 @@ export class AccessTokenRevokedError extends VerificationError {
 /** A valid token without any of the required roles. */
 export class InsufficientRoleError extends VerificationError {
   readonly code = 'insufficient_role';
+  readonly status = 403;
+}
+
+/** Only a cookie came, and a page of another origin may have caused the request. */
+export class CrossSiteRequestError extends VerificationError {
+  readonly code = 'cross_site_request';
   readonly status = 403;
 }
 

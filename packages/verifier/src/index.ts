@@ -1,11 +1,12 @@
 // The public API of the package, beside the adapters. Everything else may change without notice.
 export type { AccessToken, Algorithm } from './access-token.format.js';
-export { type FetchHeaders, type NodeRequest, readBearerToken } from './bearer-token.js';
+export { type FetchHeaders, type FetchRequest, type NodeRequest, readBearerToken } from './bearer-token.js';
 export {
   AccessTokenExpiredError,
   AccessTokenInvalidError,
   AccessTokenMissingError,
   AccessTokenRevokedError,
+  CrossSiteRequestError,
   InsufficientRoleError,
   IssuerMismatchError,
   TemporarilyUnavailableError,

@@ -1,4 +1,5 @@
 import { type Algorithm, ALGORITHMS, isAlgorithm } from './access-token.format.js';
+import type { CookieSettings } from './access-cookie.js';
 import type { VerifierEvent } from './events.js';
 import type { Fetch } from './runtime.js';
 
@@ -13,6 +14,13 @@ interface CommonOptions {
   readonly jwksUrl?: string;
   /** Default: both. */
   readonly algorithms?: readonly Algorithm[];
+  /**
+   * The access cookie of a service with `ACCESS_COOKIE=on`, `__Host-Http-ratchet-access` for an https issuer: read where
+   * there is no `Authorization` header. Default: no cookie is read. A backend may read it and never refreshes.
+   */
+  readonly cookieName?: string;
+  /** The service's `COOKIE_ORIGINS`, required with `cookieName`: other pages cause requests that carry the cookie, too. */
+  readonly cookieOrigins?: readonly string[];
   /** Default: the global one. */
   readonly fetch?: Fetch;
   /**
@@ -52,6 +60,7 @@ export interface Settings {
   readonly algorithms: readonly Algorithm[];
   readonly jwksUrl: string;
   readonly metadataUrl: string;
+  readonly cookie: CookieSettings | undefined;
   readonly following:
     | undefined
     | {
@@ -76,8 +85,23 @@ export function readOptions(options: VerifierOptions): Settings {
     algorithms: [...algorithms],
     jwksUrl: readUrl('jwksUrl', options.jwksUrl ?? below(baseUrl, '/.well-known/jwks.json')),
     metadataUrl: below(baseUrl, '/.well-known/oauth-authorization-server'),
+    cookie: readCookie(options),
     following: readFollowing(options, baseUrl),
   };
+}
+
+function readCookie({ cookieName: name, cookieOrigins }: VerifierOptions): CookieSettings | undefined {
+  if (name === undefined) {
+    requireThat(cookieOrigins === undefined, 'cookieOrigins needs cookieName');
+    return undefined;
+  }
+  requireThat(/^[\w-]+$/.test(name), 'cookieName must be the name of a cookie');
+  const origins = [...(cookieOrigins ?? [])];
+  requireThat(
+    origins.length > 0 && origins.every((origin) => URL.canParse(origin) && new URL(origin).origin === origin),
+    'cookieOrigins must be the exact origins of the service that may use the cookie',
+  );
+  return { name, origins };
 }
 
 function readFollowing(options: VerifierOptions, baseUrl: string): Settings['following'] {

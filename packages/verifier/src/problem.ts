@@ -45,6 +45,10 @@ const SENTENCES: Readonly<Record<VerificationErrorCode, Sentence>> = {
     detail: 'The access token does not carry a role that this resource asks for.',
     challengeError: 'insufficient_scope',
   },
+  cross_site_request: {
+    title: 'Cross-site request',
+    detail: 'A cookie counts only in requests of pages that this service knows; nothing was done.',
+  },
   temporarily_unavailable: {
     title: 'Temporarily unavailable',
     detail: 'The service cannot answer right now. Nothing was done; retry later.',
@@ -63,7 +67,8 @@ export function toProblem({ code, status }: VerificationError): Problem {
     headers: {
       'content-type': 'application/problem+json',
       'cache-control': 'no-store',
-      ...(status === 503 ? { 'retry-after': '1' } : { 'www-authenticate': `Bearer realm="ratchet"${reason}` }),
+      ...(status === 503 && { 'retry-after': '1' }),
+      ...((status === 401 || reason !== '') && { 'www-authenticate': `Bearer realm="ratchet"${reason}` }),
     },
     body: { type: `urn:ratchet:problem:${code}`, title, status, detail, code },
   };

@@ -1,6 +1,7 @@
 import { verify } from 'node:crypto';
 import { type AccessToken, parseClaims, readClaims, readHeader } from './access-token.format.js';
-import { type FetchHeaders, type NodeRequest, readBearerToken } from './bearer-token.js';
+import { readAccessToken } from './access-cookie.js';
+import type { FetchHeaders, FetchRequest, NodeRequest } from './bearer-token.js';
 import {
   AccessTokenExpiredError,
   AccessTokenInvalidError,
@@ -87,12 +88,13 @@ export class Verifier {
   }
 
   /**
-   * Verifies the token of a request: Node's, Express's, `request.raw` of Fastify, or the `Headers` of a Fetch request.
+   * Verifies the token of a request: Node's, Express's, `request.raw` of Fastify, or a Fetch request or its `Headers`. With
+   * `cookieName`, `Headers` alone count as those of a request that may change something.
    *
-   * @throws AccessTokenMissingError, and the errors of `verify`
+   * @throws AccessTokenMissingError, CrossSiteRequestError, and the errors of `verify`
    */
-  async verifyRequest(request: NodeRequest | FetchHeaders): Promise<AccessToken> {
-    return this.telling(() => this.judge(readBearerToken(request)));
+  async verifyRequest(request: NodeRequest | FetchHeaders | FetchRequest): Promise<AccessToken> {
+    return this.telling(() => this.judge(readAccessToken(request, this.settings.cookie)));
   }
 
   /** Returns ages and counts for probes and metrics. */
