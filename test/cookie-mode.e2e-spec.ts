@@ -272,8 +272,10 @@ describe('cookie mode', () => {
     });
 
     it('without a cookie is 401 like a token that is none, and counts against no limit', async () => {
-      const answer = await new Page(service).refresh();
-      expectProblem(answer, 'refresh_token_invalid');
+      // More than a network may show tokens that are none.
+      const answers = await Promise.all(Array.from({ length: 320 }, () => new Page(behindProxy).refresh()));
+      expect([...new Set(answers.map(({ status }) => status))]).toEqual([401]);
+      expectProblem(answers[0]!, 'refresh_token_invalid');
     });
 
     it.each<[string, (page: Page) => Promise<Response>, Parameters<typeof expectProblem>[1]]>([
