@@ -35,7 +35,9 @@ describe.skipIf(!isChromiumInstalled())('a request that a page makes Chromium se
   afterAll(() => front.stop());
   const browser = useChromium(() => front);
 
-  beforeAll(() => Promise.all(Object.entries(PAGES).map(([name, origin]) => collect(name, origin))));
+  beforeAll(async () => {
+    await Promise.all(Object.entries(PAGES).map(([name, origin]) => collect(name, origin)));
+  }, 180_000);
 
   /** Lets a page of the origin ask in every way, one after the other. */
   async function collect(name: string, origin: string): Promise<void> {

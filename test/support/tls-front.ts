@@ -12,12 +12,19 @@ import { makeScratchFolder } from './gateway-process.js';
 /** What the front answers itself. */
 export interface Page {
   readonly status?: number;
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   readonly body?: string;
 }
 
+/** Lets a program answer, and keeps the answer back. */
+export interface HeldBack {
+  readonly upstream: string;
+  /** Called when the answer has come. It goes on when the promise is fulfilled; when it is rejected, the connection is cut. */
+  readonly until: () => Promise<unknown>;
+}
+
 /** The http URL of the program that answers, or the answer. */
-export type Answering = string | Page;
+export type Answering = string | HeldBack | Page;
 
 export interface FrontRequest extends Omit<ReceivedRequest, 'body'> {
   /** The host that the client named, without a port. */
@@ -38,9 +45,11 @@ export interface TlsFront {
  * What terminates TLS in front of a service or a gateway, for programs that speak https only. It hands requests, answers and
  * WebSocket handshakes on as they are. Its certificate is one that no client knows.
  *
- * @param answering decides for each request, by the name of the host without a port, and by the target
+ * @param answering decides for each request, by the name of the host without a port, the target and the method
  */
-export async function startTlsFront(answering: (host: string, target: string) => Answering): Promise<TlsFront> {
+export async function startTlsFront(
+  answering: (host: string, target: string, method: string) => Answering,
+): Promise<TlsFront> {
   const received: TlsFront['received'] = [];
   const record = ({ method = '', url = '/', rawHeaders, headers }: IncomingMessage): FrontRequest => {
     const host = (headers.host ?? '').replace(/:\d+$/, '');
@@ -50,11 +59,13 @@ export async function startTlsFront(answering: (host: string, target: string) =>
   };
   const server = createServer(await makeCertificate(), (request, response) => {
     const entry = record(request);
-    const decision = answering(entry.host, entry.url);
+    const decision = answering(entry.host, entry.url, entry.method);
     response.on('close', () => {
       entry.status = response.headersSent ? response.statusCode : undefined;
     });
     if (typeof decision === 'string') {
+      handOn(request, response, { upstream: decision, until: () => Promise.resolve() });
+    } else if ('upstream' in decision) {
       handOn(request, response, decision);
     } else {
       response.writeHead(decision.status ?? 200, { 'content-type': 'text/html', ...decision.headers });
@@ -63,7 +74,7 @@ export async function startTlsFront(answering: (host: string, target: string) =>
   });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const entry = record(request);
-    const decision = answering(entry.host, entry.url);
+    const decision = answering(entry.host, entry.url, entry.method);
     if (typeof decision === 'string') {
       handOnUpgrade(request, { socket, head }, { upstream: decision, entry });
     } else {
@@ -97,15 +108,20 @@ async function makeCertificate(): Promise<{ readonly key: Buffer; readonly cert:
 
 const HOP_BY_HOP = ['connection', 'keep-alive', 'transfer-encoding'];
 
-function handOn(request: IncomingMessage, response: ServerResponse, upstream: string): void {
+function handOn(request: IncomingMessage, response: ServerResponse, { upstream, until }: HeldBack): void {
   const { hostname, port } = new URL(upstream);
   const asked = askUpstream(
     { hostname, port, method: request.method, path: request.url, headers: request.rawHeaders },
     (answer) => {
-      const headers = Object.entries(answer.headersDistinct).filter(([name]) => !HOP_BY_HOP.includes(name));
-      response.writeHead(answer.statusCode ?? 502, Object.fromEntries(headers));
       answer.on('error', () => response.destroy());
-      answer.pipe(response);
+      const headers = Object.entries(answer.headersDistinct).filter(([name]) => !HOP_BY_HOP.includes(name));
+      until().then(
+        () => {
+          response.writeHead(answer.statusCode ?? 502, Object.fromEntries(headers));
+          answer.pipe(response);
+        },
+        () => response.destroy(),
+      );
     },
   );
   asked.on('error', () => {
