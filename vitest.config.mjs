@@ -46,6 +46,7 @@ const LONG_SPECS = [
   'verifier',
   'packages',
   'kit-samples',
+  'spa',
 ];
 
 class LongestFirst extends BaseSequencer {

@@ -10,15 +10,19 @@ import {
   type RunningGateway,
 } from './gateway-process.js';
 
-/** The shipped `http` part with the addresses of this machine, in the smallest nginx.conf that runs it. */
-export async function startNginx({ ratchet, backend }: GatewaySurroundings): Promise<RunningGateway> {
+/**
+ * The shipped `http` part with the addresses of this machine, in the smallest nginx.conf that runs it.
+ *
+ * @param locations stand in its server beside its own
+ */
+export async function startNginx({ ratchet, backend }: GatewaySurroundings, locations = ''): Promise<RunningGateway> {
   const folder = await makeScratchFolder('nginx');
   const [port, accessLogPath] = [await freePort(), newLogPath('nginx-access')];
   const shipped = await readFile(join(RECIPES, 'nginx/ratchet.conf'), 'utf8');
   const recipe = shipped
     .replace('server auth:3000;', `server ${ratchet};`)
     .replace('server orders:8080;', `server ${backend};`)
-    .replace('listen 8080;', `listen 127.0.0.1:${port};`)
+    .replace('listen 8080;', () => `listen 127.0.0.1:${port};\n${locations}`)
     .replace('/var/log/nginx/access.log', accessLogPath);
   await mkdir(join(folder, 'temp'));
   await writeFile(join(folder, 'ratchet.conf'), recipe);

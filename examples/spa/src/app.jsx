@@ -1,0 +1,50 @@
+import { useEffect, useState } from 'preact/hooks';
+import { Home } from './home.jsx';
+import { describeEnding, describeProblem } from './problems.js';
+import { client, useSession } from './session.js';
+import { SignIn } from './sign-in.jsx';
+
+const PAUSE_MS = 2_000;
+
+export function App() {
+  const session = useSession();
+  const views = {
+    unknown: <Looking isAway={session.isAway} />,
+    signed_out: <SignIn notice={describeEnding(session)} isNext={session.before === 'signed_in'} />,
+    signed_in: <Home isAway={session.isAway} />,
+  };
+  return (
+    <div class="page">
+      {views[session.state]}
+      <footer class="colophon">
+        Toolroom is a sample. Ratchet keeps its sessions, in cookies that no script can read.
+      </footer>
+    </div>
+  );
+}
+
+/** Only the service knows whether there is a session, because no script can see the cookie. */
+function Looking({ isAway }) {
+  const [problem, setProblem] = useState();
+  useEffect(() => {
+    let timer;
+    const ask = () =>
+      client.ready().catch((error) => {
+        setProblem(error);
+        timer = setTimeout(ask, PAUSE_MS);
+      });
+    void ask();
+    return () => clearTimeout(timer);
+  }, []);
+  const shown = isAway ? { code: 'unavailable' } : problem;
+  return (
+    <main class="looking" aria-busy={shown === undefined}>
+      <Mark />
+      <p role="status">{shown === undefined ? 'Looking for your session…' : describeProblem(shown)}</p>
+    </main>
+  );
+}
+
+export function Mark() {
+  return <span class="mark" aria-hidden="true" />;
+}
