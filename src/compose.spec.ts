@@ -1,4 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { load } from 'js-yaml';
 import { describe, expect, it } from 'vitest';
 
@@ -13,6 +17,7 @@ interface Service {
   readonly build?: string | { readonly context: string; readonly target?: string; readonly dockerfile?: string };
   readonly profiles?: readonly string[];
   readonly ports?: readonly string[];
+  readonly command?: readonly string[];
 }
 
 const text = readFileSync(new URL('../docker-compose.yml', import.meta.url), 'utf8');
@@ -36,6 +41,19 @@ describe('the Dockerfile', () => {
     ]);
     // Development dependencies, the kit among them, leave node_modules here.
     expect(stages.find((stage) => stage.includes(' AS build'))).toContain('npm prune --omit=dev');
+  });
+});
+
+describe('the gateway of docker-compose.yml', () => {
+  const recipe = readFileSync(new URL('../examples/spa/Dockerfile', import.meta.url), 'utf8');
+
+  it('is nginx with the built application and its locations, and with nothing that built it', () => {
+    const [, last = ''] = recipe.split(/^(?=FROM nginx)/m);
+    expect([...last.matchAll(/^[A-Z]+ .*$/gm)].map(([line]) => line)).toEqual([
+      'FROM nginx:1.29-bookworm',
+      'COPY examples/spa/gateway.conf /etc/nginx/spa.conf',
+      'COPY --from=build /app/examples/spa/dist /srv/spa',
+    ]);
   });
 });
 
@@ -66,4 +84,46 @@ describe('docker-compose.yml', () => {
     );
     expect(others.map(([name]) => name)).toEqual(['ratchet-test']);
   });
+
+  it('opens at a page whose origin keeps its sessions in cookies, and is the issuer', () => {
+    const environment = services['auth']?.environment ?? {};
+    expect(environment).toMatchObject({
+      // The service refuses cookies over plain HTTP in production.
+      NODE_ENV: '${NODE_ENV:-development}',
+      JWT_ISSUER: '${JWT_ISSUER:-http://localhost:8080}',
+      COOKIE_ORIGINS: '${COOKIE_ORIGINS:-http://localhost:8080}',
+    });
+    expect(services['gateway']).toMatchObject({
+      ports: ['127.0.0.1:8080:8080'],
+      build: { dockerfile: 'examples/spa/Dockerfile' },
+    });
+  });
+
+  it.each([
+    ['finds containers that are added later', 'an nginx that knows `resolve`', 0, 2],
+    ['starts as well', 'an older nginx', 1, 0],
+  ])('has a gateway that serves the application and %s, with %s', (...[, , exitCodeOfTest, resolvedServers]) => {
+    const configuration = gatewayConfiguration(exitCodeOfTest);
+    expect(configuration.match(/^ {2}include spa\.conf;$/gm)).toHaveLength(1);
+    expect(configuration).toMatch(/server \{\n {2}listen 8080;\n {2}include spa\.conf;\n/);
+    expect(configuration.match(/^ *server (?:auth|orders):\d+ resolve;$/gm) ?? []).toHaveLength(resolvedServers);
+  });
 });
+
+/** Runs what the gateway's container runs, over a folder of its own and a stand-in for nginx. */
+function gatewayConfiguration(exitCodeOfTest: number): string {
+  const folder = mkdtempSync(join(tmpdir(), 'ratchet-gateway-'));
+  try {
+    mkdirSync(join(folder, 'conf.d'));
+    cpSync(fileURLToPath(new URL('../gateways/nginx/ratchet.conf', import.meta.url)), join(folder, 'ratchet.conf'));
+    writeFileSync(join(folder, 'nginx'), `#!/bin/sh\n[ "$1" != -t ] || exit ${exitCodeOfTest}\n`);
+    chmodSync(join(folder, 'nginx'), 0o755);
+    const [shell = '', flags = '', script = ''] = services['gateway']?.command ?? [];
+    const here = script.replaceAll('/tmp/', `${folder}/`).replace('cd /etc/nginx', `cd ${folder}`);
+    const { status, stderr } = spawnSync(shell, [flags, `PATH=${folder}:$PATH\n${here}`], { encoding: 'utf8' });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    return readFileSync(join(folder, 'conf.d/default.conf'), 'utf8');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
