@@ -29,6 +29,7 @@ import {
   type TestClient,
 } from './support/test-client.js';
 import { AUTH_SECRET, startService, type TestService } from './support/test-service.js';
+import { TICKET_MODULES, TicketDesk } from './support/ticket-desk.js';
 
 /** Within which every instance refuses the tokens of an ended session. */
 const REVOCATION_BOUND_MS = 1_000;
@@ -45,7 +46,8 @@ describe('a database with a role for each purpose', () => {
     database = await createDatabaseWithRoles('empty');
     await migrateDatabase(database.migrator.url);
     await database.applyGrants();
-    near = await startService(database.service, { MAX_SESSIONS_PER_USER: '2', PASSWORD_HASH_COST: 'full' });
+    const settings = { MAX_SESSIONS_PER_USER: '2', PASSWORD_HASH_COST: 'full' };
+    near = await startService(database.service, settings, TICKET_MODULES);
     far = await startService(database.service);
     ({ client } = near);
   });
@@ -144,6 +146,19 @@ describe('a database with a role for each purpose', () => {
       await ageSession(database, sessionIdOf(pair), 40 * 86_400);
       expect(await near.app.get(TombstoneCleanerService).clean()).toBe(1);
       expect(await database.sql('select 1 from refresh_token_families where id = $1', [sessionIdOf(pair)])).toEqual([]);
+    });
+
+    it('issues tickets, counts wrong codes, consumes them and deletes them', async () => {
+      const desk = new TicketDesk(near);
+      const { id: userId } = await client.signUp();
+      const ticket = await desk.issue('sign_in_code', { userId });
+      const token = desk.tickets.tokenOf(ticket, 'sc1');
+      expect(await desk.present('sc1', token, { code: 'wrong' })).toEqual({ kind: 'unproven' });
+      expect(await desk.present('sc1', token, { code: desk.tickets.codeOf(ticket) })).toMatchObject({
+        kind: 'consumed',
+      });
+      await database.sql(`update tickets set expires_at = now() - interval '2 hours' where id = $1`, [ticket.id]);
+      expect(await near.app.get(TombstoneCleanerService).clean()).toBe(1);
     });
 
     it('counts attempts, and forgets them', async () => {

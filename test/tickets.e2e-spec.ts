@@ -90,7 +90,7 @@ describe('a ticket', () => {
     return `${first}${desk.tickets.codeOf(ticket).slice(1)}`;
   }
 
-  describe('is consumed at most once', () => {
+  describe('invariant 10: is consumed at most once', () => {
     it.each(['pr1', 'sc1'] as const)(
       'by 50 presentations as %s over three instances, for a user and for none',
       async (form) => {
@@ -261,7 +261,7 @@ describe('a ticket', () => {
   });
 
   describe('of one form', () => {
-    it('invariant 9: passes for no other, and a token that does not pass costs no query', async () => {
+    it('invariants 9 and 10: passes for no other, and a token that does not pass costs no query', async () => {
       const tokens = await Promise.all(
         FORMS.map(async (form) => {
           const ticket = await desk.issue(TICKET_FORMS[form].purpose);

@@ -13,8 +13,8 @@ const BATCH_SIZE = 1_000;
 type BatchDeletion = (transaction: Transaction, batchSize: number) => Promise<number>;
 
 /**
- * Deletes families long past their end, in small batches, never on a request's path, on one instance at a time; also
- * the rows of instances that have ended without a word.
+ * Deletes families long past their end, and what other modules add (`alsoClean`), in small batches, never on a request's
+ * path, on one instance at a time. Deletes the rows of instances that have ended without a word as well.
  */
 @Injectable()
 export class TombstoneCleanerService implements OnModuleInit, OnApplicationShutdown {
@@ -75,12 +75,12 @@ export class TombstoneCleanerService implements OnModuleInit, OnApplicationShutd
       await this.database.query(FORGET_SILENT_INSTANCES);
       const deleted = await this.clean();
       if (deleted > 0) {
-        this.logger.log({ event: 'tombstones_deleted', msg: 'deleted sessions long past their end', count: deleted });
+        this.logger.log({ event: 'tombstones_deleted', msg: 'deleted what is long past its end', count: deleted });
       }
     } catch (error) {
       this.logger.warn({
         event: 'clean_up_failed',
-        msg: 'deleting old sessions failed; will retry',
+        msg: 'deleting what is long past its end failed; will retry',
         reason: messageOf(error),
       });
     }

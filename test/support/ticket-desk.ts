@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { TemporarilyUnavailableError } from '../../src/platform/common/domain.errors.js';
 import { DatabaseService, type Transaction } from '../../src/platform/database/database.service.js';
 import { TicketsModule } from '../../src/tickets/tickets.module.js';
 import { TicketsService } from '../../src/tickets/tickets.service.js';
@@ -60,8 +61,24 @@ export class TicketDesk {
     return ticket;
   }
 
-  /** @throws TicketInvalidError before any query, when the token is not one of this form */
+  /**
+   * Like a client, presents again while the instance has no connection free and says that nothing was done.
+   *
+   * @throws TicketInvalidError before any query, when the token is not one of this form
+   */
   async present(form: TicketForm, token: string, presentation: Presentation = {}): Promise<TicketVerdict> {
+    for (;;) {
+      try {
+        return await this.presentOnce(form, token, presentation);
+      } catch (error) {
+        if (!(error instanceof TemporarilyUnavailableError)) {
+          throw error;
+        }
+      }
+    }
+  }
+
+  private async presentOnce(form: TicketForm, token: string, presentation: Presentation): Promise<TicketVerdict> {
     const { attemptId = randomUUID(), effect } = presentation;
     const ticket = this.tickets.identify(form, token);
     return this.database.settle(() =>
