@@ -45,6 +45,7 @@ const LONG_SPECS = [
   'unknown-outcomes',
   'verifier',
   'packages',
+  'browser-client',
   'kit-samples',
   'spa',
 ];

@@ -19,6 +19,7 @@ const FILES = [
   'orders.test.js',
   'first-lines.cjs',
   'calls.mjs',
+  'client.mjs',
   'fake.mjs',
   'test_ratchet.py',
 ];
@@ -105,6 +106,16 @@ describe('the files of docs/testing.md', () => {
     const { exitCode, stdout, stderr } = await run('node', 'calls.mjs');
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
     expect(stdout).toMatch(/^2031-02-03T04:05:06\.\d+Z\n0\n\[/);
+  });
+
+  it('sign in with the client, lose an answer and reach the end of the session', async () => {
+    const stdout = '1 signed_in\n200\nsigned_out\nsession_expired\n';
+    const { exitCode, stdout: said, stderr } = await run('node', 'client.mjs');
+    expect({ exitCode, stderr, said: said.split('\n').sort() }).toEqual({
+      exitCode: 0,
+      stderr: '',
+      said: stdout.split('\n').sort(),
+    });
   });
 
   it('verify tokens without a database', async () => {
