@@ -4,8 +4,6 @@ import { type Browser, type BrowserContext, chromium } from 'playwright-core';
 import { afterAll, beforeAll } from 'vitest';
 import type { TlsFront } from './tls-front.js';
 
-export { APP_ORIGIN, AUTH_ORIGIN, EVIL_ORIGIN, OTHER_ORIGIN } from './browser-origins.js';
-
 const executablePath = (process.env['PATH'] ?? '')
   .split(delimiter)
   .map((folder) => join(folder, 'chromium'))
