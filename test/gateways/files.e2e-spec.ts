@@ -371,8 +371,9 @@ describe('the gateway of docker-compose.yml', () => {
     expect(configured.match(/^ *zone \w+ 64k;$/gm)).toHaveLength(2);
   });
 
-  it('is the recipe as it is where nginx is too old to look up again', () => {
-    expect(configurationOf({ nginxUnderstandsResolve: false })).toBe(recipe);
+  it('is the recipe with the sample page where nginx is too old to look up again', () => {
+    const withPage = recipe.replace('  listen 8080;\n', '  listen 8080;\n  include spa.conf;\n');
+    expect(configurationOf({ nginxUnderstandsResolve: false })).toBe(withPage);
   });
 
   /** What nginx would read, after the command of the compose file with a stand-in for the program. */
@@ -388,7 +389,7 @@ describe('the gateway of docker-compose.yml', () => {
       writeFileSync(join(folder, 'nginx'), `#!/bin/sh\n[ "$1" != -t ] || ${String(nginxUnderstandsResolve)}\n`, {
         mode: 0o755,
       });
-      execFileSync(shell, [options, script.replace('/etc/nginx', folder)], {
+      execFileSync(shell, [options, script.replaceAll('/tmp/', `${folder}/`).replace('/etc/nginx', folder)], {
         env: { PATH: `${folder}:${process.env['PATH'] ?? ''}` },
       });
       return readFileSync(join(folder, 'conf.d/default.conf'), 'utf8');
