@@ -7,6 +7,7 @@ const HOUR_MS = 3_600_000;
 
 afterEach(() => {
   vi.useRealTimers();
+  vi.restoreAllMocks();
 });
 
 /** A tab with a session, whose access token has reached its end. */

@@ -113,9 +113,13 @@ export interface Setting {
 
 let settings = 0;
 
-/** A fake clock, a scripted service and a store that all clients share. Call `vi.useRealTimers()` after it. */
+/**
+ * A fake clock, a scripted service and a store that all clients share. Pauses have no jitter. Call `vi.useRealTimers()` and
+ * `vi.restoreAllMocks()` after it.
+ */
 export function setUp(mode: 'cookie' | 'token' = 'token'): Setting {
   vi.useFakeTimers();
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
   // A lock that a test leaves behind is of no other.
   settings += 1;
   const baseUrl = `https://auth.example.com/${settings}`;
