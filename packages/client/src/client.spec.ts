@@ -679,7 +679,86 @@ describe('fetch of a client', () => {
   });
 });
 
+describe('the timer of a client whose access token is in a cookie', () => {
+  /** A page that can be hidden and shown. */
+  class Page extends EventTarget {
+    readonly baseURI = 'https://auth.example.com/';
+    visibilityState = 'visible';
+
+    show(visibilityState: 'visible' | 'hidden'): void {
+      this.visibilityState = visibilityState;
+      this.dispatchEvent(new Event('visibilitychange'));
+    }
+  }
+
+  async function inPage({ isAccessCookie = true } = {}): Promise<
+    Omit<Setting, 'store'> & {
+      readonly page: Page;
+      readonly client: ReturnType<Setting['open']>;
+    }
+  > {
+    const page = new Page();
+    vi.stubGlobal('document', page);
+    const setting = setUp('cookie');
+    setting.service.isAccessCookie = isAccessCookie;
+    const client = setting.open();
+    await within(client.signIn(ADA));
+    return { ...setting, page, client };
+  }
+
+  afterEach(() => {
+    vi.unstubAllGlobals();
+  });
+
+  it('refreshes after seven to eight tenths of each token while the page is visible', async () => {
+    const { service, client } = await inPage();
+    await vi.advanceTimersByTimeAsync(209_000);
+    expect(service.refreshes).toHaveLength(0);
+    await vi.advanceTimersByTimeAsync(32_000);
+    expect(service.refreshes).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(HOUR_MS);
+    expect(service.refreshes.length).toBeGreaterThan(HOUR_MS / 241_000);
+    expect(service.refreshes.length).toBeLessThan(2 + HOUR_MS / 210_000);
+    client.dispose();
+  });
+
+  it('asks for nothing while the page is hidden, and once when it is shown again', async () => {
+    const { service, page, client } = await inPage();
+    page.show('hidden');
+    await vi.advanceTimersByTimeAsync(HOUR_MS);
+    expect(service.refreshes).toHaveLength(0);
+    page.show('visible');
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(service.refreshes).toHaveLength(1);
+    client.dispose();
+  });
+
+  it('ends with the client and with the session', async () => {
+    const { service, client } = await inPage();
+    client.dispose();
+    await vi.advanceTimersByTimeAsync(HOUR_MS);
+    expect([service.refreshes.length, vi.getTimerCount()]).toEqual([0, 0]);
+
+    const other = await inPage();
+    other.service.script = [new Response(null, { status: 204 })];
+    await within(other.client.signOut());
+    await vi.advanceTimersByTimeAsync(HOUR_MS);
+    expect([other.service.refreshes.length, vi.getTimerCount()]).toEqual([0, 0]);
+  });
+
+  it('does not exist where the token is in memory', async () => {
+    const { service, client } = await inPage({ isAccessCookie: false });
+    await vi.advanceTimersByTimeAsync(HOUR_MS);
+    expect([service.refreshes.length, vi.getTimerCount()]).toEqual([0, 0]);
+    client.dispose();
+  });
+});
+
 describe('a client in Node', () => {
+  it('is an object of its own kind, which `reactive` and `ref` of Vue do not make a proxy of', () => {
+    expect(Object.prototype.toString.call(setUp().open())).toBe('[object RatchetClient]');
+  });
+
   it('needs no global of a browser, and keeps the record in memory', async () => {
     const { service } = setUp();
     const client = createClient({ baseUrl: 'https://auth.example.com/', mode: 'token', fetch: service.fetch });

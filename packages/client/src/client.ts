@@ -48,82 +48,87 @@ export function createClient(options: ClientOptions): RatchetClient {
 
 /** A session of one user at one service, shared by all tabs of an origin. Made by `createClient`. */
 export class RatchetClient {
-  private readonly post: Post;
-  private readonly resources: ReadonlySet<string>;
-  private readonly isCookieMode: boolean;
-  private readonly ask: typeof globalThis.fetch;
-  private readonly store: RecordStore;
-  private readonly isShared: boolean;
-  private readonly name: string;
-  private readonly locks: Locks;
-  private readonly channel: Channel | undefined;
-  private readonly unlisten: (() => void)[] = [];
-  private readonly listeners: { [E in keyof ClientEvents]?: Set<(detail: ClientEvents[E]) => unknown> } = {};
+  readonly #post: Post;
+  readonly #resources: ReadonlySet<string>;
+  readonly #isCookieMode: boolean;
+  readonly #ask: typeof globalThis.fetch;
+  readonly #store: RecordStore;
+  readonly #isShared: boolean;
+  readonly #name: string;
+  readonly #locks: Locks;
+  readonly #channel: Channel | undefined;
+  readonly #unlisten: (() => void)[] = [];
+  readonly #listeners: { [E in keyof ClientEvents]?: Set<(detail: ClientEvents[E]) => unknown> } = {};
 
-  private record: SessionRecord | undefined;
-  private held: Held | undefined;
-  private reason = 'elsewhere';
-  private known: ClientState = 'unknown';
-  private readonly loaded: Promise<void>;
-  private isDisposed = false;
+  #record: SessionRecord | undefined;
+  #held: Held | undefined;
+  #reason = 'elsewhere';
+  #known: ClientState = 'unknown';
+  readonly #loaded: Promise<void>;
+  #isDisposed = false;
 
-  private flight: Promise<Held> | undefined;
-  private locksHeld = 0;
-  private news: (() => void)[] = [];
-  private failures = 0;
+  #flight: Promise<Held> | undefined;
+  #locksHeld = 0;
+  #news: (() => void)[] = [];
+  #failures = 0;
   /** The pause between attempts, and what the service has asked for. */
-  private pausedUntilMs = 0;
-  private askedUntilMs = 0;
-  private trouble: UnavailableError | undefined;
-  private refreshedTickMs = Number.NEGATIVE_INFINITY;
-  private forcedTickMs = Number.NEGATIVE_INFINITY;
-  private endPause = (): void => undefined;
-  private timer: ReturnType<typeof setTimeout> | undefined;
+  #pausedUntilMs = 0;
+  #askedUntilMs = 0;
+  #trouble: UnavailableError | undefined;
+  #refreshedTickMs = Number.NEGATIVE_INFINITY;
+  #forcedTickMs = Number.NEGATIVE_INFINITY;
+  #endPause = (): void => undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   /** What could not be stored, and over what. */
-  private unstored: { readonly over: string | null; readonly text: string } | undefined;
-  private refusedText: string | null = null;
+  #unstored: { readonly over: string | null; readonly text: string } | undefined;
+  #refusedText: string | null = null;
 
   /** Use `createClient`. */
   constructor({ baseUrl, mode, resources = [], store, fetch = globalThis.fetch }: ClientOptions) {
     const url = new URL(baseUrl, browser.document?.baseURI);
     const base = url.href.replace(/\/$/, '');
-    this.name = `ratchet:${base}`;
+    this.#name = `ratchet:${base}`;
     for (const origin of resources) {
       if (new URL(origin).origin !== origin) {
         throw new TypeError(`@ratchet/client: ${JSON.stringify(origin)} is no origin, such as https://api.example.com`);
       }
     }
-    this.resources = new Set([url.origin, ...resources]);
-    this.isCookieMode = mode === 'cookie';
+    this.#resources = new Set([url.origin, ...resources]);
+    this.#isCookieMode = mode === 'cookie';
     // Called with the global object as `this`, which browsers insist on.
-    this.ask = (...args) => fetch(...args);
-    this.post = poster(base, this.ask, this.isCookieMode ? 'include' : 'omit');
-    this.store = store ?? defaultStore(this.name);
-    this.isShared = this.store.isShared !== false;
-    this.locks = this.isShared ? (browser.navigator?.locks ?? pageLocks) : localLocks();
+    this.#ask = (...args) => fetch(...args);
+    this.#post = poster(base, this.#ask, this.#isCookieMode ? 'include' : 'omit');
+    this.#store = store ?? defaultStore(this.#name);
+    this.#isShared = this.#store.isShared !== false;
+    this.#locks = this.#isShared ? (browser.navigator?.locks ?? pageLocks) : localLocks();
 
     const look = (): void => {
-      void this.look();
+      void this.#look();
     };
     const wake = (): void => {
       void this.wake();
     };
-    if (this.isShared && browser.BroadcastChannel) {
-      this.channel = new browser.BroadcastChannel(this.name);
-      this.channel.onmessage = look;
-      this.channel.unref?.();
+    if (this.#isShared && browser.BroadcastChannel) {
+      this.#channel = new browser.BroadcastChannel(this.#name);
+      this.#channel.onmessage = look;
+      this.#channel.unref?.();
     }
     // A message can arrive before what it tells of can be read; `storage` comes with it.
-    this.listen(browser, 'storage', look);
-    this.listen(browser, 'pageshow', wake);
-    this.listen(browser, 'online', wake);
-    this.listen(browser.document, 'visibilitychange', wake);
+    this.#listen(browser, 'storage', look);
+    this.#listen(browser, 'pageshow', wake);
+    this.#listen(browser, 'online', wake);
+    this.#listen(browser.document, 'visibilitychange', wake);
 
-    this.loaded = this.look();
+    this.#loaded = this.#look();
   }
 
   get state(): ClientState {
-    return this.known;
+    return this.#known;
+  }
+
+  /** Keeps Vue's `reactive` and `ref` from wrapping a client into a proxy, which cannot read its fields. */
+  get [Symbol.toStringTag](): string {
+    return 'RatchetClient';
   }
 
   /**
@@ -137,7 +142,7 @@ export class RatchetClient {
     const call = (detail: ClientEvents[E]): unknown => {
       return listener(detail);
     };
-    const set: Set<(detail: ClientEvents[E]) => unknown> = (this.listeners[event] ??= new Set<never>());
+    const set: Set<(detail: ClientEvents[E]) => unknown> = (this.#listeners[event] ??= new Set<never>());
     set.add(call);
     return () => {
       set.delete(call);
@@ -150,15 +155,15 @@ export class RatchetClient {
    * @throws UnavailableError after 30 s
    */
   async ready(): Promise<'signed_in' | 'signed_out'> {
-    await this.open();
-    if (this.known === 'unknown') {
-      await this.refresh().catch((error: unknown) => {
+    await this.#open();
+    if (this.#known === 'unknown') {
+      await this.#refresh().catch((error: unknown) => {
         if (!(error instanceof SignedOutError)) {
           throw error;
         }
       });
     }
-    return this.known === 'signed_in' ? 'signed_in' : 'signed_out';
+    return this.#known === 'signed_in' ? 'signed_in' : 'signed_out';
   }
 
   /**
@@ -168,9 +173,9 @@ export class RatchetClient {
    * @throws UnavailableError also when the account may have been made
    */
   async signUp({ email: address, password }: Credentials): Promise<Account> {
-    await this.open();
+    await this.#open();
     const { id, email, roles, created_at } = accepted(
-      await this.post('/auth/register', { email: address, password }, { limitMs: SIGN_IN_MS }),
+      await this.#post('/auth/register', { email: address, password }, { limitMs: SIGN_IN_MS }),
       201,
     ) as unknown as { id: string; email: string; roles: string[]; created_at: string };
     return { id, email, roles, createdAt: created_at };
@@ -183,8 +188,8 @@ export class RatchetClient {
    * @throws UnavailableError also when the session may have been opened
    */
   async signIn({ email, password }: Credentials): Promise<void> {
-    await this.open();
-    await this.begin('/auth/login', { email, password });
+    await this.#open();
+    await this.#begin('/auth/login', { email, password });
   }
 
   /**
@@ -195,9 +200,9 @@ export class RatchetClient {
    * @throws UnavailableError also when the password may have been changed
    */
   async changePassword(change: { readonly currentPassword: string; readonly newPassword: string }): Promise<void> {
-    const { token } = await this.fresh(0);
+    const { token } = await this.#fresh(0);
     const body = { current_password: change.currentPassword, new_password: change.newPassword };
-    await this.begin('/auth/password', body, token);
+    await this.#begin('/auth/password', body, token);
   }
 
   /**
@@ -208,39 +213,39 @@ export class RatchetClient {
    * until it expires.
    */
   async signOut({ everywhere = false } = {}): Promise<{ readonly acknowledged: boolean }> {
-    await this.open();
-    const bearer = everywhere ? await this.soon() : undefined;
+    await this.#open();
+    const bearer = everywhere ? await this.#soon() : undefined;
     const readRecord = (): Promise<SessionRecord | undefined> =>
-      this.read().then(
+      this.#read().then(
         ({ record }) => record,
-        () => this.record,
+        () => this.#record,
       );
     const before = await readRecord();
-    await this.forget('here', before);
+    await this.#forget('here', before);
     const tell = async (): Promise<boolean> => {
       // A refresh that was under way in another tab may have stored its answer over the end.
       const now = await readRecord();
       const isSame = now !== undefined && now.session === before?.session;
       if (isSame && now.signed_out !== true) {
-        await this.forget('here', now);
+        await this.#forget('here', now);
       }
       const refreshToken = (isSame && now.refresh_token) || before?.refresh_token;
-      if (!this.isCookieMode && refreshToken === undefined) {
+      if (!this.#isCookieMode && refreshToken === undefined) {
         return true;
       }
       try {
         const body = refreshToken === undefined ? {} : { refresh_token: refreshToken };
-        const all = everywhere && (await this.post('/auth/logout-all', undefined, { bearer, keepalive: true }));
+        const all = everywhere && (await this.#post('/auth/logout-all', undefined, { bearer, keepalive: true }));
         if (all && all.status === 204) {
           return true;
         }
-        return (await this.post('/auth/logout', body, { keepalive: true })).status === 204 && !everywhere;
+        return (await this.#post('/auth/logout', body, { keepalive: true })).status === 204 && !everywhere;
       } catch {
         return false;
       }
     };
     try {
-      return { acknowledged: await this.underLock(SIGN_OUT_LOCK_MS, tell) };
+      return { acknowledged: await this.#underLock(SIGN_OUT_LOCK_MS, tell) };
     } catch {
       return { acknowledged: await tell() };
     }
@@ -260,7 +265,7 @@ export class RatchetClient {
     signal,
     minValiditySeconds = 0,
   }: { readonly signal?: AbortSignal; readonly minValiditySeconds?: number } = {}): Promise<string> {
-    const { token } = await this.fresh(minValiditySeconds * 1_000, signal);
+    const { token } = await this.#fresh(minValiditySeconds * 1_000, signal);
     if (token === undefined) {
       throw new AccessTokenInCookieError();
     }
@@ -281,36 +286,36 @@ export class RatchetClient {
     const request = typeof input === 'object' && 'url' in input ? input : undefined;
     const url = new URL(request?.url ?? input, browser.document?.baseURI);
     const headers = new Headers(init.headers ?? request?.headers);
-    if (!this.resources.has(url.origin) || headers.has('authorization')) {
-      return this.ask(input, init);
+    if (!this.#resources.has(url.origin) || headers.has('authorization')) {
+      return this.#ask(input, init);
     }
     const signal = init.signal ?? request?.signal;
     const send = (held: Held): Promise<Response> => {
       if (held.token !== undefined) {
         headers.set('authorization', `Bearer ${held.token}`);
       }
-      return this.ask(input, {
+      return this.#ask(input, {
         ...init,
         headers,
         ...(held.token === undefined && { credentials: 'include' as const }),
       });
     };
-    const sent = await this.fresh(0, signal);
+    const sent = await this.#fresh(0, signal);
     const response = await send(sent);
     if (response.status !== 401 || !(await isRefused(response))) {
       return response;
     }
-    if (this.held === sent) {
+    if (this.#held === sent) {
       // A resource that refuses every token must not cause a refresh at every call.
-      if (!this.flight && tickMs() - this.forcedTickMs < marginMs(sent)) {
+      if (!this.#flight && tickMs() - this.#forcedTickMs < marginMs(sent)) {
         return response;
       }
-      this.forcedTickMs = tickMs();
-      await abortable(this.refresh(), signal);
+      this.#forcedTickMs = tickMs();
+      await abortable(this.#refresh(), signal);
     }
     const isOnce =
       Boolean(request?.body) || (typeof init.body === 'object' && init.body !== null && 'getReader' in init.body);
-    return isOnce ? response : send(await this.fresh(0, signal));
+    return isOnce ? response : send(await this.#fresh(0, signal));
   }
 
   /**
@@ -318,89 +323,89 @@ export class RatchetClient {
    * another kind comes to the foreground.
    */
   async wake(): Promise<void> {
-    this.pausedUntilMs = 0;
-    this.failures = 0;
-    this.endPause();
-    await this.look();
+    this.#pausedUntilMs = 0;
+    this.#failures = 0;
+    this.#endPause();
+    await this.#look();
   }
 
   /** Ends all listening and waiting. A request that is under way is completed and its answer stored. */
   dispose(): void {
-    this.isDisposed = true;
-    clearTimeout(this.timer);
-    this.channel?.close();
-    for (const each of this.unlisten) {
+    this.#isDisposed = true;
+    clearTimeout(this.#timer);
+    this.#channel?.close();
+    for (const each of this.#unlisten) {
       each();
     }
-    this.endPause();
+    this.#endPause();
   }
 
   /** Lets nothing begin on a client that is disposed of, and nothing before the store has been read. */
-  private async open(): Promise<void> {
-    if (this.isDisposed) {
+  async #open(): Promise<void> {
+    if (this.#isDisposed) {
       throw new DisposedError();
     }
-    await this.loaded;
+    await this.#loaded;
   }
 
   /** Sees at once what the store gives at once. */
-  private async look(): Promise<void> {
+  async #look(): Promise<void> {
     try {
-      const text = this.readStore();
+      const text = this.#readStore();
       const read = isLater(text) ? await text : text;
-      if (!this.isDisposed) {
-        this.see(read);
+      if (!this.#isDisposed) {
+        this.#see(read);
       }
     } catch {
       // The next use meets the same error.
     }
   }
 
-  private listen(target: Partial<Listenable> | undefined, type: string, listener: () => void): void {
+  #listen(target: Partial<Listenable> | undefined, type: string, listener: () => void): void {
     target?.addEventListener?.(type, listener);
-    this.unlisten.push(() => target?.removeEventListener?.(type, listener));
+    this.#unlisten.push(() => target?.removeEventListener?.(type, listener));
   }
 
   /** Events wait until no lock is held. */
-  private emit<E extends keyof ClientEvents>(event: E, detail: ClientEvents[E]): void {
-    for (const listener of this.listeners[event] ?? []) {
-      this.news.push(() => {
+  #emit<E extends keyof ClientEvents>(event: E, detail: ClientEvents[E]): void {
+    for (const listener of this.#listeners[event] ?? []) {
+      this.#news.push(() => {
         void Promise.resolve(detail).then(listener).catch(report);
       });
     }
-    this.tell();
+    this.#tell();
   }
 
-  private tell(): void {
-    if (this.locksHeld === 0) {
-      for (const each of this.news.splice(0)) {
+  #tell(): void {
+    if (this.#locksHeld === 0) {
+      for (const each of this.#news.splice(0)) {
         each();
       }
     }
   }
 
   /** A good access token, or the knowledge that there is one in a cookie. */
-  private async fresh(leastMs: number, signal?: AbortSignal | null): Promise<Held> {
-    await this.open();
+  async #fresh(leastMs: number, signal?: AbortSignal | null): Promise<Held> {
+    await this.#open();
     signal?.throwIfAborted();
-    if (this.known === 'signed_out') {
-      throw new SignedOutError(this.reason);
+    if (this.#known === 'signed_out') {
+      throw new SignedOutError(this.#reason);
     }
-    const { held } = this;
+    const held = this.#held;
     if (held) {
       const left = leftMs(held);
-      const isJustRefreshed = tickMs() - this.refreshedTickMs < marginMs(held);
+      const isJustRefreshed = tickMs() - this.#refreshedTickMs < marginMs(held);
       if (isJustRefreshed || left > Math.max(leastMs, marginMs(held))) {
         if (!isJustRefreshed && held.lifeMs - left >= held.refreshAfterMs) {
-          this.refresh().catch(() => undefined);
+          this.#refresh().catch(() => undefined);
         }
         return held;
       }
     }
     try {
-      return await abortable(this.refresh(), signal);
+      return await abortable(this.#refresh(), signal);
     } catch (error) {
-      if (error instanceof UnavailableError && held && held === this.held && leftMs(held) > leastMs) {
+      if (error instanceof UnavailableError && held && held === this.#held && leftMs(held) > leastMs) {
         return held;
       }
       throw error;
@@ -408,10 +413,10 @@ export class RatchetClient {
   }
 
   /** The access token for a sign-out, which does not wait for long. */
-  private async soon(): Promise<string | undefined> {
+  async #soon(): Promise<string | undefined> {
     const limit = timeLimit(SIGN_OUT_LOCK_MS);
     try {
-      return (await this.fresh(0, limit.signal)).token;
+      return (await this.#fresh(0, limit.signal)).token;
     } catch {
       return undefined;
     } finally {
@@ -420,23 +425,23 @@ export class RatchetClient {
   }
 
   /** One at a time in this client; the lock makes it one at a time in all tabs. */
-  private refresh(): Promise<Held> {
-    this.flight ??= this.fly().finally(() => {
-      this.flight = undefined;
+  #refresh(): Promise<Held> {
+    this.#flight ??= this.#fly().finally(() => {
+      this.#flight = undefined;
     });
-    return this.flight;
+    return this.#flight;
   }
 
-  private async fly(): Promise<Held> {
-    const wished = this.held;
+  async #fly(): Promise<Held> {
+    const wished = this.#held;
     const deadlineMs = tickMs() + PATIENCE_MS;
     let restarts = 0;
     for (;;) {
-      await this.untilAllowed(deadlineMs);
+      await this.#untilAllowed(deadlineMs);
       try {
-        const held = await this.underLock(LOCK_MS, () => this.attempt(wished));
+        const held = await this.#underLock(LOCK_MS, () => this.#attempt(wished));
         if (held) {
-          this.failures = 0;
+          this.#failures = 0;
           return held;
         }
         restarts += 1;
@@ -447,13 +452,13 @@ export class RatchetClient {
         if (!(error instanceof UnavailableError)) {
           throw error;
         }
-        const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.failures) * Math.random();
-        this.failures += 1;
-        this.pausedUntilMs = tickMs() + pauseMs;
-        this.askedUntilMs = tickMs() + (error.retryAfterSeconds ?? 0) * 1_000;
-        this.trouble = error;
-        this.emit('unavailable', error);
-        if (this.askedUntilMs > deadlineMs) {
+        const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures) * Math.random();
+        this.#failures += 1;
+        this.#pausedUntilMs = tickMs() + pauseMs;
+        this.#askedUntilMs = tickMs() + (error.retryAfterSeconds ?? 0) * 1_000;
+        this.#trouble = error;
+        this.#emit('unavailable', error);
+        if (this.#askedUntilMs > deadlineMs) {
           throw error;
         }
       }
@@ -461,7 +466,7 @@ export class RatchetClient {
   }
 
   /** Pauses between attempts, while the device is offline, and while the page is only being prepared. */
-  private async untilAllowed(deadlineMs: number): Promise<void> {
+  async #untilAllowed(deadlineMs: number): Promise<void> {
     const { document } = browser;
     while (document?.prerendering) {
       await new Promise((resolve) => {
@@ -469,25 +474,25 @@ export class RatchetClient {
       });
     }
     for (;;) {
-      if (this.isDisposed) {
+      if (this.#isDisposed) {
         throw new DisposedError();
       }
       const isOffline = browser.navigator?.onLine === false;
       const nowMs = tickMs();
-      const dueMs = isOffline ? deadlineMs : Math.max(this.pausedUntilMs, this.askedUntilMs);
+      const dueMs = isOffline ? deadlineMs : Math.max(this.#pausedUntilMs, this.#askedUntilMs);
       if (!isOffline && nowMs >= dueMs) {
         return;
       }
-      if (nowMs >= deadlineMs || this.askedUntilMs > deadlineMs) {
+      if (nowMs >= deadlineMs || this.#askedUntilMs > deadlineMs) {
         throw new UnavailableError(
-          isOffline ? 'the device is offline' : (this.trouble?.message ?? 'not in time'),
-          { cause: this.trouble },
-          Math.ceil(Math.max(0, this.askedUntilMs - nowMs) / 1_000),
+          isOffline ? 'the device is offline' : (this.#trouble?.message ?? 'not in time'),
+          { cause: this.#trouble },
+          Math.ceil(Math.max(0, this.#askedUntilMs - nowMs) / 1_000),
         );
       }
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, Math.max(1, Math.min(dueMs, deadlineMs) - nowMs));
-        this.endPause = () => {
+        this.#endPause = () => {
           clearTimeout(timer);
           resolve();
         };
@@ -501,15 +506,15 @@ export class RatchetClient {
    *
    * @returns undefined to begin again with another record
    */
-  private async attempt(wished: Held | undefined): Promise<Held | undefined> {
-    await this.settle();
-    const read = await this.read();
+  async #attempt(wished: Held | undefined): Promise<Held | undefined> {
+    await this.#settle();
+    const read = await this.#read();
     const readWallMs = wallMs();
-    this.see(read.text);
-    if (this.known === 'signed_out') {
-      throw new SignedOutError(this.reason);
+    this.#see(read.text);
+    if (this.#known === 'signed_out') {
+      throw new SignedOutError(this.#reason);
     }
-    const { held } = this;
+    const held = this.#held;
     if (held && held !== wished && leftMs(held) > marginMs(held)) {
       return held;
     }
@@ -518,7 +523,7 @@ export class RatchetClient {
     let { key } = record;
     if (key === undefined) {
       key = randomKey();
-      text = await this.write({ ...record, key });
+      text = await this.#write({ ...record, key });
     }
     const sentWallMs = wallMs();
     if (sentWallMs - readWallMs > FROZEN_MS) {
@@ -526,31 +531,31 @@ export class RatchetClient {
     }
     const { refresh_token } = record;
     const body = refresh_token === undefined ? {} : { refresh_token };
-    const answer = await this.post('/auth/refresh', body, { key });
+    const answer = await this.#post('/auth/refresh', body, { key });
     const { status, body: problem } = answer;
     const { code } = problem;
     const isOver = (status === 401 && typeof code === 'string') || code === 'account_disabled';
     if (isOver) {
-      await this.settle();
+      await this.#settle();
     }
-    if ((await this.read()).text !== text) {
+    if ((await this.#read()).text !== text) {
       return undefined;
     }
     if (status === 200) {
-      const renewed = await this.commit(answer, { ...record, sentWallMs }, text);
-      this.refreshedTickMs = tickMs();
+      const renewed = await this.#commit(answer, { ...record, sentWallMs }, text);
+      this.#refreshedTickMs = tickMs();
       return renewed;
     }
     if (isOver) {
-      await this.forget(code, record);
+      await this.#forget(code, record);
       throw new SignedOutError(code);
     }
     if (code === 'idempotency_key_reused') {
       // The cookie is the next token already. In token mode the record may have been an old one: it is read once more.
-      if (this.isCookieMode || this.refusedText === text) {
-        await this.write({ ...record, key: undefined });
+      if (this.#isCookieMode || this.#refusedText === text) {
+        await this.#write({ ...record, key: undefined });
       }
-      this.refusedText = text;
+      this.#refusedText = text;
       return undefined;
     }
     if ([400, 413, 415].includes(status)) {
@@ -560,19 +565,19 @@ export class RatchetClient {
   }
 
   /** Login and password change: what opens a session in the place of the one in the record. */
-  private async begin(path: string, body: object, bearer?: string): Promise<void> {
-    await this.underLock(LOCK_MS, async () => {
-      const { text } = await this.read();
+  async #begin(path: string, body: object, bearer?: string): Promise<void> {
+    await this.#underLock(LOCK_MS, async () => {
+      const { text } = await this.#read();
       const sentWallMs = wallMs();
       try {
-        const answer = await this.post(path, body, { bearer, limitMs: SIGN_IN_MS });
+        const answer = await this.#post(path, body, { bearer, limitMs: SIGN_IN_MS });
         accepted(answer, 200);
-        await this.commit(answer, { session: randomKey(), refreshed: 0, sentWallMs }, text);
+        await this.#commit(answer, { session: randomKey(), refreshed: 0, sentWallMs }, text);
       } catch (error) {
-        if (this.isCookieMode && error instanceof UnavailableError) {
+        if (this.#isCookieMode && error instanceof UnavailableError) {
           // The cookie may be of the new session already, so nothing is known of it.
-          this.held = undefined;
-          this.see(await this.write(newRecord()));
+          this.#held = undefined;
+          this.#see(await this.#write(newRecord()));
         }
         throw error;
       }
@@ -580,7 +585,7 @@ export class RatchetClient {
   }
 
   /** Stores what has been answered, in one write, and tells the other tabs. */
-  private async commit(
+  async #commit(
     { body, status }: Answer,
     from: { readonly session: string; readonly refreshed: number; readonly sentWallMs: number },
     over: string | null,
@@ -588,100 +593,100 @@ export class RatchetClient {
     const { access_token, refresh_token, expires_in } = body as Readonly<Record<string, string | undefined>> & {
       expires_in?: number;
     };
-    if (typeof expires_in !== 'number' || (!this.isCookieMode && (!access_token || !refresh_token))) {
+    if (typeof expires_in !== 'number' || (!this.#isCookieMode && (!access_token || !refresh_token))) {
       throw new UnavailableError(`an answer ${status} that is not the service's`);
     }
     const { session, refreshed, sentWallMs } = from;
     const common = { v: 1, session, refreshed: refreshed + 1, expires_in, obtained_at: sentWallMs } as const;
-    const record: SessionRecord = this.isCookieMode
+    const record: SessionRecord = this.#isCookieMode
       ? { ...common, access_cookie: access_token === undefined }
       : { ...common, refresh_token, access_token };
     const held = hold(common, access_token);
     let text: string;
     try {
-      text = await this.write(record);
+      text = await this.#write(record);
     } catch {
       // The old record and its key are still stored, so another tab gets the same answer until this one is used.
       text = JSON.stringify(record);
-      this.unstored = { over, text };
+      this.#unstored = { over, text };
     }
-    this.see(text, held);
-    this.announce();
+    this.#see(text, held);
+    this.#announce();
     return held;
   }
 
   /** Removes the record and tells the other tabs. */
-  private async forget(reason: string, record: SessionRecord | undefined): Promise<void> {
-    const over: SessionRecord | null = this.isCookieMode
+  async #forget(reason: string, record: SessionRecord | undefined): Promise<void> {
+    const over: SessionRecord | null = this.#isCookieMode
       ? { ...newRecord(), session: record?.session ?? randomKey(), signed_out: true }
       : null;
     const text = over && JSON.stringify(over);
-    this.unstored = undefined;
+    this.#unstored = undefined;
     try {
-      await this.store.set(text);
+      await this.#store.set(text);
     } catch (error) {
       report(error);
     }
-    this.see(text, undefined, reason);
-    this.announce();
+    this.#see(text, undefined, reason);
+    this.#announce();
   }
 
-  private announce(): void {
-    if (!this.isDisposed) {
-      this.channel?.postMessage('changed');
+  #announce(): void {
+    if (!this.#isDisposed) {
+      this.#channel?.postMessage('changed');
     }
   }
 
   /** Takes notice of what the store holds, and says what has changed. */
-  private see(text: string | null, own?: Held, reason = 'elsewhere'): void {
+  #see(text: string | null, own?: Held, reason = 'elsewhere'): void {
     const record = parseRecord(text);
-    const before = this.record;
-    const wasKnown = this.known;
-    this.record = record;
-    this.known = this.stateOf(record);
-    if (this.known !== 'signed_in' || !record) {
-      this.held = undefined;
-      if (this.known === 'signed_out' && wasKnown !== 'signed_out') {
-        this.reason = reason;
-        this.emit('signed_out', { reason });
+    const before = this.#record;
+    const wasKnown = this.#known;
+    this.#record = record;
+    this.#known = this.#stateOf(record);
+    if (this.#known !== 'signed_in' || !record) {
+      this.#held = undefined;
+      if (this.#known === 'signed_out' && wasKnown !== 'signed_out') {
+        this.#reason = reason;
+        this.#emit('signed_out', { reason });
       }
     } else {
       const isSame = before?.session === record.session;
       if (own) {
-        this.held = own;
+        this.#held = own;
       } else if (!isSame || record.refreshed !== before.refreshed) {
         // In cookie mode a token of the same session stays good when another tab refreshes; it is only not the newest.
         const isReadable = record.access_token ?? record.access_cookie;
-        this.held = isReadable ? hold(record, record.access_token) : isSame ? this.held : undefined;
+        this.#held = isReadable ? hold(record, record.access_token) : isSame ? this.#held : undefined;
       }
       if (wasKnown !== 'signed_in' || !isSame) {
-        this.emit('signed_in', undefined);
+        this.#emit('signed_in', undefined);
       } else if (record.refreshed !== before.refreshed) {
-        this.emit('refreshed', undefined);
+        this.#emit('refreshed', undefined);
       }
     }
-    this.plan();
+    this.#plan();
   }
 
-  private stateOf(record: SessionRecord | undefined): ClientState {
-    if (this.isCookieMode) {
+  #stateOf(record: SessionRecord | undefined): ClientState {
+    if (this.#isCookieMode) {
       return record?.signed_out ? 'signed_out' : record?.obtained_at ? 'signed_in' : 'unknown';
     }
     return record?.refresh_token ? 'signed_in' : 'signed_out';
   }
 
   /** An access token in a cookie is used without a call of this client, so it is kept fresh while the page is visible. */
-  private plan(): void {
-    clearTimeout(this.timer);
-    const { held } = this;
-    if (held && held.token === undefined && !this.isDisposed && browser.document?.visibilityState === 'visible') {
+  #plan(): void {
+    clearTimeout(this.#timer);
+    const held = this.#held;
+    if (held && held.token === undefined && !this.#isDisposed && browser.document?.visibilityState === 'visible') {
       const dueMs = held.refreshAfterMs - held.lifeMs + leftMs(held);
-      this.timer = setTimeout(
+      this.#timer = setTimeout(
         () => {
-          this.fresh(0)
+          this.#fresh(0)
             .catch(() => undefined)
             .finally(() => {
-              this.plan();
+              this.#plan();
             });
         },
         Math.min(LONGEST_TIMEOUT_MS, Math.max(1_000, dueMs)),
@@ -689,55 +694,55 @@ export class RatchetClient {
     }
   }
 
-  private async settle(): Promise<void> {
-    if (this.isShared) {
+  async #settle(): Promise<void> {
+    if (this.#isShared) {
       await sleep(SETTLE_MS);
     }
   }
 
   /** At once if the store can, so that the state is known from the start. */
-  private readStore(): string | null | Promise<string | null> {
+  #readStore(): string | null | Promise<string | null> {
     const overlay = (text: string | null): string | null => {
-      if (this.unstored && this.unstored.over !== text) {
-        this.unstored = undefined;
+      if (this.#unstored && this.#unstored.over !== text) {
+        this.#unstored = undefined;
       }
-      return this.unstored?.text ?? text;
+      return this.#unstored?.text ?? text;
     };
-    const text = this.store.get();
+    const text = this.#store.get();
     return isLater(text) ? text.then(overlay) : overlay(text);
   }
 
-  private async read(): Promise<Read> {
+  async #read(): Promise<Read> {
     try {
-      const text = await this.readStore();
+      const text = await this.#readStore();
       return { text, record: parseRecord(text) };
     } catch (cause) {
       throw new UnavailableError('the store cannot be read', { cause });
     }
   }
 
-  private async write(record: SessionRecord): Promise<string> {
+  async #write(record: SessionRecord): Promise<string> {
     const whole = JSON.stringify(record);
-    const isTooLong = whole.length > (this.store.maxLength ?? Number.POSITIVE_INFINITY);
+    const isTooLong = whole.length > (this.#store.maxLength ?? Number.POSITIVE_INFINITY);
     const text = isTooLong ? JSON.stringify({ ...record, access_token: undefined }) : whole;
     try {
-      await this.store.set(text);
+      await this.#store.set(text);
     } catch (cause) {
       throw new UnavailableError('the store cannot be written', { cause });
     }
-    this.unstored = undefined;
+    this.#unstored = undefined;
     return text;
   }
 
   /** Never steals the lock and never goes on without it. */
-  private async underLock<T>(limitMs: number, work: () => Promise<T>): Promise<T> {
+  async #underLock<T>(limitMs: number, work: () => Promise<T>): Promise<T> {
     const limit = timeLimit(limitMs);
     let isHeld = false as boolean;
     try {
-      return await this.locks.request(this.name, { signal: limit.signal }, () => {
+      return await this.#locks.request(this.#name, { signal: limit.signal }, () => {
         limit.end();
         isHeld = true;
-        this.locksHeld += 1;
+        this.#locksHeld += 1;
         return work();
       });
     } catch (cause) {
@@ -745,8 +750,8 @@ export class RatchetClient {
     } finally {
       limit.end();
       if (isHeld) {
-        this.locksHeld -= 1;
-        this.tell();
+        this.#locksHeld -= 1;
+        this.#tell();
       }
     }
   }
