@@ -24,6 +24,9 @@ const IDENTITY_HEADERS = [
   'X-Token-Expires-At',
 ];
 
+/** With the method of the request, all that decides whether a token or cookie counts. */
+const QUESTION_HEADERS = ['Authorization', 'Cookie', 'Origin', 'Sec-Fetch-Site', 'Sec-Fetch-Mode', 'Sec-Fetch-Dest'];
+
 /** Some frameworks take the path or the method from these. */
 const MISLEADING_HEADERS = [
   'Forwarded',
@@ -149,8 +152,15 @@ describe('the recipes for gateways', () => {
   it('of Traefik give each router a priority, so that no rule wins by its length', () => {
     const { routers } = traefik().http;
     const byPriority = Object.entries(routers).sort(([, a], [, b]) => b.priority - a.priority);
-    expect(byPriority.map(([name]) => name)).toEqual(['ratchet', 'odd-paths', 'admin', 'orders']);
-    expect(new Set(Object.values(routers).map(({ priority }) => priority)).size).toBe(4);
+    expect(byPriority.map(([name]) => name)).toEqual([
+      'ratchet',
+      'odd-paths',
+      'admin-with-cookies',
+      'admin',
+      'orders-with-cookies',
+      'orders',
+    ]);
+    expect(new Set(Object.values(routers).map(({ priority }) => priority)).size).toBe(6);
     expect(routers['admin']?.middlewares).toEqual(['admins-only']);
     expect(routers['orders']?.middlewares).toEqual(['signed-in']);
     expect(routers['odd-paths']?.middlewares).toEqual(['refuse']);
@@ -169,6 +179,35 @@ describe('the recipes for gateways', () => {
     }
   });
 
+  it.each(['__Host-Http-ratchet-access', '__Host-Http-ratchet-refresh', 'ratchet-access', 'ratchet-refresh'])(
+    'of Traefik remove all cookies in front of backends, after the same question, from a request with %s',
+    (name) => {
+      const { routers, middlewares } = traefik().http;
+      const byPriority = Object.entries(routers).sort(([, a], [, b]) => b.priority - a.priority);
+      const routerOf = (path: string, cookie: string): string | undefined =>
+        byPriority.find(([, { rule }]) => obeysTraefikRule(path, rule, cookie))?.[0];
+      for (const [paths, router] of [
+        [ADMIN_PATHS.filter((path) => !path.includes(';')), 'admin'],
+        [SITE_PATHS, 'orders'],
+      ] as const) {
+        for (const path of paths) {
+          expect([path, routerOf(path, `a=1; ${name}=x`), routerOf(path, 'a=1')]).toEqual([
+            path,
+            `${router}-with-cookies`,
+            router,
+          ]);
+        }
+        expect(routers[`${router}-with-cookies`]?.middlewares).toEqual([
+          ...(routers[router]?.middlewares ?? []),
+          'without-cookies',
+        ]);
+      }
+      expect(RATCHET_PATHS.filter((path) => routerOf(path, `${name}=x`) !== 'ratchet')).toEqual([]);
+      expect(routers['ratchet']?.middlewares).toBeUndefined();
+      expect(middlewares['without-cookies']?.headers?.customRequestHeaders).toEqual({ Cookie: '' });
+    },
+  );
+
   it('of Traefik remove what a client sends in front of the question, in both chains', () => {
     const { middlewares } = traefik().http;
     const removed = middlewares['without-client-identity']?.headers?.customRequestHeaders ?? {};
@@ -185,6 +224,49 @@ describe('the recipes for gateways', () => {
         web: { http: { underscoreHeadersStrategy: 'delete', sanitizePath: true, maxHeaderBytes: 16384 } },
       },
     });
+  });
+
+  it('of Traefik, Envoy and APISIX ask with what the access cookie needs, and with the method that the gateway knows', () => {
+    const asked = (parsed('apisix/forward-auth.yaml') as ApisixFile).plugin_configs.map(
+      ({ plugins }) => plugins['forward-auth'].request_headers,
+    );
+    expect(asked).toEqual([QUESTION_HEADERS, QUESTION_HEADERS]);
+    const traefiks = traefik().http.middlewares['ask-ratchet']?.forwardAuth;
+    expect(traefiks).toMatchObject({ trustForwardHeader: false });
+    expect(new Set(traefiks?.authRequestHeaders)).toEqual(new Set([...QUESTION_HEADERS, 'X-Require-Role']));
+    const envoys = envoyFilters().find(({ name }) => name === 'envoy.filters.http.ext_authz')?.typed_config;
+    expect(envoys?.allowed_headers?.patterns.map(({ exact }) => exact)).toEqual(
+      [...QUESTION_HEADERS, 'X-Original-Method'].map((header) => header.toLowerCase()),
+    );
+  });
+
+  it('of Envoy put the other cookies aside before the question, and hand them to backends alone', () => {
+    expect(envoyFilters().map(({ name }) => name)).toEqual([
+      'ratchets-cookies',
+      'envoy.filters.http.ext_authz',
+      'envoy.filters.http.rbac',
+      'backends-cookies',
+      'envoy.filters.http.router',
+    ]);
+    for (const { match, route, typed_per_filter_config: perFilter } of envoyRoutes()) {
+      const isDisabled = (perFilter?.['backends-cookies'] as { disabled: boolean } | undefined)?.disabled === true;
+      expect([match, isDisabled]).toEqual([match, route?.cluster !== 'orders']);
+      expect(perFilter?.['ratchets-cookies']).toBeUndefined();
+    }
+    expect(new Map(configurations).get('envoy/ext-authz.yaml')).toContain('- remove: x-original-method\n');
+  });
+
+  it('of gateways that check tokens take no cookie for one', () => {
+    const files = new Map(configurations);
+    expect(files.get('kong/kong.yaml')).toMatch(/^ +cookie_names: \[\]$/m);
+    expect(files.get('istio/request-authentication.yaml')).not.toMatch(/fromCookies/);
+    expect(files.get('envoy/jwt-authn.yaml')).not.toMatch(/from_cookies/);
+    expect(files.get('apisix/openid-connect.yaml')).toMatch(/^ +bearer_only: true$/m);
+    expect(files.get('aws/http-api.json')).toContain('["$request.header.Authorization"]');
+  });
+
+  it.each(NOT_RUN)('say what becomes of the cookies: %s', (folder) => {
+    expect(readFileSync(join(RECIPES, folder, 'README.md'), 'utf8')).toMatch(/^- \*\*Cookies\*?\*?/m);
   });
 
   it.each([
@@ -212,6 +294,7 @@ describe('the recipes for gateways', () => {
             preserve_path: true,
             preserve_query: true,
             force_method: 'GET',
+            forward_http_headers: ['Authorization'],
           },
         },
       },
@@ -232,10 +315,11 @@ describe('the recipes for gateways', () => {
         readonly header: { readonly config: { readonly headers: Readonly<Record<string, string>> } };
       };
     };
-    const { headers } = config.mutators.header.config;
+    const headers = new Map(Object.entries(config.mutators.header.config.headers));
+    expect(headers.delete('Cookie')).toBe(true);
     const spellings = IDENTITY_HEADERS.flatMap((header) => withUnderscores(header));
-    expect(Object.keys(headers).sort()).toEqual([...spellings, ...MISLEADING_HEADERS].sort());
-    expect(new Set(Object.values(headers))).toEqual(new Set(['']));
+    expect([...headers.keys()].sort()).toEqual([...spellings, ...MISLEADING_HEADERS].sort());
+    expect(new Set(headers.values())).toEqual(new Set(['']));
   });
 
   it('of KrakenD check the token, each parameter and the role of every place of a backend, and route no internal path', () => {
@@ -250,7 +334,12 @@ describe('the recipes for gateways', () => {
         ),
       );
       if (backend[0]?.host[0] === 'http://auth:3000') {
-        expect(headers).toEqual(['Authorization', 'Content-Type', 'Idempotency-Key']);
+        expect(headers).toEqual([
+          'Authorization',
+          'Content-Type',
+          'Idempotency-Key',
+          ...QUESTION_HEADERS.filter((header) => header !== 'Authorization'),
+        ]);
         continue;
       }
       const validator = extra?.['auth/validator'];
@@ -342,11 +431,22 @@ describe('the recipes for gateways', () => {
     return parsed('traefik/dynamic.yaml') as TraefikFile;
   }
 
+  function envoyManager(): EnvoyManager | undefined {
+    const { static_resources: resources } = parsed('envoy/ext-authz.yaml') as EnvoyFile;
+    return resources.listeners[0]?.filter_chains[0]?.filters[0]?.typed_config;
+  }
+
+  function envoyFilters(): EnvoyManager['http_filters'] {
+    return envoyManager()?.http_filters ?? [];
+  }
+
+  function envoyRoutes(): readonly EnvoyRoute[] {
+    return envoyManager()?.route_config.virtual_hosts[0]?.routes ?? [];
+  }
+
   /** What Envoy does with a path that it has normalised: a status, or a cluster and whether a role is demanded. */
   function envoyDecision(path: string): string | number | undefined {
-    const { static_resources: resources } = parsed('envoy/ext-authz.yaml') as EnvoyFile;
-    const [filter] = resources.listeners[0]?.filter_chains[0]?.filters ?? [];
-    const route = filter?.typed_config.route_config.virtual_hosts[0]?.routes.find(({ match }) => {
+    const route = envoyRoutes().find(({ match }) => {
       if (match.safe_regex !== undefined) {
         return reOf(match.safe_regex.regex, (source) => `^(?:${source})$`).test(path);
       }
@@ -402,7 +502,7 @@ describe('the gateway of docker-compose.yml', () => {
 interface TraefikFile {
   readonly http: {
     readonly routers: Readonly<
-      Record<string, { readonly priority: number; readonly rule: string; readonly middlewares: readonly string[] }>
+      Record<string, { readonly priority: number; readonly rule: string; readonly middlewares?: readonly string[] }>
     >;
     readonly middlewares: Readonly<
       Record<
@@ -410,6 +510,7 @@ interface TraefikFile {
         {
           readonly headers?: { readonly customRequestHeaders: Readonly<Record<string, string>> };
           readonly chain?: { readonly middlewares: readonly string[] };
+          readonly forwardAuth?: { readonly authRequestHeaders: readonly string[] };
         }
       >
     >;
@@ -433,15 +534,19 @@ interface KrakendEndpoint {
 interface EnvoyFile {
   readonly static_resources: {
     readonly listeners: readonly {
-      readonly filter_chains: readonly {
-        readonly filters: readonly {
-          readonly typed_config: {
-            readonly route_config: { readonly virtual_hosts: readonly { readonly routes: readonly EnvoyRoute[] }[] };
-          };
-        }[];
-      }[];
+      readonly filter_chains: readonly { readonly filters: readonly { readonly typed_config: EnvoyManager }[] }[];
     }[];
   };
+}
+
+interface EnvoyManager {
+  readonly http_filters: readonly {
+    readonly name: string;
+    readonly typed_config: {
+      readonly allowed_headers?: { readonly patterns: readonly { readonly exact: string }[] };
+    };
+  }[];
+  readonly route_config: { readonly virtual_hosts: readonly { readonly routes: readonly EnvoyRoute[] }[] };
 }
 
 interface EnvoyRoute {
@@ -453,6 +558,12 @@ interface EnvoyRoute {
   readonly direct_response?: { readonly status: number };
   readonly route?: { readonly cluster: string };
   readonly typed_per_filter_config?: Readonly<Record<string, unknown>>;
+}
+
+interface ApisixFile {
+  readonly plugin_configs: readonly {
+    readonly plugins: { readonly 'forward-auth': { readonly request_headers: readonly string[] } };
+  }[];
 }
 
 interface ApisixRoute {
@@ -479,14 +590,17 @@ function reOf(pattern: string, around: (source: string) => string = (source) => 
   return pattern.startsWith('(?i)') ? new RegExp(around(pattern.slice(4)), 'i') : new RegExp(around(pattern));
 }
 
-/** Reads a rule of `Path`, `PathPrefix` and `PathRegexp`, for a path that Traefik has resolved. */
-function obeysTraefikRule(path: string, rule: string): boolean {
-  const expression = rule.replace(/(Path|PathPrefix|PathRegexp)\(`([^`]*)`\)/g, (_all, kind: string, value: string) => {
+/** Reads a rule of `Path…` and of `HeaderRegexp` for `Cookie`, for a path that Traefik has resolved. */
+function obeysTraefikRule(path: string, rule: string, cookie = ''): boolean {
+  const matchers = /(Path|PathPrefix|PathRegexp|HeaderRegexp)\((?:`Cookie`, )?`([^`]*)`\)/g;
+  const expression = rule.replace(matchers, (_all, kind: string, value: string) => {
     switch (kind) {
       case 'Path':
         return String(path === value);
       case 'PathPrefix':
         return String(path.startsWith(value));
+      case 'HeaderRegexp':
+        return String(new RegExp(value).test(cookie));
       default:
         return String(reOf(value).test(path));
     }
