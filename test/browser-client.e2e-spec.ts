@@ -317,6 +317,48 @@ describe.skipIf(!isChromiumInstalled())('the client in Chromium', () => {
     expect((await service.client.refresh(stolen.refresh_token)).status).toBe(401);
   });
 
+  describe('with the access token in a cookie', () => {
+    const withAccessCookie = useInstance(database, { ...SETTINGS, ACCESS_COOKIE: 'on' });
+
+    /** Four minutes and ten seconds after the sign-in, when a token of five minutes is due. */
+    async function openDueTab(visibility: 'visible' | 'hidden'): Promise<Page> {
+      proxy.target = withAccessCookie.url;
+      const page = await context.newPage();
+      await page.clock.install();
+      await page.addInitScript(`Object.defineProperty(document, 'visibilityState', { value: '${visibility}' })`);
+      await page.goto(ORIGIN.cookie);
+      await page.waitForFunction(() => 'client' in globalThis);
+      await signIn(page);
+      await page.clock.fastForward('04:10');
+      return page;
+    }
+
+    async function accessCookie(): Promise<string | undefined> {
+      return (await context.cookies()).find(({ name }) => name === 'ratchet-access')?.value;
+    }
+
+    it('fetches with the cookie, refreshes beside that, and has no token to return', async () => {
+      const page = await openDueTab('hidden');
+      const before = await accessCookie();
+      const release = hold();
+      const asked = page.evaluate(async () => (await client.fetch('/auth/me')).json());
+      expect(await asked).toMatchObject({ id: account.id });
+      await refreshArrived(1);
+      expect(await accessCookie()).toBe(before);
+      release();
+      await eventually(async () => (await accessCookie()) !== before, { withinMs: DEADLINE_MS });
+      expect(await use(page)).toBe('access_token_in_cookie');
+      expect(await page.evaluate('document.cookie')).toBe('');
+    });
+
+    it('keeps the cookie fresh by itself while the page is visible, and not while it is hidden', async () => {
+      await openDueTab('hidden');
+      await openDueTab('visible');
+      await refreshArrived(1);
+      expect(proxy.keys).toHaveLength(1);
+    });
+  });
+
   it('sends its token to no other origin after a redirect, and no cookie of the session is readable', async () => {
     const page = await openTab('cookie');
     await signIn(page);
