@@ -10,7 +10,7 @@ import { type CommandResult, runCommand } from './support/run-command.js';
 const CHECKOUT = fileURLToPath(new URL('../', import.meta.url));
 const SAMPLES = join(CHECKOUT, 'examples', 'e2e');
 const JEST_29 = join(CHECKOUT, 'test', 'package-tools', 'node_modules', 'jest', 'bin', 'jest.js');
-const PACKAGES = ['embedded-postgres', 'server', 'testing', 'verifier'];
+const PACKAGES = ['client', 'embedded-postgres', 'server', 'testing', 'verifier'];
 const INSTALLATION_DEADLINE_MS = 300_000;
 const SUITE_DEADLINE_MS = 120_000;
 
@@ -37,7 +37,7 @@ describe('a sample suite of another team passes, with the packed packages:', () 
     'Jest 30, Nest 11, CommonJS',
     async () => {
       const { stderr } = await npmTest('jest');
-      expect(stderr).toMatch(/^Tests: +6 passed, 6 total$/m);
+      expect(stderr).toMatch(/^Tests: +7 passed, 7 total$/m);
     },
     SUITE_DEADLINE_MS,
   );
@@ -46,7 +46,7 @@ describe('a sample suite of another team passes, with the packed packages:', () 
     'Jest 29, Nest 11, CommonJS',
     async () => {
       const { stderr } = await run('jest', 'node', JEST_29);
-      expect(stderr).toMatch(/^Tests: +6 passed, 6 total$/m);
+      expect(stderr).toMatch(/^Tests: +7 passed, 7 total$/m);
     },
     SUITE_DEADLINE_MS,
   );

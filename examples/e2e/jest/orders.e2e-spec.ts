@@ -1,5 +1,6 @@
 import type { INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { createClient } from '@ratchet/client';
 import { connectRatchet, type Namespace } from '@ratchet/testing';
 import { AppModule } from './app.module';
 import { refresh } from './session';
@@ -71,6 +72,18 @@ describe('the orders API', () => {
     const { access_token: accessToken } = (await response.json()) as { access_token: string };
     expect(await fault.hits()).toBe(1);
     expect(await call('GET', '/orders', accessToken)).toMatchObject({ status: 200 });
+  });
+
+  it('answers a client that refreshes by itself, over an answer that gets lost', async () => {
+    const ada = await ns.user();
+    const client = createClient({ baseUrl: ns.url, mode: 'token', resources: [new URL(url).origin] });
+    await client.signIn(ada);
+    const fault = await ns.fault({ method: 'POST', path: '/auth/refresh', cut: 'after', times: 1 });
+    await client.accessToken({ minValiditySeconds: 3_600 });
+    expect(await fault.hits()).toBe(1);
+    const response = await client.fetch(`${url}/orders`);
+    expect(await response.json()).toEqual({ ordersOf: ada.id });
+    client.dispose();
   });
 
   it('asks for a new sign-in after a month', async () => {
