@@ -481,6 +481,20 @@ describe('cookie mode', () => {
       },
     );
 
+    it('answers a gateway by the method that it names, whatever the method of the question', async () => {
+      const { page } = await signedIn(withAccessCookie);
+      for (const [named, status] of [
+        [{ 'x-original-method': 'GET' }, 200],
+        [{ 'x-original-method': 'POST' }, 403],
+        [{}, 403],
+      ] as const) {
+        const asked = { origin: null, headers: { 'sec-fetch-site': 'same-origin', ...named } };
+        for (const answer of [await page.get('/auth/verify', asked), await page.post('/auth/verify/orders', asked)]) {
+          expect(answer.status).toBe(status);
+        }
+      }
+    });
+
     it('changes something only with the origin', async () => {
       const { page, account } = await signedIn(withAccessCookie);
       for (const headers of [{}, { 'sec-fetch-site': 'same-origin' }, { 'sec-fetch-site': 'none' }]) {
