@@ -30,8 +30,8 @@ const POLL_INTERVAL_WITHOUT_LISTEN_MS = 250;
 /** Notifications start polls at most this often: a thousand logouts a second are not a thousand polls. */
 const SHORTEST_POLL_INTERVAL_MS = 20;
 
-/** Separates two connections of which the first told nothing. */
-const RECONNECT_PAUSE_MS = 200;
+/** The pause before the next connection doubles up to this while none tells anything. */
+const LONGEST_RECONNECT_PAUSE_MS = 200;
 const QUERY_TIMEOUT_MS = 3_000;
 
 /** So many ended sessions are put back per statement, which has to end within the time-out. */
@@ -115,9 +115,9 @@ export class RevocationPollerService implements OnModuleInit, OnApplicationShutd
 
   private async pollUntilStopped(): Promise<void> {
     let isFailing = false;
+    let pauseMs = SHORTEST_POLL_INTERVAL_MS;
     while (this.isRunning()) {
       let connection: RevocationConnection | undefined;
-      let pauseMs = RECONNECT_PAUSE_MS;
       try {
         const openedAtMs = this.clock.monotonicMs();
         connection = await this.connect();
@@ -151,6 +151,7 @@ export class RevocationPollerService implements OnModuleInit, OnApplicationShutd
       connection?.close();
       if (this.isRunning()) {
         await pause(pauseMs, undefined, { ref: false });
+        pauseMs = Math.min(2 * pauseMs, LONGEST_RECONNECT_PAUSE_MS);
       }
     }
   }
