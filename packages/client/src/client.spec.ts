@@ -1,5 +1,12 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { createClient, memoryStore, RefusedError, SignedOutError, UnavailableError } from './index.js';
+import {
+  createClient,
+  memoryStore,
+  type RecordStore,
+  RefusedError,
+  SignedOutError,
+  UnavailableError,
+} from './index.js';
 import { ADA, json, lost, problem, setUp, type Setting, within } from './testing-service.js';
 
 const KEY = /^[\w+/]{22}$/;
@@ -9,6 +16,32 @@ afterEach(() => {
   vi.useRealTimers();
   vi.restoreAllMocks();
 });
+
+interface LateItem {
+  text: string | null;
+  changedAtMs: number;
+  writer: LateView | undefined;
+}
+
+/** The item of one tab, which sees 40 ms late what another has written, as `localStorage` may. */
+class LateView implements RecordStore {
+  private seen: string | null = null;
+
+  constructor(private readonly item: LateItem) {}
+
+  get(): string | null {
+    const { text, changedAtMs, writer } = this.item;
+    if (writer === this || performance.now() - changedAtMs >= 40) {
+      this.seen = text;
+    }
+    return this.seen;
+  }
+
+  set(text: string | null): void {
+    this.seen = text;
+    Object.assign(this.item, { text, changedAtMs: performance.now(), writer: this });
+  }
+}
 
 /** A tab with a session, whose access token has reached its end. */
 async function dueFor(mode: 'cookie' | 'token'): Promise<Setting & { client: ReturnType<Setting['open']> }> {
@@ -421,6 +454,37 @@ describe('signing out', () => {
     await expect(within(token)).rejects.toEqual(new SignedOutError('here'));
     expect(await within(left)).toEqual({ acknowledged: true });
     expect([store.text, client.state]).toEqual([null, 'signed_out']);
+  });
+
+  it('is not undone by a refresh of another tab that did not see it yet', async () => {
+    const { service, open } = setUp();
+    const item: LateItem = { text: null, changedAtMs: 0, writer: undefined };
+    const [one, other] = [open({ store: new LateView(item) }), open({ store: new LateView(item) })];
+    await within(other.signIn(ADA));
+    await vi.advanceTimersByTimeAsync(300_000);
+    await one.wake();
+    let answer = (): void => undefined;
+    service.script = [
+      () =>
+        new Promise(
+          (resolve) =>
+            (answer = () => {
+              resolve(service.pair());
+            }),
+        ),
+    ];
+    const token = other.accessToken();
+    await vi.advanceTimersByTimeAsync(100);
+    service.script = [new Response(null, { status: 204 })];
+    const left = one.signOut();
+    await vi.advanceTimersByTimeAsync(5);
+    answer();
+    await vi.advanceTimersByTimeAsync(5);
+    expect(await within(token)).toBe('access-2');
+    expect(await within(left)).toEqual({ acknowledged: true });
+    await vi.advanceTimersByTimeAsync(50);
+    await other.wake();
+    expect([item.text, one.state, other.state]).toEqual([null, 'signed_out', 'signed_out']);
   });
 
   it('waits 3 s for a refresh that hangs, and no longer', async () => {

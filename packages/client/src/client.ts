@@ -222,32 +222,20 @@ export class RatchetClient {
       );
     const before = await readRecord();
     await this.#forget('here', before);
-    const tell = async (): Promise<boolean> => {
+    const end = async (): Promise<boolean> => {
+      const told = this.#tellSignOut(before, everywhere, bearer);
       // A refresh that was under way in another tab may have stored its answer over the end.
+      await this.#settle();
       const now = await readRecord();
-      const isSame = now !== undefined && now.session === before?.session;
-      if (isSame && now.signed_out !== true) {
+      if (now !== undefined && now.session === before?.session && now.signed_out !== true) {
         await this.#forget('here', now);
       }
-      const refreshToken = (isSame && now.refresh_token) || before?.refresh_token;
-      if (!this.#isCookieMode && refreshToken === undefined) {
-        return true;
-      }
-      try {
-        const body = refreshToken === undefined ? {} : { refresh_token: refreshToken };
-        const all = everywhere && (await this.#post('/auth/logout-all', undefined, { bearer, keepalive: true }));
-        if (all && all.status === 204) {
-          return true;
-        }
-        return (await this.#post('/auth/logout', body, { keepalive: true })).status === 204 && !everywhere;
-      } catch {
-        return false;
-      }
+      return told;
     };
     try {
-      return { acknowledged: await this.#underLock(SIGN_OUT_LOCK_MS, tell) };
+      return { acknowledged: await this.#underLock(SIGN_OUT_LOCK_MS, end) };
     } catch {
-      return { acknowledged: await tell() };
+      return { acknowledged: await end() };
     }
   }
 
@@ -409,6 +397,28 @@ export class RatchetClient {
         return held;
       }
       throw error;
+    }
+  }
+
+  /** Whether the service has confirmed it. A token of any generation ends its session. */
+  async #tellSignOut(
+    record: SessionRecord | undefined,
+    everywhere: boolean,
+    bearer: string | undefined,
+  ): Promise<boolean> {
+    const refreshToken = record?.refresh_token;
+    if (!this.#isCookieMode && refreshToken === undefined) {
+      return true;
+    }
+    try {
+      const body = refreshToken === undefined ? {} : { refresh_token: refreshToken };
+      const all = everywhere && (await this.#post('/auth/logout-all', undefined, { bearer, keepalive: true }));
+      if (all && all.status === 204) {
+        return true;
+      }
+      return (await this.#post('/auth/logout', body, { keepalive: true })).status === 204 && !everywhere;
+    } catch {
+      return false;
     }
   }
 
