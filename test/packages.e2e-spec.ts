@@ -13,7 +13,7 @@ const CHECKOUT = fileURLToPath(new URL('../', import.meta.url));
 const TOOLS = join(CHECKOUT, 'test', 'package-tools');
 const PNPM = join(TOOLS, 'node_modules', 'pnpm', 'bin', 'pnpm.cjs');
 const PACKAGES = ['client', 'embedded-postgres', 'server', 'testing', 'verifier'];
-const PREPARATION_DEADLINE_MS = 180_000;
+const PREPARATION_DEADLINE_MS = 300_000;
 
 /** Registries and their certificates are the machine's. */
 const ENVIRONMENT = Object.fromEntries(
@@ -32,7 +32,8 @@ describe('the archives of the packages', () => {
   }
 
   async function run(workingDirectory: string, program: string, ...args: string[]): Promise<CommandResult> {
-    return runCommand(program, args, { workingDirectory, environment: ENVIRONMENT });
+    const withinMs = PREPARATION_DEADLINE_MS;
+    return runCommand(program, args, { workingDirectory, environment: ENVIRONMENT, withinMs });
   }
 
   /** Nothing of the checkout is near, and no package runs a script. */
