@@ -143,6 +143,7 @@ describe('a gateway that goes on asking while the database is away', () => {
           return undefined;
         });
         const connectionsBefore = line.connections;
+        const resumedAtMs = performance.now();
         await line.resume();
         await eventually(() => answers.at(-1)?.status === 200, { withinMs: 10_000 });
         const backCount = answers.length;
@@ -150,7 +151,9 @@ describe('a gateway that goes on asking while the database is away', () => {
         await eventually(() => answers.length > backCount + 5 * ASKERS, { withinMs: 5_000 });
         // The feed's connection, and one for the keys that every instance reads now and then.
         expect(line.connections - connectionsBefore).toBeLessThanOrEqual(3);
-        expect(statements.length).toBeLessThanOrEqual(10);
+        // On a slow machine this takes longer, and each second has two polls and the beginning of a heartbeat.
+        const furtherSeconds = Math.floor((performance.now() - resumedAtMs) / 1_000);
+        expect(statements.length).toBeLessThanOrEqual(10 + 4 * furtherSeconds);
       } finally {
         isOver.abort();
         await load;
