@@ -15,6 +15,9 @@ const PNPM = join(TOOLS, 'node_modules', 'pnpm', 'bin', 'pnpm.cjs');
 const PACKAGES = ['client', 'embedded-postgres', 'server', 'testing', 'verifier'];
 const PREPARATION_DEADLINE_MS = 300_000;
 
+/** One test starts the service with its database, and five commands beside it, also on a busy machine. */
+const SIX_PROGRAMS_DEADLINE_MS = 180_000;
+
 /** Registries and their certificates are the machine's. */
 const ENVIRONMENT = Object.fromEntries(
   Object.entries({ ...process.env, npm_config_update_notifier: 'false', NODE_ENV: undefined }).filter(
@@ -191,6 +194,7 @@ describe('the archives of the packages', () => {
       expect((await running.end()).stdout).toContain('"event":"stopped"');
       expect(await postgresProcessesOf(join(at(manager), '.ratchet'))).toEqual([]);
     },
+    SIX_PROGRAMS_DEADLINE_MS,
   );
 
   it('run `ratchet` with the settings of V8 that the service has, in one process', async () => {
