@@ -256,7 +256,7 @@ describe('a ticket', () => {
     }
     expect(Object.fromEntries(lifetimes)).toEqual({
       ...{ lg1: 300, wa1: 300, rg1: 86_400, rl1: 86_400, pr1: 1_800, ec1: 3_600, el1: 3_600, eu1: 259_200 },
-      ...{ sc1: 600, sl1: 600, of1: 600, xc1: 60, lk1: 600 },
+      ...{ ev1: 3_600, vl1: 3_600, sc1: 600, sl1: 600, of1: 600, xc1: 60, lk1: 600 },
     });
   });
 
@@ -286,7 +286,7 @@ describe('a ticket', () => {
       }
       expect(statements).toEqual([]);
       const verdicts = await Promise.all(tokens.map(([form, token]) => desk.present(form, token, { code: 'neither' })));
-      expect(tally(verdicts)).toEqual({ consumed: 9, unproven: 4 });
+      expect(tally(verdicts)).toEqual({ consumed: 10, unproven: 5 });
     });
 
     it('is not another one to a thief of AUTH_SECRET who has seen its id', async () => {
@@ -485,7 +485,7 @@ describe('a ticket', () => {
       expect(tally([await use(ticket, 'sc1', {}, deskOf(2))])).toEqual({ consumed: 1 });
     });
 
-    it.each(['lg1', 'rg1', 'ec1', 'sc1'] as const)(
+    it.each(['lg1', 'rg1', 'ec1', 'ev1', 'sc1'] as const)(
       'or a factor, as %s: 50 wrong ones over three instances are judged five times, and then it is dead',
       async (form) => {
         const ticket = await desk.issue(TICKET_FORMS[form].purpose);

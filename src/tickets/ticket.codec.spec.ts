@@ -189,6 +189,6 @@ describe('the forms of tickets', () => {
       const others = FORMS.filter((each) => each !== form && TICKET_FORMS[each].purpose === TICKET_FORMS[form].purpose);
       expect(others.map((each) => TICKET_FORMS[each].needs)).toEqual(['nothing']);
     }
-    expect(coded).toEqual(['rg1', 'ec1', 'sc1']);
+    expect(coded).toEqual(['rg1', 'ec1', 'ev1', 'sc1']);
   });
 });
