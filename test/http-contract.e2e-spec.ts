@@ -149,6 +149,7 @@ describe('the HTTP contract', () => {
       access_token_invalid: 401,
       access_token_expired: 401,
       access_token_revoked: 401,
+      insufficient_user_authentication: 401,
       refresh_token_invalid: 401,
       refresh_token_reused: 401,
       session_revoked: 401,

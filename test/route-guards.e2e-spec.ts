@@ -1,14 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { randomUUID } from 'node:crypto';
 import { Controller, Get } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import request, { type Response } from 'supertest';
 import { AppModule } from '../src/app.module.js';
 import { createApp } from '../src/app.setup.js';
+import { RequireRecentAuthentication } from '../src/auth/access-tokens/recent-authentication.guard.js';
 import { Roles } from '../src/auth/access-tokens/roles.decorator.js';
 import { Public } from '../src/platform/common/public.decorator.js';
 import { createLogger } from '../src/platform/logging/logger.js';
 import { UsersService } from '../src/users/users.service.js';
 import { expectProblem } from './support/problem.js';
+import { sessionIdOf } from './support/test-client.js';
+import { TokenForge } from './support/token-forge.js';
 import { useService } from './support/use-service.js';
 
 @Controller('probe')
@@ -34,6 +38,15 @@ class ProbeController {
   @Roles('support', 'admin')
   staff(): string {
     return 'staff';
+  }
+}
+
+@Controller('recent-probe')
+class RecentProbeController {
+  @Get()
+  @RequireRecentAuthentication()
+  recent(): string {
+    return 'recent';
   }
 }
 
@@ -84,6 +97,7 @@ describe('the guards on routes of another module', () => {
       controllers: [
         ProbeController,
         AdminProbeController,
+        RecentProbeController,
         OpenHeirController,
         ClosedHeirController,
         AdminHeirController,
@@ -130,6 +144,32 @@ describe('the guards on routes of another module', () => {
     expectProblem(await get('/admin-probe/plain', support), 'insufficient_role');
     expect((await get('/admin-probe/support', support)).status).toBe(200);
     expectProblem(await get('/admin-probe/support', admin), 'insufficient_role');
+  });
+
+  it('the recent-authentication guard asks for a sign-in of the last 300 s, which no refresh replaces', async () => {
+    const { pair } = await service.client.signUpAndIn();
+    expectProblem(await get('/recent-probe'), 'access_token_missing');
+    expect((await get('/recent-probe', pair.access_token)).status).toBe(200);
+    await database.sql(`update refresh_token_families set auth_time = now() - interval '290 s' where id = $1`, [
+      sessionIdOf(pair),
+    ]);
+    const refreshed = await service.client.rotate(pair.refresh_token);
+    expect((await get('/recent-probe', refreshed.access_token)).status).toBe(200);
+    await database.sql(`update refresh_token_families set auth_time = now() - interval '301 s' where id = $1`, [
+      sessionIdOf(pair),
+    ]);
+    const stale = await service.client.rotate(refreshed.refresh_token);
+    expectProblem(await get('/recent-probe', stale.access_token), 'insufficient_user_authentication');
+  });
+
+  it('the recent-authentication guard refuses a token that does not tell when its user signed in', async () => {
+    const { pair } = await service.client.signUpAndIn();
+    const forge = await TokenForge.like(pair.access_token, database);
+    expect((await get('/recent-probe', forge.withClaims({ jti: randomUUID() }))).status).toBe(200);
+    expectProblem(
+      await get('/recent-probe', forge.withClaims({ auth_time: undefined })),
+      'insufficient_user_authentication',
+    );
   });
 
   it('both guards read the decorators of each controller, where several inherit one handler', async () => {

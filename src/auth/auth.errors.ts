@@ -19,6 +19,15 @@ export class AccessTokenRevokedError extends DomainError {
   readonly code = 'access_token_revoked';
 }
 
+/** The token is good, and its user signed in too long ago for this route (RFC 9470). */
+export class InsufficientUserAuthenticationError extends DomainError {
+  readonly code = 'insufficient_user_authentication';
+
+  constructor(readonly maxAgeSeconds: number) {
+    super(`a sign-in of the last ${maxAgeSeconds} s is required`);
+  }
+}
+
 export class InsufficientRoleError extends DomainError {
   readonly code = 'insufficient_role';
 }

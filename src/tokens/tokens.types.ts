@@ -10,6 +10,7 @@ export type RevokeReason =
   | 'session_ended'
   | 'session_limit'
   | 'password_changed'
+  | 'email_changed'
   | 'user_disabled'
   | 'user_deleted'
   | 'operator'

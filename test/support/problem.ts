@@ -7,6 +7,7 @@ const BEARER_ERRORS: Readonly<Partial<Record<ProblemCode, string>>> = {
   access_token_invalid: 'invalid_token',
   access_token_expired: 'invalid_token',
   access_token_revoked: 'invalid_token',
+  insufficient_user_authentication: 'insufficient_user_authentication',
   insufficient_role: 'insufficient_scope',
 };
 
@@ -56,7 +57,8 @@ function challengeOf(code: ProblemCode): string | undefined {
   const { status, detail } = PROBLEM_CATALOGUE[code];
   const error = BEARER_ERRORS[code];
   if (error !== undefined) {
-    return `Bearer realm="ratchet", error="${error}", error_description="${detail}"`;
+    const maxAge = code === 'insufficient_user_authentication' ? ', max_age=300' : '';
+    return `Bearer realm="ratchet", error="${error}", error_description="${detail}"${maxAge}`;
   }
   return status === 401 ? 'Bearer realm="ratchet"' : undefined;
 }

@@ -7,6 +7,7 @@ export type ProblemCode =
   | 'access_token_invalid'
   | 'access_token_expired'
   | 'access_token_revoked'
+  | 'insufficient_user_authentication'
   | 'refresh_token_invalid'
   | 'refresh_token_reused'
   | 'session_revoked'

@@ -46,6 +46,11 @@ export const PROBLEM_CATALOGUE: Readonly<Record<ProblemCode, ProblemDefinition>>
     title: 'Access token revoked',
     detail: 'The session of this access token has ended.',
   },
+  insufficient_user_authentication: {
+    status: 401,
+    title: 'More recent authentication required',
+    detail: 'The user signed in too long ago for this; sign in again and repeat the request.',
+  },
   refresh_token_invalid: {
     status: 401,
     title: 'Refresh token invalid',

@@ -35,6 +35,7 @@ const CHALLENGE_ERRORS: Readonly<Partial<Record<ErrorCode, string>>> = {
   access_token_invalid: 'invalid_token',
   access_token_expired: 'invalid_token',
   access_token_revoked: 'invalid_token',
+  insufficient_user_authentication: 'insufficient_user_authentication',
   insufficient_role: 'insufficient_scope',
 };
 const DEFAULT_RETRY_AFTER_SECONDS = 1;
@@ -49,7 +50,8 @@ export function problemBody(code: ErrorCode): Omit<ProblemBody, 'errors' | 'requ
 
 /**
  * Returns what a client is told about an error: constant text per code, never the error's own message, cause or stack.
- * An error with a numeric `retryAfterSeconds` tells the client when to retry.
+ * An error with a numeric `retryAfterSeconds` tells the client when to retry, and one with a numeric `maxAgeSeconds` how
+ * recently the user has to have signed in (RFC 9470 section 3).
  */
 export function toProblem(error: DomainError, requestId: string): Problem {
   const body = problemBody(error.code);
@@ -98,7 +100,7 @@ export function writeProblem(socket: Duplex, error: DomainError, requestId: stri
 }
 
 function problemHeaders(error: DomainError, body: ReturnType<typeof problemBody>): Record<string, string> {
-  const challenge = challengeFor(body);
+  const challenge = challengeFor(error, body);
   const retryAfterSeconds = retryAfterSecondsOf(error, body.status);
   return {
     'content-type': PROBLEM_MEDIA_TYPE,
@@ -113,10 +115,14 @@ function problemHeaders(error: DomainError, body: ReturnType<typeof problemBody>
  * RFC 9110 section 15.5.2 wants a challenge on every 401; RFC 6750 section 3.1 wants no `error` in it unless a bearer
  * token came with the request and was refused.
  */
-function challengeFor({ code, status, detail }: ReturnType<typeof problemBody>): string | undefined {
+function challengeFor(
+  error: DomainError,
+  { code, status, detail }: ReturnType<typeof problemBody>,
+): string | undefined {
   const reason = CHALLENGE_ERRORS[code];
   if (reason !== undefined) {
-    return `${REALM}, error="${reason}", error_description="${detail}"`;
+    const maxAge = 'maxAgeSeconds' in error ? `, max_age=${String(error.maxAgeSeconds)}` : '';
+    return `${REALM}, error="${reason}", error_description="${detail}"${maxAge}`;
   }
   return status === 401 ? REALM : undefined;
 }
