@@ -448,6 +448,16 @@ describe('a ticket', () => {
       }
     });
 
+    it('takes only the later ones with it when it undoes a change, so that an earlier undo outlives it', async () => {
+      const [first, second, third] = [
+        await desk.issue('email_change_undo', { userId: user.id }),
+        await desk.issue('email_change_undo', { userId: user.id }),
+        await desk.issue('email_change_undo', { userId: user.id }),
+      ];
+      expect(tally([await use(second, 'eu1'), await use(third, 'eu1')])).toEqual({ consumed: 1, used: 1 });
+      expect(tally([await use(first, 'eu1')])).toEqual({ consumed: 1 });
+    });
+
     it('is the only one consumed of 30 that are presented at once on three instances', async () => {
       const tickets = await Promise.all(times(30, () => desk.issue('sign_in_code', { userId: user.id })));
       const verdicts = await Promise.all(tickets.map((each, index) => use(each, 'sc1', {}, deskOf(index))));

@@ -20,7 +20,9 @@ export interface JudgementRow extends TicketRow {
  *
  * The retry of the attempt that consumed it comes first: by then the ticket may have expired, and the attempt itself may
  * have changed the credentials. Siblings, which are the user's other tickets of the purpose, are consumed by no attempt,
- * so that no retry revives one. The caller's lock on the user's row keeps two siblings from waiting for each other.
+ * so that no retry revives one. A ticket that outlives a change of the credentials, which undoes one, takes only those that
+ * were issued after it: an intruder who makes two changes and undoes the second must not kill the owner's undo of the first.
+ * The caller's lock on the user's row keeps two siblings from waiting for each other.
  *
  * $1 ticket id, $2 purpose, $3 key id, $4 user id, $5 credential version or null for a ticket that is bound to none,
  * $6 attempt id, $7 the proof is right
@@ -62,6 +64,7 @@ export const JUDGE_TICKET: PreparedStatement = {
       from judged
       where verdict = 'consumed' and sibling.user_id = $4 and sibling.purpose = $2 and sibling.id <> $1
         and sibling.consumed_at is null
+        and (judged.credential_version is not null or sibling.created_at > judged.created_at)
     )
     select verdict, user_id, email, data from judged`,
 };

@@ -130,7 +130,7 @@ export class TicketsService implements OnModuleInit {
 
   /**
    * Consumes a ticket whose token is enough, at most once however often and wherever it is presented, and the user's
-   * other tickets of the purpose with it. The caller has locked the user's row before, in an earlier statement of this
+   * other tickets of the purpose with it; one that undoes a change takes only the later ones. The caller has locked the user's row before, in an earlier statement of this
    * transaction, and touches sessions after. May be retried with the same `attemptId` while an outcome is unknown.
    *
    * Returns the verdict instead of throwing, so that the transaction commits what has been counted; `requireConsumed`

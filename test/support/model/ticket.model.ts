@@ -68,7 +68,8 @@ export function present(
       };
     }
     const isSibling = each.user !== undefined && each.user === ticket.user && each.purpose === ticket.purpose;
-    return verdict === 'consumed' && isSibling ? { ...each, isConsumed: true } : each;
+    const isTaken = isSibling && (isBound(ticket) || place > index);
+    return verdict === 'consumed' && isTaken ? { ...each, isConsumed: true } : each;
   });
   return { world: { ...world, tickets }, verdict };
 }
@@ -102,11 +103,14 @@ function judge(world: World, ticket: ModelTicket, attemptId: string, isRight: bo
   if (ticket.wrongProofs >= WRONG_PROOFS) {
     return 'exhausted';
   }
-  const isBound = ticket.purpose !== 'email_change_undo';
-  if (isBound && ticket.user !== undefined && ticket.version !== world.versions[ticket.user]) {
+  if (isBound(ticket) && ticket.user !== undefined && ticket.version !== world.versions[ticket.user]) {
     return 'superseded';
   }
   return isRight ? 'consumed' : 'unproven';
+}
+
+function isBound({ purpose }: ModelTicket): boolean {
+  return purpose !== 'email_change_undo';
 }
 
 function expiresAt({ purpose, issuedAtSeconds }: ModelTicket): number {
