@@ -15,13 +15,23 @@ import {
   wallMs,
 } from './platform.js';
 import { type Held, hold, leftMs, marginMs } from './held.js';
-import type { Account, ClientEvents, ClientOptions, ClientState, Credentials } from './options.js';
+import type { Account, ClientEvents, ClientOptions, ClientState, Credentials, PendingTicket } from './options.js';
 import { defaultStore, parseRecord, type RecordStore, type SessionRecord } from './record.js';
-import { accepted, type Answer, isRefused, type Post, poster, refusal, unavailable } from './service.js';
+import { accepted, type Answer, isRefused, type Post, poster, refusal, ticketIn, unavailable } from './service.js';
 
 interface Read {
   readonly text: string | null;
   readonly record: SessionRecord | undefined;
+}
+
+/** Names what the other entries of this package use of a client, and nothing else does. */
+export const INSIDE = Symbol();
+
+interface Inside {
+  /** Asks the service through the client's own `fetch`, or another. */
+  readonly via: (fetch?: typeof globalThis.fetch) => Post;
+  /** Opens a session by another route than `/auth/login`, exactly as `signIn` does. */
+  readonly begin: (path: string, body: object) => Promise<void>;
 }
 
 /** A tab sees what another has stored a moment after the lock has passed on; this is ten times what was measured. */
@@ -48,6 +58,9 @@ export function createClient(options: ClientOptions): RatchetClient {
 
 /** A session of one user at one service, shared by all tabs of an origin. Made by `createClient`. */
 export class RatchetClient {
+  /** @internal */
+  readonly [INSIDE]: Inside;
+
   readonly #post: Post;
   readonly #resources: ReadonlySet<string>;
   readonly #isCookieMode: boolean;
@@ -90,14 +103,16 @@ export class RatchetClient {
     this.#name = `ratchet:${base}`;
     for (const origin of resources) {
       if (new URL(origin).origin !== origin) {
-        throw new TypeError(`@ratchet/client: ${JSON.stringify(origin)} is no origin, such as https://api.example.com`);
+        throw new TypeError(`${JSON.stringify(origin)} is no origin, such as https://api.example.com`);
       }
     }
     this.#resources = new Set([url.origin, ...resources]);
     this.#isCookieMode = mode === 'cookie';
     // Called with the global object as `this`, which browsers insist on.
     this.#ask = (...args) => fetch(...args);
-    this.#post = poster(base, this.#ask, this.#isCookieMode ? 'include' : 'omit');
+    const via = (ask = this.#ask): Post => poster(base, ask, this.#isCookieMode ? 'include' : 'omit');
+    this.#post = via();
+    this[INSIDE] = { via, begin: (path, body) => this.#begin(path, body) };
     this.#store = store ?? defaultStore(this.#name);
     this.#isShared = this.#store.isShared !== false;
     this.#locks = this.#isShared ? (browser.navigator?.locks ?? pageLocks) : localLocks();
@@ -167,18 +182,20 @@ export class RatchetClient {
   }
 
   /**
-   * Makes an account. Does not sign in.
+   * Makes an account. Does not sign in. With `EMAIL_VERIFICATION=required` it only asks for one: the mailbox gets a code,
+   * which makes the account together with the ticket (`completeSignUp` of `@ratchet/client/account`).
    *
    * @throws RefusedError `email_taken`, `validation_failed`, `too_many_attempts`
    * @throws UnavailableError also when the account may have been made
    */
-  async signUp({ email: address, password }: Credentials): Promise<Account> {
+  async signUp({ email, password }: Credentials): Promise<Account | PendingTicket> {
     await this.#open();
-    const { id, email, roles, created_at } = accepted(
-      await this.#post('/auth/register', { email: address, password }, { limitMs: SIGN_IN_MS }),
-      201,
-    ) as unknown as { id: string; email: string; roles: string[]; created_at: string };
-    return { id, email, roles, createdAt: created_at };
+    const answer = await this.#post('/auth/register', { email, password }, { limitMs: SIGN_IN_MS });
+    if (answer.status === 202) {
+      return ticketIn(answer);
+    }
+    const made = accepted(answer, 201) as unknown as Account & { readonly created_at: string };
+    return { id: made.id, email: made.email, roles: made.roles, createdAt: made.created_at };
   }
 
   /**
@@ -188,7 +205,6 @@ export class RatchetClient {
    * @throws UnavailableError also when the session may have been opened
    */
   async signIn({ email, password }: Credentials): Promise<void> {
-    await this.#open();
     await this.#begin('/auth/login', { email, password });
   }
 
@@ -406,12 +422,11 @@ export class RatchetClient {
     everywhere: boolean,
     bearer: string | undefined,
   ): Promise<boolean> {
-    const refreshToken = record?.refresh_token;
-    if (!this.#isCookieMode && refreshToken === undefined) {
+    const body = { refresh_token: record?.refresh_token };
+    if (!this.#isCookieMode && body.refresh_token === undefined) {
       return true;
     }
     try {
-      const body = refreshToken === undefined ? {} : { refresh_token: refreshToken };
       const all = everywhere && (await this.#post('/auth/logout-all', undefined, { bearer, keepalive: true }));
       if (all && all.status === 204) {
         return true;
@@ -540,8 +555,7 @@ export class RatchetClient {
       return undefined;
     }
     const { refresh_token } = record;
-    const body = refresh_token === undefined ? {} : { refresh_token };
-    const answer = await this.#post('/auth/refresh', body, { key });
+    const answer = await this.#post('/auth/refresh', { refresh_token }, { key });
     const { status, body: problem } = answer;
     const { code } = problem;
     const isOver = (status === 401 && typeof code === 'string') || code === 'account_disabled';
@@ -574,8 +588,9 @@ export class RatchetClient {
     throw unavailable(answer);
   }
 
-  /** Login and password change: what opens a session in the place of the one in the record. */
+  /** Login, codes, links and password change: what opens a session in the place of the one in the record. */
   async #begin(path: string, body: object, bearer?: string): Promise<void> {
+    await this.#open();
     await this.#underLock(LOCK_MS, async () => {
       const { text } = await this.#read();
       const sentWallMs = wallMs();

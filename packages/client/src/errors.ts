@@ -50,6 +50,23 @@ export class RefusedError extends RatchetClientError {
   }
 }
 
+/** The user has to sign in again, or by a stronger means, before the service does what was asked (RFC 9470). */
+export class StepUpRequiredError extends RatchetClientError {
+  readonly code = 'insufficient_user_authentication';
+  /** Any of these is enough; absent where only the time counts. */
+  readonly acrValues: readonly string[] | undefined;
+  /** How long ago the sign-in may have been at most. */
+  readonly maxAgeSeconds: number | undefined;
+
+  /** @param challenge the header `WWW-Authenticate` of the answer */
+  constructor(challenge: string) {
+    super('a more recent sign-in, or another kind of it, is needed');
+    this.acrValues = /\bacr_values="([^"]*)"/.exec(challenge)?.[1]?.split(' ');
+    const maxAge = /\bmax_age="?(\d+)/.exec(challenge)?.[1];
+    this.maxAgeSeconds = maxAge === undefined ? undefined : Number(maxAge);
+  }
+}
+
 /** The access token is in a cookie that no script can read (`ACCESS_COOKIE=on`). Use `client.fetch`. */
 export class AccessTokenInCookieError extends RatchetClientError {
   readonly code = 'access_token_in_cookie';

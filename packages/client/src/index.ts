@@ -8,5 +8,5 @@ export {
   SignedOutError,
   UnavailableError,
 } from './errors.js';
-export type { Account, ClientEvents, ClientOptions, ClientState, Credentials } from './options.js';
+export type { Account, ClientEvents, ClientOptions, ClientState, Credentials, PendingTicket } from './options.js';
 export { memoryStore, type RecordStore } from './record.js';

@@ -31,6 +31,13 @@ export interface Account {
   readonly createdAt: string;
 }
 
+/** The service has sent a mail with a code. What the user types is good together with this, and in no other client. */
+export interface PendingTicket {
+  /** Good for nothing on its own. */
+  readonly ticket: string;
+  readonly expiresInSeconds: number;
+}
+
 /**
  * `unknown`: the store has not been read yet, or in cookie mode it does not say whether there is a cookie; `ready()` finds
  * out.

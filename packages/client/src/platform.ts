@@ -14,6 +14,11 @@ interface Browser {
     setItem(name: string, value: string): void;
     removeItem(name: string): void;
   };
+  readonly location?: { readonly hash: string; readonly pathname: string; readonly search: string };
+  readonly history?: {
+    readonly state: unknown;
+    replaceState(state: unknown, unused: string, url: string): void;
+  };
   readonly addEventListener?: Listenable['addEventListener'];
   readonly removeEventListener?: Listenable['removeEventListener'];
   readonly BroadcastChannel?: new (name: string) => Channel;

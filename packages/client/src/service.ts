@@ -1,4 +1,5 @@
 import { RefusedError, UnavailableError } from './errors.js';
+import type { PendingTicket } from './options.js';
 import { timeLimit } from './platform.js';
 
 const REQUEST_MS = 10_000;
@@ -44,11 +45,11 @@ export function poster(baseUrl: string, fetch: typeof globalThis.fetch, credenti
       } as const;
       const response = await fetch(baseUrl + path, init);
       const text = await response.text();
-      const after = response.headers.get('retry-after');
+      const after = response.headers.get('retry-after') ?? '';
       return {
         status: response.status,
         body: readObject(text),
-        retryAfterSeconds: after !== null && /^\d{1,7}$/.test(after) ? Number(after) : undefined,
+        retryAfterSeconds: /^\d{1,7}$/.test(after) ? Number(after) : undefined,
       };
     } catch (cause) {
       throw new UnavailableError('no answer', { cause });
@@ -85,6 +86,12 @@ export function accepted(answer: Answer, status: number): Answer['body'] {
     return answer.body;
   }
   throw answer.status < 500 && typeof code === 'string' ? refusal(answer) : unavailable(answer);
+}
+
+/** @throws as `accepted` */
+export function ticketIn(answer: Answer): PendingTicket {
+  const { ticket, expires_in } = accepted(answer, 202) as { readonly ticket: string; readonly expires_in: number };
+  return { ticket, expiresInSeconds: expires_in };
 }
 
 const REPEATABLE = /^access_token_(?:expired|revoked|invalid|missing)$/;
