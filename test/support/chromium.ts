@@ -4,19 +4,20 @@ import { type Browser, type BrowserContext, chromium } from 'playwright-core';
 import { afterAll, beforeAll } from 'vitest';
 import type { TlsFront } from './tls-front.js';
 
-const executablePath = (process.env['PATH'] ?? '')
+/** Where Chromium is, if it is installed. */
+export const chromiumPath = (process.env['PATH'] ?? '')
   .split(delimiter)
   .map((folder) => join(folder, 'chromium'))
   .find((path) => existsSync(path));
 
 /** Says so when Chromium is missing: what browsers do has not been tried then. */
 export function isChromiumInstalled(): boolean {
-  if (executablePath === undefined) {
+  if (chromiumPath === undefined) {
     process.stderr.write(
       'SKIPPED: chromium is not installed, so nothing is tried in a browser (.ci/run installs it)\n',
     );
   }
-  return executablePath !== undefined;
+  return chromiumPath !== undefined;
 }
 
 /**
@@ -25,7 +26,7 @@ export function isChromiumInstalled(): boolean {
  */
 export function launchChromium({ port }: Pick<TlsFront, 'port'>): Promise<Browser> {
   return chromium.launch({
-    ...(executablePath !== undefined && { executablePath }),
+    ...(chromiumPath !== undefined && { executablePath: chromiumPath }),
     // Tests run as root in containers, where Chromium's sandbox does not start.
     args: ['--no-sandbox', `--host-resolver-rules=MAP * 127.0.0.1:${port}`, '--ignore-certificate-errors'],
   });
