@@ -110,8 +110,8 @@ async function compileModules() {
 }
 
 /**
- * One folder without subfolders, so that what a module looks for beside itself or in the checkout is where it is for
- * the module alone.
+ * One folder of modules, so that what a module looks for beside itself or in the checkout is where it is for the module
+ * alone.
  *
  * @returns files: file name → contents; licences: those of the packages in it
  */
@@ -160,6 +160,8 @@ async function bundlePrograms(modules) {
   for (const [name, contents] of modules) {
     if (name.endsWith('.mjs')) {
       files.set(name.split('/').at(-1), contents);
+    } else if (name.endsWith('.eta')) {
+      files.set(name.replace(/^mail\//, ''), contents);
     }
   }
   const moduleIds = output.flatMap((chunk) => chunk.moduleIds ?? []);

@@ -39,7 +39,7 @@ export const targetNames = Object.keys(TARGETS);
 /** Returns the compiled files of a folder, relative to it. */
 export function sourcesIn(folder) {
   return readdirSync(join(root, folder), { recursive: true })
-    .filter((name) => /\.m?ts$|\.mjs$/.test(name) && !name.endsWith('.spec.ts'))
+    .filter((name) => /\.m?ts$|\.mjs$|\.eta$/.test(name) && !name.endsWith('.spec.ts'))
     .sort();
 }
 

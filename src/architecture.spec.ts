@@ -34,6 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   tokens: [],
   tickets: ['tokens'],
   keys: [],
+  mail: [],
   auth: ['limits', 'users', 'tokens', 'keys'],
   gateway: ['tokens', 'auth'],
   oauth: ['tokens', 'keys', 'auth'],
