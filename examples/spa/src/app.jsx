@@ -1,5 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { Home } from './home.jsx';
+import { LinkPage, needsSession } from './link.jsx';
+import { useOpenedLink } from './mail.js';
 import { describeEnding, describeProblem } from './problems.js';
 import { client, useSession } from './session.js';
 import { SignIn } from './sign-in.jsx';
@@ -8,14 +10,17 @@ const PAUSE_MS = 2_000;
 
 export function App() {
   const session = useSession();
+  const { link, notice } = useOpenedLink();
+  const ending = link && needsSession(link) ? 'Sign in first, to the account that has asked for this mail.' : notice;
   const views = {
     unknown: <Looking isAway={session.isAway} />,
-    signed_out: <SignIn notice={describeEnding(session)} isNext={session.before === 'signed_in'} />,
-    signed_in: <Home isAway={session.isAway} />,
+    signed_out: <SignIn notice={ending ?? describeEnding(session)} isNext={session.before === 'signed_in'} />,
+    signed_in: <Home isAway={session.isAway} notice={notice} />,
   };
+  const isLinkShown = link !== undefined && (session.state === 'signed_in' || !needsSession(link));
   return (
     <div class="page">
-      {views[session.state]}
+      {isLinkShown ? <LinkPage key={link.token} link={link} /> : views[session.state]}
       <footer class="colophon">
         Toolroom is a sample. Ratchet keeps its sessions, in cookies that no script can read.
       </footer>

@@ -1,12 +1,16 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { Address } from './address.jsx';
 import { call, useResource } from './api.js';
 import { Mark } from './app.jsx';
 import { deviceOf, relativeTimeOf } from './format.js';
 import { describeProblem, isTemporary } from './problems.js';
 import { client } from './session.js';
 
-/** @param isAway whether the client waits for the service */
-export function Home({ isAway }) {
+/**
+ * @param isAway whether the client waits for the service
+ * @param notice what the link of a mail has done
+ */
+export function Home({ isAway, notice }) {
   const account = useResource('/auth/me');
   const orders = useResource('/orders');
   const sessions = useResource('/auth/sessions');
@@ -41,12 +45,18 @@ export function Home({ isAway }) {
             {account.data === undefined ? 'Looking up your account…' : `Signed in as ${account.data.email}`}
           </p>
         </div>
+        {notice !== undefined && (
+          <p class="notice" role="status">
+            {notice}
+          </p>
+        )}
         <p class="away" role="status">
           {isWaiting && 'The service does not answer. You stay signed in, and this page tries again by itself.'}
         </p>
         <div class="panels">
           <Orders {...orders} />
           <Sessions {...sessions} />
+          <Address {...account} onSessionsChanged={sessions.reload} />
         </div>
       </main>
     </>

@@ -28,6 +28,8 @@ const TEXTS = {
   outcome_unknown: 'The service cannot say whether that has worked. Please try again.',
   cross_site_request: 'This address of the page is not one from which you can sign in. Ask for the right one.',
   insufficient_role: 'Your account may not do this.',
+  code_invalid: 'This code is not right. Please look at the latest mail.',
+  no_mail: 'This service does not send mails for that.',
   signed_out: 'You are signed out.',
   not_found: 'That is not there any more.',
 };
@@ -50,6 +52,23 @@ export function isTemporary({ code }) {
 /** A sentence for people, whatever was thrown. */
 export function describeProblem({ code }) {
   return TEXTS[code] ?? `Something went wrong${code === undefined ? '' : ` (${code})`}. Please try again.`;
+}
+
+const STALE = {
+  link: 'This link has expired, was used already, or belongs to another account. Please ask for a new one.',
+  code: 'This code has expired, or was tried too often. Please ask for a new one.',
+};
+
+/**
+ * A sentence for what goes by mail. A service that sends none does not have the routes.
+ *
+ * @param means `link` or `code`: what the mail has brought
+ */
+export function describeMailProblem(problem, means) {
+  if (problem.code === 'ticket_invalid') {
+    return STALE[means];
+  }
+  return describeProblem(problem.status === 404 ? { code: 'no_mail' } : problem);
 }
 
 /**
