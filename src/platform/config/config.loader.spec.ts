@@ -82,6 +82,15 @@ describe('the configuration', () => {
       limits: { isOn: true },
       cookies: { origins: [], accessCookie: false },
       metrics: {},
+      mail: {
+        transport: { kind: 'files', dir: join(directory, '.ratchet', 'mails') },
+        from: { name: 'Ratchet', address: 'ratchet@localhost' },
+        accountUrl: 'http://127.0.0.1:3000',
+        locale: 'en',
+        verification: 'off',
+        signIn: false,
+        newSignIns: false,
+      },
     });
     expect(secrets.accepted).toEqual([]);
     expect(changedSettings).toEqual([]);
@@ -120,6 +129,14 @@ describe('the configuration', () => {
       KEEP_ALIVE_SECONDS: '70',
       SHUTDOWN_DELAY_SECONDS: '5',
       API_DOCS: 'on',
+      MAIL_URL: 'smtps://ratchet:hidden@mail.example.com:465?requireTLS=true',
+      MAIL_FROM: 'Example Inc. <no-reply@example.com>',
+      ACCOUNT_URL: 'https://app.example.com/account',
+      MAIL_TEMPLATES_DIR: '/etc/ratchet/mails',
+      MAIL_LOCALE: 'pt-BR',
+      EMAIL_VERIFICATION: 'required',
+      EMAIL_SIGN_IN: 'on',
+      NEW_SIGN_IN_MAILS: 'on',
       LOG_LEVEL: 'warn',
     });
     expect(config).toEqual({
@@ -156,6 +173,16 @@ describe('the configuration', () => {
       limits: { isOn: false, redisUrl: 'rediss://:hidden@redis.example.com:6380/2' },
       cookies: { origins: ['https://www.example.com', 'https://example.com:8443'], accessCookie: true },
       metrics: { port: 9_464 },
+      mail: {
+        transport: { kind: 'smtp', url: 'smtps://ratchet:hidden@mail.example.com:465?requireTLS=true' },
+        from: { name: 'Example Inc.', address: 'no-reply@example.com' },
+        accountUrl: 'https://app.example.com/account',
+        templatesDir: '/etc/ratchet/mails',
+        locale: 'pt-BR',
+        verification: 'required',
+        signIn: true,
+        newSignIns: true,
+      },
     });
     // All but PASSWORD_HASH_COST, of which production accepts the default only.
     expect(changedSettings).toHaveLength(configVariableList.length - 1);
@@ -315,6 +342,55 @@ describe('problems', () => {
     expect(problemsOf({ NODE_ENV: 'Production' })).toEqual([
       'NODE_ENV must be one of `development`, `production`, `test`',
     ]);
+  });
+});
+
+describe('mail', () => {
+  const SENDER = { MAIL_FROM: 'Example <no-reply@example.com>', ACCOUNT_URL: 'https://app.example.com' };
+
+  it('is off in production and in tests until MAIL_URL is set, and goes to files in development', () => {
+    expect(load(production).mail).toBeUndefined();
+    expect(load({ ...production, NODE_ENV: 'test' }).mail).toBeUndefined();
+    expect(load({ NODE_ENV: 'development' }).mail?.transport.kind).toBe('files');
+    expect(load({ ...production, NODE_ENV: 'test', MAIL_URL: 'file' }).mail?.transport.kind).toBe('files');
+    expect(load({ ...production, ...SENDER, MAIL_URL: 'smtp://relay:25' }).mail?.transport).toEqual({
+      kind: 'smtp',
+      url: 'smtp://relay:25',
+    });
+  });
+
+  it('of a command is off, whatever is set', () => {
+    const { NODE_ENV, DATABASE_URL, AUTH_SECRET } = production;
+    const env = { NODE_ENV, DATABASE_URL, AUTH_SECRET, MAIL_URL: 'x', EMAIL_SIGN_IN: 'on' };
+    expect(loadCommandConfig(env, directory).mail).toBeUndefined();
+  });
+
+  it.each([
+    ['EMAIL_VERIFICATION', 'required'],
+    ['EMAIL_SIGN_IN', 'on'],
+    ['NEW_SIGN_IN_MAILS', 'on'],
+  ])('is needed for %s=%s', (name, value) => {
+    expect(problemsOf({ ...production, [name]: value })).toEqual([`${name}=${value} needs MAIL_URL`]);
+    expect(problemsOf({ ...production, ...SENDER, MAIL_URL: 'smtp://relay', [name]: value })).toEqual([]);
+    expect(problemsOf({ [name]: value })).toEqual([]);
+  });
+
+  it('needs a sender and a page for its links in production, over https', () => {
+    expect(problemsOf({ ...production, MAIL_URL: 'smtp://relay' })).toEqual([
+      'MAIL_FROM must be set in production when MAIL_URL is',
+      'ACCOUNT_URL must be set in production when MAIL_URL is',
+    ]);
+    const env = { ...production, ...SENDER, MAIL_URL: 'smtp://relay' };
+    expect(problemsOf({ ...env, ACCOUNT_URL: 'http://app.example.com' })).toEqual([
+      'ACCOUNT_URL must be an https URL in production, unless its host is this machine',
+    ]);
+    expect(problemsOf({ ...env, ACCOUNT_URL: 'http://localhost:5173/account' })).toEqual([]);
+  });
+
+  it('has links to the address of the service until ACCOUNT_URL is set, also on a port that was chosen for it', () => {
+    expect(withPort(load({ PORT: '0' }), 4000).mail?.accountUrl).toBe('http://127.0.0.1:4000');
+    const set = load({ PORT: '0', ACCOUNT_URL: 'http://localhost:5173' });
+    expect(withPort(set, 4000).mail?.accountUrl).toBe('http://localhost:5173');
   });
 });
 

@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { ConfigurationError } from './config.errors.js';
-import type { Config, ConfigValues } from './config.js';
+import type { Config, ConfigValues, MailConfig } from './config.js';
 import { findBrokenRules } from './config.rules.js';
 import { Settings } from './config.settings.js';
 import { withDotEnv } from './config.source.js';
@@ -50,11 +50,12 @@ export function loadDatabaseConfig(
 }
 
 const VARIABLES_OF_COMMANDS = configVariableList.filter((variable) => {
-  const { http, cookies, metrics, accessTokens } = configVariables;
+  const { http, cookies, metrics, accessTokens, mail } = configVariables;
   const ofServing: readonly ConfigVariable<unknown>[] = [
     ...Object.values(http),
     ...Object.values(cookies),
     ...Object.values(metrics),
+    ...Object.values(mail),
     accessTokens.issuer,
     accessTokens.audience,
   ];
@@ -62,18 +63,18 @@ const VARIABLES_OF_COMMANDS = configVariableList.filter((variable) => {
 });
 
 /**
- * Puts the port in place of 0, which is not known when the configuration is read. A derived issuer follows.
+ * Puts the port in place of 0, which is not known when the configuration is read. What is derived from it follows.
  */
 export function withPort(config: Pick<Config, keyof Config>, port: number): Config {
-  const { accessTokens, http, runtime } = config;
-  const isDerived = accessTokens.issuer === issuerWhenUnset(runtime.environment, http);
+  const { accessTokens, http, mail, runtime } = config;
+  const derived = issuerWhenUnset(runtime.environment, http);
+  const follow = (url: string): string =>
+    url === derived ? issuerWhenUnset(runtime.environment, { ...http, port }) : url;
   return deepFreeze({
     ...config,
     http: { ...http, port },
-    accessTokens: {
-      ...accessTokens,
-      ...(isDerived && { issuer: issuerWhenUnset(runtime.environment, { ...http, port }) }),
-    },
+    accessTokens: { ...accessTokens, issuer: follow(accessTokens.issuer) },
+    mail: mail && { ...mail, accountUrl: follow(mail.accountUrl) },
   });
 }
 
@@ -89,6 +90,9 @@ function load(env: NodeJS.ProcessEnv, workingDirectory: string, variables: reado
   const issuer = values.accessTokens.issuer ?? issuerWhenUnset(values.runtime.environment, values.http);
   return deepFreeze({
     ...values,
+    mail: variables.includes(configVariables.mail.transport)
+      ? mailOf(values, { dataDir: database.dataDir, issuer, workingDirectory })
+      : undefined,
     database,
     secrets: { ...values.secrets, current },
     accessTokens: { ...values.accessTokens, issuer },
@@ -118,6 +122,28 @@ function readSettings(
 
 function withDataDir(database: ConfigValues['database'], workingDirectory: string): Config['database'] {
   return { ...database, dataDir: resolve(workingDirectory, database.dataDir) };
+}
+
+/** In development, mails that no server takes become files. */
+function mailOf(
+  { mail, runtime }: ConfigValues,
+  {
+    dataDir,
+    issuer,
+    workingDirectory,
+  }: { readonly dataDir: string; readonly issuer: string; readonly workingDirectory: string },
+): MailConfig | undefined {
+  const transport = mail.transport ?? (runtime.environment === 'development' ? { kind: 'files' as const } : undefined);
+  if (transport === undefined) {
+    return undefined;
+  }
+  return {
+    ...mail,
+    transport: transport.kind === 'files' ? { kind: 'files', dir: join(dataDir, 'mails') } : transport,
+    from: mail.from ?? { name: 'Ratchet', address: 'ratchet@localhost' },
+    accountUrl: mail.accountUrl ?? issuer,
+    templatesDir: mail.templatesDir === undefined ? undefined : resolve(workingDirectory, mail.templatesDir),
+  };
 }
 
 /** In development it is where the service listens, so that a client can discover it there. Tests have one for all. */

@@ -5,9 +5,12 @@ import {
   directory,
   integerBetween,
   issuerUrl,
+  languageTag,
   listenHost,
-  onOrOff,
+  mailboxWithName,
+  mailTransport,
   oneOf,
+  onOrOff,
   originList,
   postgresUrl,
   proxyList,
@@ -302,5 +305,68 @@ describe('a directory', () => {
       undefined,
       undefined,
     ]);
+  });
+});
+
+describe('where mails go', () => {
+  it('is a file or an SMTP server', () => {
+    expect(mailTransport.parse('file')).toEqual({ kind: 'files' });
+    for (const url of [
+      'smtp://relay',
+      'smtp://relay.example.com:25/',
+      'smtps://user:p%40ss@mail.example.com:465',
+      'smtp://user:pass@mail.example.com:587?requireTLS=true',
+      'smtp://[::1]:1025',
+    ]) {
+      expect(mailTransport.parse(url)).toEqual({ kind: 'smtp', url });
+    }
+  });
+
+  it.each([
+    'files',
+    'smtp:',
+    'smtp://',
+    'smtp://:25',
+    'smtp://relay/path',
+    'smtp://relay?pool=true',
+    'smtp://relay?requireTLS=yes',
+    'smtp://relay#x',
+    'smtp://user:100%@relay',
+    'smtp://relay:port',
+    'http://relay',
+    'smtp://re lay',
+    'smtp://relay\r\n',
+  ])('may not be %j', (text) => {
+    expect(mailTransport.parse(text)).toBeUndefined();
+  });
+});
+
+describe('a sender', () => {
+  it('is a name and an address', () => {
+    expect(mailboxWithName.parse('Example Inc. <no-reply@example.com>')).toEqual({
+      name: 'Example Inc.',
+      address: 'no-reply@example.com',
+    });
+    expect(mailboxWithName.parse('예시 <a@localhost>')).toEqual({ name: '예시', address: 'a@localhost' });
+  });
+
+  it.each([
+    'no-reply@example.com',
+    '<no-reply@example.com>',
+    'Example <no-reply@example.com>, Eve <eve@example.com>',
+    'Example <a@b@c>',
+    'Example <no reply@example.com>',
+    'Ex"ample <no-reply@example.com>',
+    'Example\r\nBcc: eve@example.com <no-reply@example.com>',
+    'Example <no-reply@example.com>\n',
+  ])('may not be %j', (text) => {
+    expect(mailboxWithName.parse(text)).toBeUndefined();
+  });
+});
+
+describe('a language', () => {
+  it('is a tag of BCP 47 with a lower-case language', () => {
+    const texts = ['en', 'ko', 'pt-BR', 'zh-Hant-TW', 'EN', 'english', 'en_US', '../en', ''];
+    expect(texts.filter((text) => languageTag.parse(text) !== undefined)).toEqual(['en', 'ko', 'pt-BR', 'zh-Hant-TW']);
   });
 });

@@ -121,6 +121,47 @@ export const redisUrl: Parser<string> = {
   },
 };
 
+export type MailTransport = { readonly kind: 'files' } | { readonly kind: 'smtp'; readonly url: string };
+
+/** No path and no other parameter: what is given there would be ignored. */
+const SMTP_URL = /^smtps?:\/\/[^/?#]+\/?(?:\?requireTLS=(?:true|false))?$/;
+
+export const mailTransport: Parser<MailTransport> = {
+  accepts:
+    '`file`, or an `smtp://` or `smtps://` URL with `?requireTLS=true` or without, and special characters of the password percent-encoded',
+  parse: (text) => {
+    if (text === 'file') {
+      return { kind: 'files' };
+    }
+    const url = parseUrl(text);
+    if (url === undefined || url.hostname === '' || !SMTP_URL.test(text)) {
+      return undefined;
+    }
+    return isPercentEncoded(url.username) && isPercentEncoded(url.password) ? { kind: 'smtp', url: text } : undefined;
+  },
+};
+
+export interface MailboxWithName {
+  readonly name: string;
+  readonly address: string;
+}
+
+const MAILBOX_WITH_NAME =
+  /^([^<>"\\]{1,128}) <([a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)>$/i;
+
+export const mailboxWithName: Parser<MailboxWithName> = {
+  accepts: 'a name and an address, `Example <no-reply@example.com>`',
+  parse: (text) => {
+    const [, name, address] = MAILBOX_WITH_NAME.exec(text) ?? [];
+    return name === undefined || address === undefined || hasControlCharacters(text) ? undefined : { name, address };
+  },
+};
+
+export const languageTag: Parser<string> = {
+  accepts: 'a language tag such as `en` or `pt-BR`',
+  parse: (text) => (/^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}$/.test(text) ? text : undefined),
+};
+
 /** RFC 8414 §2: an issuer has no query and no fragment. It is compared byte for byte, so it is kept as written. */
 export const issuerUrl: Parser<string> = {
   accepts: 'an absolute `https://` or `http://` URL without user, query or fragment',

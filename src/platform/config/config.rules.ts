@@ -15,8 +15,19 @@ interface ConfigRule {
   isBroken(settings: Settings): boolean;
 }
 
-const { accessTokens, cookies, database, http, metrics, passwords, refreshTokens, runtime, secrets, signingKeys } =
-  configVariables;
+const {
+  accessTokens,
+  cookies,
+  database,
+  http,
+  mail,
+  metrics,
+  passwords,
+  refreshTokens,
+  runtime,
+  secrets,
+  signingKeys,
+} = configVariables;
 
 const rules: readonly ConfigRule[] = [
   requiredInProduction(database.url),
@@ -74,6 +85,17 @@ const rules: readonly ConfigRule[] = [
     problem: 'ACCESS_COOKIE=on needs COOKIE_ORIGINS',
     isBroken: (settings) => settings.get(cookies.accessCookie) && settings.get(cookies.origins).length === 0,
   },
+  needsMail(mail.verification, 'required'),
+  needsMail(mail.signIn, 'on'),
+  needsMail(mail.newSignIns, 'on'),
+  requiredWithMail(mail.from),
+  requiredWithMail(mail.accountUrl),
+  {
+    // Its fragment carries what resets a password.
+    concerns: [runtime.environment, mail.accountUrl],
+    problem: 'ACCOUNT_URL must be an https URL in production, unless its host is this machine',
+    isBroken: (settings) => isProduction(settings) && isPlainHttpElsewhere(settings.get(mail.accountUrl)),
+  },
   {
     concerns: [runtime.environment, passwords.hashCost],
     problem: 'PASSWORD_HASH_COST may be least only with NODE_ENV=test',
@@ -115,6 +137,35 @@ function requiredInProduction(variable: ConfigVariable<unknown>, hint = ''): Con
     problem: `${variable.name} must be set in production${hint}`,
     isBroken: (settings) => isProduction(settings) && !settings.isSet(variable),
   };
+}
+
+/** A switch of something that sends mail. */
+function needsMail(
+  variable: ConfigVariable<boolean> | ConfigVariable<'off' | 'required'>,
+  on: 'on' | 'required',
+): ConfigRule {
+  return {
+    demands: mail.transport,
+    concerns: [runtime.environment, variable],
+    problem: `${variable.name}=${on} needs MAIL_URL`,
+    isBroken: (settings) => {
+      const value = settings.get<boolean | 'off' | 'required'>(variable);
+      return (value === true || value === 'required') && !isMailOn(settings);
+    },
+  };
+}
+
+function requiredWithMail(variable: ConfigVariable<unknown>): ConfigRule {
+  return {
+    demands: variable,
+    concerns: [runtime.environment],
+    problem: `${variable.name} must be set in production when MAIL_URL is`,
+    isBroken: (settings) => isProduction(settings) && settings.isSet(mail.transport) && !settings.isSet(variable),
+  };
+}
+
+function isMailOn(settings: Settings): boolean {
+  return settings.isSet(mail.transport) || settings.get(runtime.environment) === 'development';
 }
 
 type NumberVariable = ConfigVariable<number> & { readonly default: string };

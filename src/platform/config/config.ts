@@ -1,5 +1,5 @@
 import type { configVariables } from './config.variables.js';
-import type { Parser } from './config.parsers.js';
+import type { MailboxWithName, Parser } from './config.parsers.js';
 
 type ValueOf<V> = V extends { readonly parser: Parser<infer T> }
   ? V extends { readonly default: string } | { readonly parser: { readonly empty: unknown } }
@@ -14,11 +14,25 @@ export type ConfigValues = {
   };
 };
 
+/** How mails are sent and what for. */
+export interface MailConfig {
+  readonly transport:
+    { readonly kind: 'files'; readonly dir: string } | { readonly kind: 'smtp'; readonly url: string };
+  readonly from: MailboxWithName;
+  /** Links are this, `#`, and what they carry. */
+  readonly accountUrl: string;
+  readonly templatesDir: string | undefined;
+  readonly locale: string;
+  readonly verification: 'off' | 'required';
+  readonly signIn: boolean;
+  readonly newSignIns: boolean;
+}
+
 /**
  * The configuration of the service: validated and frozen before anything else runs. What a value means is written
  * beside its variable in `configVariables`. A class, so that Nest can inject it by its type.
  */
-export abstract class Config implements ConfigValues {
+export abstract class Config implements Omit<ConfigValues, 'mail'> {
   abstract readonly database: ConfigValues['database'];
   /** The loader generates the current secret where none is required, so it is never absent. */
   abstract readonly secrets: ConfigValues['secrets'] & { readonly current: Buffer };
@@ -32,6 +46,8 @@ export abstract class Config implements ConfigValues {
   abstract readonly revocation: ConfigValues['revocation'];
   abstract readonly passwords: ConfigValues['passwords'];
   abstract readonly limits: ConfigValues['limits'];
+  /** Undefined when mail is off. */
+  abstract readonly mail: MailConfig | undefined;
   abstract readonly runtime: ConfigValues['runtime'];
   /** The settings that differ from their defaults, fit for a log: a secret is only said to be set. */
   abstract readonly changedSettings: readonly string[];

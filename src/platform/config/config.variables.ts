@@ -5,7 +5,10 @@ import {
   directory,
   integerBetween,
   issuerUrl,
+  languageTag,
   listenHost,
+  mailboxWithName,
+  mailTransport,
   onOrOff,
   oneOf,
   originList,
@@ -278,6 +281,59 @@ export const configVariables = {
       whenUnset: 'the database',
       meaning: 'The Redis that counts wrong passwords and registrations for all instances together.',
       parser: redisUrl,
+    },
+  },
+  mail: {
+    transport: {
+      name: 'MAIL_URL',
+      isSecret: true,
+      whenUnset: '`file` in development, else no mail',
+      meaning:
+        'The SMTP server that takes the mails; with `file` each becomes a file under `DATA_DIR`. Without it, no route sends mail.',
+      parser: mailTransport,
+    },
+    from: {
+      name: 'MAIL_FROM',
+      whenUnset: '`Ratchet <ratchet@localhost>`',
+      meaning: 'The sender of the mails; required in production with `MAIL_URL`.',
+      parser: mailboxWithName,
+    },
+    accountUrl: {
+      name: 'ACCOUNT_URL',
+      whenUnset: 'same as `JWT_ISSUER`',
+      meaning:
+        'The page of the application that the links of mails open; required in production with `MAIL_URL`, where it must use `https` unless the host is this machine.',
+      parser: issuerUrl,
+    },
+    templatesDir: {
+      name: 'MAIL_TEMPLATES_DIR',
+      whenUnset: 'the templates of the service',
+      meaning: 'A folder whose files replace templates of the service, file by file.',
+      parser: directory,
+    },
+    locale: {
+      name: 'MAIL_LOCALE',
+      default: 'en',
+      meaning: 'The language of mails to users of whom no language is known.',
+      parser: languageTag,
+    },
+    verification: {
+      name: 'EMAIL_VERIFICATION',
+      default: 'off',
+      meaning: 'With `required`, an account exists only once its mailbox has been proven.',
+      parser: oneOf('off', 'required'),
+    },
+    signIn: {
+      name: 'EMAIL_SIGN_IN',
+      default: 'off',
+      meaning: 'Whether users can sign in with a code that is mailed to them.',
+      parser: onOrOff,
+    },
+    newSignIns: {
+      name: 'NEW_SIGN_IN_MAILS',
+      default: 'off',
+      meaning: 'Whether users get a mail when they sign in from where they never have.',
+      parser: onOrOff,
     },
   },
   runtime: {
