@@ -11,14 +11,20 @@ begin
     raise exception 'the tables do not exist yet; run the migrations first, as ratchet_migrator: npm run migration:run';
   end if;
 
-  revoke all on schema_migrations, users, refresh_token_families, signing_keys, rate_limits, instances, tickets
+  revoke all on schema_migrations, users, refresh_token_families, signing_keys, rate_limits, instances, tickets,
+      outgoing_mails, known_clients
     from public, ratchet_service, ratchet_operator;
 
   -- The service checks at its start, and in its readiness probe, whether the schema is current.
   grant select on schema_migrations to ratchet_service;
 
-  -- The service may not change a user's id, e-mail, roles or status, and a registration gives no roles. Both roles write passwords: one when a user changes it or its parameters are raised, one for a user.
-  grant select, insert (id, email, password_hash), update (password_hash, credential_version) on users to ratchet_service;
+  -- The service may not change a user's id, roles or status, and a registration gives no roles. It writes what users do:
+  -- they change their password and their address, and prove it. The operator sets a password for a user.
+  grant
+    select,
+    insert (id, email, password_hash, email_verified_at, locale),
+    update (password_hash, credential_version, email, email_verified_at, locale)
+    on users to ratchet_service;
   grant insert (roles), update (status, roles), delete on users to ratchet_operator;
   grant execute on function are_role_names(text[]) to ratchet_service;
 
@@ -46,4 +52,15 @@ begin
 
   -- What a ticket is for, whose it is and when it expires never change. Rows are deleted an hour after that.
   grant select, insert, update (attempts, consumed_at, consumed_by), delete on tickets to ratchet_service;
+
+  -- What a mail is about never changes. Of one that has been sent, the service removes to whom and what it said.
+  grant
+    select,
+    insert,
+    update (recipient, params, attempts, next_attempt_at, sent_at, failed_at, last_error),
+    delete
+    on outgoing_mails to ratchet_service;
+
+  -- Where users have signed in from; who and where never change.
+  grant select, insert, update (last_seen), delete on known_clients to ratchet_service;
 end $$;

@@ -44,7 +44,8 @@ begin
     select oid::regclass from pg_class
     where relnamespace = 'public'::regnamespace and relkind = 'r' and relowner <> to_regrole('ratchet_migrator')
       and relname in (
-        'schema_migrations', 'users', 'refresh_token_families', 'signing_keys', 'rate_limits', 'instances', 'tickets'
+        'schema_migrations', 'users', 'refresh_token_families', 'signing_keys', 'rate_limits', 'instances', 'tickets',
+        'outgoing_mails', 'known_clients'
       )
   loop
     execute format('alter table %s owner to ratchet_migrator', made);

@@ -13,8 +13,9 @@ export class UserEntity {
   @Column({ type: 'text' })
   email!: string;
 
-  @Column({ type: 'text', name: 'password_hash', select: false })
-  passwordHash!: string;
+  /** Null while the account has no password. */
+  @Column({ type: 'text', name: 'password_hash', nullable: true, select: false })
+  passwordHash!: string | null;
 
   @Column({ type: 'text', default: 'active' })
   status!: UserStatus;
@@ -24,6 +25,14 @@ export class UserEntity {
 
   @Column({ type: 'integer', name: 'credential_version', default: 1 })
   credentialVersion!: number;
+
+  /** When the user last proved that the address is theirs; null for never. */
+  @Column({ type: 'timestamptz', name: 'email_verified_at', nullable: true })
+  emailVerifiedAt!: Date | null;
+
+  /** The language of mails, BCP 47. */
+  @Column({ type: 'text', nullable: true })
+  locale!: string | null;
 
   @Column({ type: 'timestamptz', name: 'created_at', default: () => 'now()' })
   createdAt!: Date;

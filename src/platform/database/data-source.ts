@@ -1,6 +1,8 @@
 import pg from 'pg';
 import { type ColumnType, DataSource } from 'typeorm';
+import { KnownClientEntity } from '../../auth/sessions/known-client.entity.js';
 import { SigningKeyEntity } from '../../keys/signing-key.entity.js';
+import { OutgoingMailEntity } from '../../mail/outgoing-mail.entity.js';
 import { TicketEntity } from '../../tickets/ticket.entity.js';
 import { RefreshTokenFamilyEntity } from '../../tokens/refresh-token-family.entity.js';
 import { UserEntity } from '../../users/user.entity.js';
@@ -23,7 +25,14 @@ function createDataSource(url: string, canSet: boolean): DataSource {
     // TypeORM would look the driver up on disk; in the bundle that would be a second copy.
     driver: pg,
     poolSize: 2,
-    entities: [UserEntity, RefreshTokenFamilyEntity, SigningKeyEntity, TicketEntity],
+    entities: [
+      UserEntity,
+      RefreshTokenFamilyEntity,
+      SigningKeyEntity,
+      TicketEntity,
+      OutgoingMailEntity,
+      KnownClientEntity,
+    ],
     migrations: [...MIGRATIONS],
     migrationsTableName: 'schema_migrations',
     installExtensions: false,

@@ -7,6 +7,7 @@ import { FindEndedSessionsOfUser1764300100000 } from './migrations/1764300100000
 import { CreateInstances1764400000000 } from './migrations/1764400000000-create-instances.js';
 import { RecordAuthentication1764800000000 } from './migrations/1764800000000-record-authentication.js';
 import { CreateTickets1764900000000 } from './migrations/1764900000000-create-tickets.js';
+import { CreateMails1765000000000 } from './migrations/1765000000000-create-mails.js';
 
 /** Listed in the order in which they run. The database records them by their names. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -18,4 +19,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   CreateInstances1764400000000,
   RecordAuthentication1764800000000,
   CreateTickets1764900000000,
+  CreateMails1765000000000,
 ];

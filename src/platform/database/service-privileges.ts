@@ -11,8 +11,12 @@ export interface TablePrivilege {
 export const SERVICE_PRIVILEGES: readonly TablePrivilege[] = [
   { table: 'schema_migrations', privilege: 'select' },
   { table: 'users', privilege: 'select' },
-  { table: 'users', privilege: 'insert', columns: ['id', 'email', 'password_hash'] },
-  { table: 'users', privilege: 'update', columns: ['password_hash', 'credential_version'] },
+  { table: 'users', privilege: 'insert', columns: ['id', 'email', 'password_hash', 'email_verified_at', 'locale'] },
+  {
+    table: 'users',
+    privilege: 'update',
+    columns: ['password_hash', 'credential_version', 'email', 'email_verified_at', 'locale'],
+  },
   { table: 'refresh_token_families', privilege: 'select' },
   { table: 'refresh_token_families', privilege: 'insert' },
   {
@@ -49,6 +53,18 @@ export const SERVICE_PRIVILEGES: readonly TablePrivilege[] = [
   { table: 'tickets', privilege: 'insert' },
   { table: 'tickets', privilege: 'update', columns: ['attempts', 'consumed_at', 'consumed_by'] },
   { table: 'tickets', privilege: 'delete' },
+  { table: 'outgoing_mails', privilege: 'select' },
+  { table: 'outgoing_mails', privilege: 'insert' },
+  {
+    table: 'outgoing_mails',
+    privilege: 'update',
+    columns: ['recipient', 'params', 'attempts', 'next_attempt_at', 'sent_at', 'failed_at', 'last_error'],
+  },
+  { table: 'outgoing_mails', privilege: 'delete' },
+  { table: 'known_clients', privilege: 'select' },
+  { table: 'known_clients', privilege: 'insert' },
+  { table: 'known_clients', privilege: 'update', columns: ['last_seen'] },
+  { table: 'known_clients', privilege: 'delete' },
 ];
 
 /**

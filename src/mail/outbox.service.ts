@@ -1,0 +1,41 @@
+import { Injectable } from '@nestjs/common';
+import { Config } from '../platform/config/config.js';
+import type { Connection } from '../platform/database/database.service.js';
+import type { OutgoingMail } from './mail.types.js';
+import { OutgoingMailsRepository } from './outgoing-mails.repository.js';
+
+/**
+ * Takes mails in the transaction of their cause: what is rolled back is never mailed, and what is committed is mailed even
+ * if this instance dies. What sends them is `MailModule`.
+ */
+@Injectable()
+export class OutboxService {
+  /** Whether mail is on, see `MAIL_URL`. */
+  readonly isOn: boolean;
+
+  private listener: () => void = () => undefined;
+
+  constructor(
+    private readonly repository: OutgoingMailsRepository,
+    { mail }: Config,
+  ) {
+    this.isOn = mail !== undefined;
+  }
+
+  /** Stores a mail; idempotent per `id`. Does nothing when mail is off. */
+  async enqueue(connection: Connection, mail: OutgoingMail): Promise<void> {
+    if (this.isOn) {
+      await this.repository.insertMail(connection, mail);
+    }
+  }
+
+  /** Call it after the commit: this instance looks for mails at once. All instances do so every few seconds anyway. */
+  wake(): void {
+    this.listener();
+  }
+
+  /** Calls `listener` with every `wake`; for what sends the mails. */
+  onWake(listener: () => void): void {
+    this.listener = listener;
+  }
+}
