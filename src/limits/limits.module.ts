@@ -3,12 +3,13 @@ import { Config } from '../platform/config/config.js';
 import { Readiness } from '../platform/common/readiness.js';
 import { DatabaseService } from '../platform/database/database.service.js';
 import { Counters } from './counter.js';
+import { MailLimitsService } from './mail-limits.service.js';
 import { PasswordAttemptsService } from './password-attempts.service.js';
 import { PostgresCounters } from './postgres-counters.js';
 import { RefusedTokenLimiterService } from './refused-token-limiter.service.js';
 import { RegistrationsService } from './registrations.service.js';
 
-/** Limits guesses of passwords, registrations and refused tokens, without locking an owner out for good. */
+/** Limits guesses of passwords, registrations, mails and refused tokens, without locking an owner out for good. */
 @Module({
   providers: [
     {
@@ -23,11 +24,12 @@ import { RegistrationsService } from './registrations.service.js';
         return new RedisCounters(limits.redisUrl, readiness);
       },
     },
+    MailLimitsService,
     PasswordAttemptsService,
     RefusedTokenLimiterService,
     RegistrationsService,
   ],
-  exports: [PasswordAttemptsService, RefusedTokenLimiterService, RegistrationsService],
+  exports: [MailLimitsService, PasswordAttemptsService, RefusedTokenLimiterService, RegistrationsService],
 })
 export class LimitsModule implements OnModuleInit {
   private readonly logger = new Logger(LimitsModule.name);
