@@ -10,6 +10,12 @@ import { ServedKeysModule } from './keys/served-keys.module.js';
 import { MetricsModule } from './metrics/metrics.module.js';
 import { OAuthModule } from './oauth/oauth.module.js';
 
+/** Only a service that sends mail loads what that takes. */
+async function loadMailboxModule(): Promise<DynamicModule> {
+  const { MailboxModule } = await import('./auth/mailbox/mailbox.module.js');
+  return { module: MailboxModule };
+}
+
 /** The composition root of a serving instance. */
 @Module({})
 export class AppModule {
@@ -25,6 +31,7 @@ export class AppModule {
         HealthModule,
         ServedKeysModule,
         MetricsModule,
+        ...(config.mail === undefined ? [] : [loadMailboxModule()]),
       ],
     };
   }

@@ -21,7 +21,7 @@ export const PRESENTED_REFRESH_TOKEN = {
   description: 'Any other text is answered like a token that this service did not issue.',
 } as const;
 
-const NEW_PASSWORD_SCHEMA = {
+export const NEW_PASSWORD_SCHEMA = {
   ...NEW_PASSWORD,
   maxLength: PASSWORD_MAX_CODE_POINTS,
   description:

@@ -13,8 +13,8 @@ import type {
 
 export interface StoredCredentials {
   readonly user: User;
-  /** PHC string. */
-  readonly passwordHash: string;
+  /** PHC string; undefined while the account has no password. */
+  readonly passwordHash: string | undefined;
   readonly credentialVersion: number;
 }
 
@@ -51,13 +51,16 @@ const FIND_CREDENTIALS_BY_ID: PreparedStatement = {
   text: `${FIND_CREDENTIALS} where id = $1`,
 };
 
+const FIND_ACCOUNT = 'select id, email, status, roles, credential_version as "credentialVersion", locale from users';
+
 const LOCK_USER: PreparedStatement = {
   name: 'lock_user',
-  text: `
-    select id, email, status, roles, credential_version as "credentialVersion"
-    from users
-    where id = $1
-    for no key update`,
+  text: `${FIND_ACCOUNT} where id = $1 for no key update`,
+};
+
+const FIND_ACCOUNT_BY_EMAIL: PreparedStatement = {
+  name: 'find_account_by_email',
+  text: `${FIND_ACCOUNT} where email = $1`,
 };
 
 /** The only place with statements on `users`. Callers pass canonical e-mails, and UUIDs as ids. */
@@ -104,22 +107,17 @@ export class UsersRepository {
    * @throws EmailTakenError
    */
   async insertUser(user: NewUser): Promise<User | undefined> {
-    try {
-      const hasRoles = user.roles.length > 0;
-      const [inserted] = await this.database.query<User>(
+    const hasRoles = user.roles.length > 0;
+    const [inserted] = await refuseTakenEmail(
+      this.database.query<User>(
         `insert into users (id, email, password_hash${hasRoles ? ', roles' : ''})
          values ($1, $2, $3${hasRoles ? ', $4' : ''})
          on conflict (id) do update set password_hash = users.password_hash
          returning ${USER_COLUMNS}`,
         [user.id, user.email, user.passwordHash, ...(hasRoles ? [user.roles] : [])],
-      );
-      return inserted;
-    } catch (error) {
-      if (isUniqueViolation(error, 'users_email_key')) {
-        throw new EmailTakenError('', { cause: error });
-      }
-      throw error;
-    }
+      ),
+    );
+    return inserted;
   }
 
   /**
@@ -140,8 +138,14 @@ export class UsersRepository {
    * update` rather than `update`, because the key never changes and a foreign key's share lock need not wait.
    */
   async lockUserById(transaction: Transaction, userId: string): Promise<LockedUser | undefined> {
-    const [locked] = await transaction.queryPrepared<LockedUser>(LOCK_USER, [userId]);
-    return locked;
+    const [locked] = await transaction.queryPrepared<AccountRow>(LOCK_USER, [userId]);
+    return locked && { ...locked, locale: locked.locale ?? undefined };
+  }
+
+  /** Finds what `lockUserById` does, and locks nothing. */
+  async findAccountByEmail(email: string): Promise<LockedUser | undefined> {
+    const [found] = await this.database.queryPrepared<AccountRow>(FIND_ACCOUNT_BY_EMAIL, [email]);
+    return found && { ...found, locale: found.locale ?? undefined };
   }
 
   /**
@@ -167,7 +171,7 @@ export class UsersRepository {
   async setPasswordHash(transaction: Transaction, userId: string, newHash: string): Promise<boolean> {
     const changed = await transaction.query(
       `update users
-       set password_hash = $2, credential_version = credential_version + (password_hash <> $2)::integer
+       set password_hash = $2, credential_version = credential_version + (password_hash is distinct from $2)::integer
        where id = $1
        returning id`,
       [userId, newHash],
@@ -175,11 +179,88 @@ export class UsersRepository {
     return changed.length === 1;
   }
 
+  /**
+   * Replaces the password of a user who has lost it, and counts the credential version up. An address that the user has
+   * proved with this counts as proven from now on, unless it was before.
+   */
+  async resetPassword(
+    transaction: Transaction,
+    userId: string,
+    newHash: string,
+    { isEmailProven }: { readonly isEmailProven: boolean },
+  ): Promise<void> {
+    await transaction.query(
+      `update users
+       set password_hash = $2, credential_version = credential_version + 1,
+         email_verified_at = case when $3 then coalesce(email_verified_at, clock_timestamp()) else email_verified_at end
+       where id = $1`,
+      [userId, newHash, isEmailProven],
+    );
+  }
+
+  /**
+   * Replaces the address by one that its user has just proved, and counts the credential version up.
+   *
+   * @throws EmailTakenError the transaction has to be rolled back
+   */
+  async changeEmail(transaction: Transaction, userId: string, email: string): Promise<void> {
+    await refuseTakenEmail(
+      transaction.query(
+        `update users
+         set email = $2, credential_version = credential_version + 1, email_verified_at = clock_timestamp()
+         where id = $1`,
+        [userId, email],
+      ),
+    );
+  }
+
+  /**
+   * Removes the password, counts the credential version up, and gives the user back an address that they have just proved,
+   * unless another account has it by now.
+   *
+   * @returns the credential version
+   * @throws EmailTakenError if another account takes the address at the same time: the transaction has to be rolled back,
+   *   and the next one sees that
+   */
+  async restoreEmail(transaction: Transaction, userId: string, email: string): Promise<number> {
+    const [restored] = await refuseTakenEmail(
+      transaction.query<{ readonly credentialVersion: number }>(
+        `update users
+         set password_hash = null, credential_version = credential_version + 1,
+           email = case when is_taken then email else $2 end,
+           email_verified_at = case when is_taken then email_verified_at else clock_timestamp() end
+         from (select exists (select from users where email = $2 and id <> $1) as is_taken) as seen
+         where id = $1
+         returning credential_version as "credentialVersion"`,
+        [userId, email],
+      ),
+    );
+    if (restored === undefined) {
+      throw new Error('the update of a locked user returned no row');
+    }
+    return restored.credentialVersion;
+  }
+
+  /** Records that the user has proved the address, unless that is recorded already. */
+  async verifyEmail(transaction: Transaction, userId: string): Promise<void> {
+    await transaction.query(
+      `update users
+       set email_verified_at = clock_timestamp()
+       where id = $1 and email_verified_at is null`,
+      [userId],
+    );
+  }
+
+  /** Disabling counts the credential version up, which kills all tickets of the user; a retry does not. */
   async setUserStatus(transaction: Transaction, userId: string, status: UserStatus): Promise<boolean> {
-    const changed = await transaction.query('update users set status = $2 where id = $1 returning id', [
-      userId,
-      status,
-    ]);
+    const changed = await transaction.query(
+      `update users
+       set status = $2,
+         credential_version = credential_version + (status <> 'disabled' and $2 = 'disabled')::integer
+       where id = $1
+       returning id`,
+      [userId, status],
+    );
     return changed.length === 1;
   }
 
@@ -203,11 +284,23 @@ export class UsersRepository {
       return undefined;
     }
     const { passwordHash, credentialVersion, ...user } = row;
-    return { user, passwordHash, credentialVersion };
+    return { user, passwordHash: passwordHash ?? undefined, credentialVersion };
   }
 }
 
 interface CredentialsRow extends User {
-  readonly passwordHash: string;
+  readonly passwordHash: string | null;
   readonly credentialVersion: number;
+}
+
+interface AccountRow extends Omit<LockedUser, 'locale'> {
+  readonly locale: string | null;
+}
+
+async function refuseTakenEmail<T>(change: Promise<T>): Promise<T> {
+  try {
+    return await change;
+  } catch (error) {
+    throw isUniqueViolation(error, 'users_email_key') ? new EmailTakenError('', { cause: error }) : error;
+  }
 }

@@ -154,14 +154,18 @@ export class UsersService {
   }
 
   /**
-   * Checks and hashes a password that an operator sets without the current one; `setPassword` takes the result.
+   * Checks and hashes a password that is set without the current one: by an operator (`setPassword`), or by an applicant
+   * who has proved the mailbox (`resetPassword`).
    *
    * @returns PHC string
-   * @throws ValidationFailedError naming `password`
+   * @throws ValidationFailedError naming `field`
    * @throws OverloadedError
    */
-  async hashNewPassword(password: string): Promise<string> {
-    return this.hasher.hash(await this.requireAcceptable('password', password));
+  async hashNewPassword(
+    password: string,
+    { field = 'password', applicant }: { readonly field?: string; readonly applicant?: Applicant } = {},
+  ): Promise<string> {
+    return this.hasher.hash(await this.requireAcceptable(field, password), applicant);
   }
 
   /**
@@ -172,6 +176,44 @@ export class UsersService {
    */
   async setPassword(transaction: Transaction, userId: string, newHash: string): Promise<boolean> {
     return this.repository.setPasswordHash(transaction, userId, newHash);
+  }
+
+  /** Does what the method of the repository does. The caller holds the row by `lockUser`, and ends the sessions. */
+  async resetPassword(
+    transaction: Transaction,
+    userId: string,
+    newHash: string,
+    proof: { readonly isEmailProven: boolean },
+  ): Promise<void> {
+    await this.repository.resetPassword(transaction, userId, newHash, proof);
+  }
+
+  /**
+   * Replaces the address by one that the user has proved. The caller holds the row by `lockUser`, and ends the sessions.
+   *
+   * @param email canonical
+   * @throws EmailTakenError the transaction has to be rolled back
+   */
+  async changeEmail(transaction: Transaction, userId: string, email: string): Promise<void> {
+    await this.repository.changeEmail(transaction, userId, email);
+  }
+
+  /**
+   * Takes a change of the address back, and removes the password, which an intruder may have set or known. Another account
+   * that has the address by now keeps it. The caller holds the row by `lockUser`, and ends the sessions.
+   *
+   * @param email canonical
+   * @returns the credential version, for a ticket that sets a new password
+   * @throws EmailTakenError if another account takes the address at the same time: the transaction has to be rolled back,
+   *   and the next one leaves the address there
+   */
+  async restoreEmail(transaction: Transaction, userId: string, email: string): Promise<number> {
+    return this.repository.restoreEmail(transaction, userId, email);
+  }
+
+  /** Records that the user has proved the address of the account. */
+  async verifyEmail(transaction: Transaction, userId: string): Promise<void> {
+    await this.repository.verifyEmail(transaction, userId);
   }
 
   /**
@@ -227,6 +269,28 @@ export class UsersService {
     return this.repository.deleteUserById(transaction, userId);
   }
 
+  /**
+   * Returns the canonical form of an address.
+   *
+   * @throws ValidationFailedError naming `field`
+   */
+  requireEmail(field: string, email: string): string {
+    const address = parseEmailAddress(email);
+    if (address === undefined) {
+      throw new ValidationFailedError([{ ...INVALID_EMAIL, field }]);
+    }
+    return address;
+  }
+
+  /**
+   * Finds an account as `lockUser` does, and locks nothing.
+   *
+   * @param email canonical, see `requireEmail`
+   */
+  async findAccount(email: string): Promise<LockedUser | undefined> {
+    return this.repository.findAccountByEmail(email);
+  }
+
   async findById(userId: string): Promise<User | undefined> {
     return isCanonicalUuid(userId) ? this.repository.findUserById(userId) : undefined;
   }
@@ -250,7 +314,7 @@ export class UsersService {
     applicant: Applicant,
     password: Buffer,
     lookUp: () => Promise<StoredCredentials | undefined>,
-  ): Promise<StoredCredentials> {
+  ): Promise<StoredCredentials & { readonly passwordHash: string }> {
     // Refuses before counting and looking up, so that a refusal costs no query.
     this.hasher.requireRoom(applicant);
     let stored: StoredCredentials | undefined;
@@ -258,13 +322,13 @@ export class UsersService {
       stored = await lookUp();
       return this.hasher.verify(stored?.passwordHash, password, applicant);
     });
-    if (stored === undefined || !isCorrect) {
-      throw new InvalidCredentialsError(stored === undefined ? 'no such account' : 'wrong password');
+    if (stored?.passwordHash === undefined || !isCorrect) {
+      throw new InvalidCredentialsError(stored === undefined ? 'no such account' : 'wrong password, or none is set');
     }
     if (stored.user.status === 'disabled') {
       throw new AccountDisabledError();
     }
-    return stored;
+    return { ...stored, passwordHash: stored.passwordHash };
   }
 
   /** A failure is logged without its message and parameters, which may hold a hash; the login has succeeded anyway. */

@@ -38,7 +38,7 @@ export interface Registration {
 export interface VerifiedCredentials {
   readonly user: User;
   /**
-   * Counts password changes. A session may be made from these credentials only while the locked row still has this
+   * Counts changes of the password and of the address. A session may be made from these credentials only while the locked row still has this
    * version.
    */
   readonly credentialVersion: number;
@@ -47,6 +47,8 @@ export interface VerifiedCredentials {
 /** A user's row as it is while the transaction that locked it lasts. */
 export interface LockedUser extends Omit<User, 'createdAt'> {
   readonly credentialVersion: number;
+  /** BCP 47; undefined for the service's own. */
+  readonly locale: string | undefined;
 }
 
 export interface PreparedPasswordChange {

@@ -48,8 +48,9 @@ export class AccessTokenGuard extends AuthGuard() {
     }
     const request = context.switchToHttp().getRequest<FastifyRequest & Partial<AuthenticatedRequest>>();
     const isOptional = policy?.isTokenOptional === true;
-    // Where a token is optional, an access cookie that has expired must not refuse what the other cookie authenticates.
-    const bearer = isOptional ? readBearerToken(request.raw) : this.cookies.accessTokenOf(request.raw);
+    // At a logout an access cookie that has expired must not refuse what the other cookie authenticates.
+    const isLogout = isOptional && policy.maySessionHaveEnded;
+    const bearer = isLogout ? readBearerToken(request.raw) : this.cookies.accessTokenOf(request.raw);
     if (bearer.kind === 'absent' && isOptional) {
       return true;
     }
@@ -72,7 +73,7 @@ export class AccessTokenGuard extends AuthGuard() {
   }
 
   private requireLiveSession({ sessionId }: Identity, policy: AccessPolicy | undefined): true | Promise<true> {
-    if (policy !== undefined) {
+    if (policy?.maySessionHaveEnded === true) {
       return true;
     }
     const isRevoked = this.revoked.isRevoked(sessionId);

@@ -1,4 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
+import { OutboxService } from '../../mail/outbox.service.js';
+import { Clock } from '../../platform/common/clock.js';
 import { NotFoundError } from '../../platform/common/domain.errors.js';
 import { DatabaseService, type Transaction } from '../../platform/database/database.service.js';
 import { TokensService } from '../../tokens/tokens.service.js';
@@ -8,6 +11,7 @@ import { UsersService } from '../../users/users.service.js';
 import { AccessTokenIssuer } from '../access-tokens/access-token.issuer.js';
 import type { Client, Identity, TokenPair } from '../auth.types.js';
 import { UserTurnsService } from '../user-turns.service.js';
+import { KnownClientsService } from '../sessions/known-clients.service.js';
 import { SessionsService } from '../sessions/sessions.service.js';
 import { SignInsService } from '../sessions/sign-ins.service.js';
 
@@ -25,11 +29,15 @@ export class AccountsService {
     private readonly issuer: AccessTokenIssuer,
     private readonly database: DatabaseService,
     private readonly turns: UserTurnsService,
+    private readonly outbox: OutboxService,
+    private readonly knownClients: KnownClientsService,
+    private readonly clock: Clock,
   ) {}
 
   /**
    * Changes the password and ends every session, including the caller's, because a thief may hold a copy of its token.
-   * The caller gets a new one, whose authentication is this check of the current password, now.
+   * The caller gets a new one, whose authentication is this check of the current password, now. Where mail is on, the
+   * user is told.
    *
    * @throws ValidationFailedError, InvalidCredentialsError, AccountDisabledError, TooManyAttemptsError, OverloadedError
    */
@@ -49,6 +57,7 @@ export class AccountsService {
         client,
       );
       const family = this.tokens.newFamily(userId);
+      const mailId = randomUUID();
       const changed = await this.settleInTurn(userId, () =>
         this.database.transaction(async (transaction) => {
           const user = await this.users.lockUser(transaction, userId);
@@ -59,11 +68,19 @@ export class AccountsService {
           const spared = { exceptId: family.id };
           const ended = await this.tokens.endSessionsOfUser(transaction, userId, 'password_changed', spared);
           const { grant } = await this.signIns.open(transaction, user, ['pwd'], { family, client });
+          await this.outbox.enqueue(transaction, {
+            id: mailId,
+            template: 'password_changed',
+            recipient: user.email,
+            locale: user.locale,
+            params: { at: this.clock.now().toISOString() },
+          });
           return { grant, endedIds: ended.allEndedIds };
         }),
       );
       if (changed !== undefined) {
         this.tokens.announceEnded(changed.endedIds);
+        this.outbox.wake();
         return this.sessions.tokenPair(changed.grant);
       }
       // The stored hash has changed since it was verified, by a rehash or another password change; verify again.
@@ -113,9 +130,10 @@ export class AccountsService {
 
   /** @throws NotFoundError also when the account has been deleted already */
   delete(userId: string): Promise<number> {
-    return this.changeAndEndSessions(userId, 'user_deleted', (transaction) =>
-      this.users.deleteUser(transaction, userId),
-    );
+    return this.changeAndEndSessions(userId, 'user_deleted', async (transaction) => {
+      await this.knownClients.forget(transaction, userId);
+      await this.users.deleteUser(transaction, userId);
+    });
   }
 
   /**

@@ -37,14 +37,14 @@ export class SessionsService {
       this.database.settle(() =>
         this.database.transaction(async (transaction) => {
           // The password was verified outside the transaction; under the lock, check that neither it nor the account
-          // changed.
+          // changed. Disabling changes both.
           const locked = await this.users.lockUser(transaction, user.id);
-          if (locked?.credentialVersion !== credentialVersion) {
-            return 'credentials_changed';
+          if (locked?.status === 'disabled') {
+            return 'account_disabled';
           }
-          return locked.status === 'active'
+          return locked?.credentialVersion === credentialVersion
             ? this.signIns.open(transaction, locked, ['pwd'], { family, client })
-            : 'account_disabled';
+            : 'credentials_changed';
         }),
       ),
     );

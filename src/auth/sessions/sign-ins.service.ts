@@ -3,6 +3,7 @@ import type { Transaction } from '../../platform/database/database.service.js';
 import { TokensService } from '../../tokens/tokens.service.js';
 import type { AuthenticationMethod, ClientInfo, NewFamily, SessionGrant } from '../../tokens/tokens.types.js';
 import type { LockedUser } from '../../users/users.types.js';
+import { KnownClientsService } from './known-clients.service.js';
 
 /**
  * The one door to a new session. Every way in ends here, whatever it asks of the user, so that what is asked of all of
@@ -10,7 +11,10 @@ import type { LockedUser } from '../../users/users.types.js';
  */
 @Injectable()
 export class SignInsService {
-  constructor(private readonly tokens: TokensService) {}
+  constructor(
+    private readonly tokens: TokensService,
+    private readonly knownClients: KnownClientsService,
+  ) {}
 
   /**
    * Opens a session inside the caller's transaction, and records on it how the user has just proved who they are.
@@ -21,12 +25,14 @@ export class SignInsService {
    * @returns the grant, and the sessions that the limit ended; the caller passes them to `announceEnded` after its
    *   commit
    */
-  open(
+  async open(
     transaction: Transaction,
     user: LockedUser,
     methods: readonly AuthenticationMethod[],
     { family, client }: { readonly family: NewFamily; readonly client: ClientInfo },
   ): Promise<{ readonly grant: SessionGrant; readonly evictedIds: readonly string[] }> {
-    return this.tokens.createFamily(transaction, family, user, methods, client);
+    const opened = await this.tokens.createFamily(transaction, family, user, methods, client);
+    await this.knownClients.recognise(transaction, user, client);
+    return opened;
   }
 }

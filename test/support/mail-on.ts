@@ -1,0 +1,2 @@
+/** Turns mail on. */
+export const MAIL_ON = { MAIL_URL: 'file' } as const;
