@@ -1,18 +1,5 @@
 import type { Ticket } from '../tickets/tickets.types.js';
-
-/** Names the text of a mail, in every language. */
-export type MailTemplate =
-  | 'registration'
-  | 'address_taken'
-  | 'password_reset'
-  | 'password_changed'
-  | 'email_change'
-  | 'email_change_notice'
-  | 'email_changed'
-  | 'email_change_undone'
-  | 'sign_in_code'
-  | 'email_verification'
-  | 'new_sign_in';
+import type { MailTemplate } from './mail-templates.types.js';
 
 export interface OutgoingMail {
   /** A random UUID that is made before the first attempt, so that a retry makes no second mail. */
