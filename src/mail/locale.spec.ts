@@ -1,6 +1,9 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
-import { BUILT_IN_LOCALES, LOCALE, pickLocale } from './locale.js';
+import { BUILT_IN_LOCALES, LOCALE, localesOf, pickLocale } from './locale.js';
 
 describe('the language of a user', () => {
   it.each([
@@ -28,6 +31,20 @@ describe('the language of a user', () => {
     expect(pickLocale('zh-TW', available)).toBe('zh');
     expect(pickLocale('pt-PT,pt-BR;q=0.8', available)).toBe('pt-br');
     expect(pickLocale('pt', available)).toBeUndefined();
+  });
+
+  it('can be one that an operator adds', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ratchet-locales-'));
+    try {
+      ['fr', 'pt-br', 'ko', 'assets', '..data'].forEach((name) => {
+        mkdirSync(join(folder, name));
+      });
+      expect(new Set(localesOf(folder))).toEqual(new Set(['en', 'ko', 'fr', 'pt-br']));
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+    expect(localesOf(folder)).toEqual(BUILT_IN_LOCALES);
+    expect(localesOf(undefined)).toEqual(BUILT_IN_LOCALES);
   });
 
   it('is never anything but one of those that are there, whatever the header', () => {

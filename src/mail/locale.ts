@@ -1,6 +1,8 @@
+import { readdirSync } from 'node:fs';
+
 export const BUILT_IN_LOCALES: readonly string[] = ['en', 'ko'];
 
-/** A language, possibly with more subtags, in lower case: `ko`, `pt-br`, `zh-hant`. */
+/** A language, possibly with more subtags, in lower case, as folders of templates are named: `ko`, `pt-br`, `zh-hant`. */
 export const LOCALE = /^[a-z]{2,3}(?:-[a-z0-9]{2,8})*$/;
 
 const MAX_HEADER_CHARACTERS = 200;
@@ -24,7 +26,7 @@ export function pickLocale(
     .split(',')
     .flatMap((part) => {
       const [, range, weight = '1'] = RANGE.exec(part) ?? [];
-      return range === undefined ? [] : [{ range: range.toLowerCase(), weight: Number(weight) }];
+      return range === undefined ? [] : [{ range, weight: Number(weight) }];
     })
     .filter(({ weight }) => weight > 0)
     .sort((one, other) => other.weight - one.weight)
@@ -32,9 +34,19 @@ export function pickLocale(
     .find((locale) => locale !== undefined);
 }
 
+/** @returns the languages of the built-in templates and of an operator's folder, which is passed over if it cannot be read */
+export function localesOf(templatesDir: string | undefined): readonly string[] {
+  try {
+    const names = templatesDir === undefined ? [] : readdirSync(templatesDir);
+    return [...new Set([...BUILT_IN_LOCALES, ...names.filter((name) => LOCALE.test(name))])];
+  } catch {
+    return BUILT_IN_LOCALES;
+  }
+}
+
 /** Cuts subtags off the end until the rest is available: `zh-hant-tw`, `zh-hant`, `zh`. */
 export function lookUp(range: string, available: readonly string[]): string | undefined {
-  const subtags = range.split('-');
+  const subtags = range.toLowerCase().split('-');
   return subtags
     .map((_, index) => subtags.slice(0, subtags.length - index).join('-'))
     .find((locale) => available.includes(locale));

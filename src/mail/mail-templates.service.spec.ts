@@ -160,7 +160,7 @@ describe('a mail', () => {
     ['en', 'ko', 'en'],
     ['ko-kr', 'en', 'ko'],
     ['fr', 'ko', 'ko'],
-    ['fr', 'ko-kr', 'ko'],
+    ['fr', 'ko-KR', 'ko'],
     [undefined, 'en', 'en'],
   ])('of a user with the locale %s where that of the service is %s is in %s', async (own, locale, expected) => {
     const mail = await new MailTemplatesService({ ...SETTINGS, locale }).render(

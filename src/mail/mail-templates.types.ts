@@ -1,4 +1,4 @@
-/** Every mail, and what its cause tells it: the names that its templates use, besides `FOR_EVERY_MAIL`. */
+/** Every mail, and the values that it has besides the address that it goes to. */
 export const MAIL_VALUES = {
   registration: ['code', 'link', 'minutes'],
   address_taken: [],

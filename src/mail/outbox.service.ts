@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Config } from '../platform/config/config.js';
 import type { Connection } from '../platform/database/database.service.js';
+import { localesOf, pickLocale } from './locale.js';
 import type { OutgoingMail } from './mail.types.js';
 import { OutgoingMailsRepository } from './outgoing-mails.repository.js';
 
@@ -13,6 +14,7 @@ export class OutboxService {
   /** Whether mail is on, see `MAIL_URL`. */
   readonly isOn: boolean;
 
+  private readonly locales: readonly string[];
   private listener: () => void = () => undefined;
 
   constructor(
@@ -20,6 +22,7 @@ export class OutboxService {
     { mail }: Config,
   ) {
     this.isOn = mail !== undefined;
+    this.locales = mail === undefined ? [] : localesOf(mail.templatesDir);
   }
 
   /** Stores a mail; idempotent per `id`. Does nothing when mail is off. */
@@ -27,6 +30,16 @@ export class OutboxService {
     if (this.isOn) {
       await this.repository.insertMail(connection, mail);
     }
+  }
+
+  /**
+   * Chooses the language of a user's mails among those that there are templates in.
+   *
+   * @param acceptLanguage the header of the request
+   * @returns undefined when the header names none of them; `MAIL_LOCALE` is used then
+   */
+  localeFor(acceptLanguage: string | undefined): string | undefined {
+    return pickLocale(acceptLanguage, this.locales);
   }
 
   /** Call it after the commit: this instance looks for mails at once. All instances do so every few seconds anyway. */
