@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import request from 'supertest';
 import type { ProblemCode } from '../src/platform/common/domain.errors.js';
 import { PROBLEM_CATALOGUE } from '../src/platform/http/problems/problem.catalogue.js';
+import { MAIL_ON } from './support/mail-on.js';
 import { expectProblem } from './support/problem.js';
 import { type RawAnswer, sendRaw } from './support/raw-request.js';
 import { type Account, newEmail, newIdempotencyKey, newPassword, type TokenPair } from './support/test-client.js';
@@ -27,6 +28,13 @@ const ROUTES: readonly Route[] = [
   { method: 'POST', path: '/auth/logout', takesBody: true, needsToken: false, allow: 'POST' },
   { method: 'POST', path: '/auth/logout-all', takesBody: false, needsToken: true, allow: 'POST' },
   { method: 'POST', path: '/auth/password', takesBody: true, needsToken: true, allow: 'POST' },
+  { method: 'POST', path: '/auth/password/forgot', takesBody: true, needsToken: false, allow: 'POST' },
+  { method: 'POST', path: '/auth/password/reset', takesBody: true, needsToken: false, allow: 'POST' },
+  { method: 'POST', path: '/auth/email', takesBody: true, needsToken: true, allow: 'POST' },
+  { method: 'POST', path: '/auth/email/confirm', takesBody: true, needsToken: false, allow: 'POST' },
+  { method: 'POST', path: '/auth/email/undo', takesBody: true, needsToken: false, allow: 'POST' },
+  { method: 'POST', path: '/auth/email/verification', takesBody: false, needsToken: true, allow: 'POST' },
+  { method: 'POST', path: '/auth/email/verify', takesBody: true, needsToken: false, allow: 'POST' },
   { method: 'GET', path: '/auth/me', takesBody: false, needsToken: true, allow: 'GET, HEAD' },
   { method: 'GET', path: '/auth/sessions', takesBody: false, needsToken: true, allow: 'GET, HEAD' },
   { method: 'DELETE', path: `/auth/sessions/${UUID}`, takesBody: false, needsToken: true, allow: 'DELETE' },
@@ -84,7 +92,7 @@ const BAD_BODIES: readonly (readonly [kind: string, body: string | Buffer, code:
 ];
 
 describe('the HTTP contract', () => {
-  const { database, service } = useService();
+  const { database, service } = useService(MAIL_ON);
   let account: Account & { readonly pair: TokenPair };
 
   beforeAll(async () => {

@@ -87,6 +87,7 @@ describe('npm start in a new checkout', () => {
       const account = {
         id: expect.stringMatching(/^[0-9a-f-]{36}$/),
         email: 'ada@example.com',
+        email_verified: false,
         roles: [],
         created_at: expect.stringMatching(/Z$/),
       };

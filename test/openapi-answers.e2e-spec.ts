@@ -1,6 +1,8 @@
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { randomUUID } from 'node:crypto';
 import { AccessTokenGuard } from '../src/auth/access-tokens/access-token.guard.js';
+import { MAIL_ON } from './support/mail-on.js';
+import { OutgoingMails, otherThan } from './support/outgoing-mails.js';
 import { exchange } from './support/raw-exchange.js';
 import { type RawAnswer, sendRaw } from './support/raw-request.js';
 import { type Account, newEmail, newIdempotencyKey, newPassword, type TokenPair } from './support/test-client.js';
@@ -74,8 +76,9 @@ const JSON_TYPE = ['content-type', 'application/json'] as const;
 const FORM_TYPE = ['content-type', 'application/x-www-form-urlencoded'] as const;
 
 describe('the OpenAPI document and the service', () => {
-  const { database, service } = useService();
-  const limited = useInstance(database, { RATE_LIMITS: 'on' });
+  const { database, service } = useService(MAIL_ON);
+  const limited = useInstance(database, { ...MAIL_ON, RATE_LIMITS: 'on' });
+  const mails = new OutgoingMails(database, service);
   const strict = useInstance(database, { PASSWORD_MIN_LENGTH: '15' });
   let document: Document;
   let operations: readonly { readonly method: string; readonly path: string; readonly operation: Operation }[];
@@ -93,6 +96,32 @@ describe('the OpenAPI document and the service', () => {
     form: { client_id: 'ratchet', [name]: (await newAccount()).pair.refresh_token },
   });
 
+  /** A change of an address, or its proof, that has been asked for. */
+  async function asked(
+    path: '/auth/email' | '/auth/email/verification',
+    account: SignedIn,
+    newAddress = newEmail(),
+  ): Promise<{ readonly ticket: string; readonly code: string; readonly undo: string }> {
+    const isChange = path === '/auth/email';
+    const answer = await postJson(
+      service.url,
+      path,
+      isChange ? { new_email: newAddress } : {},
+      account.pair.access_token,
+    );
+    const { ticket } = answer.body as unknown as { ticket: string };
+    const { code } = isChange
+      ? await mails.last(newAddress, 'email_change')
+      : await mails.last(account.email, 'email_verification');
+    const undo = isChange ? (await mails.last(account.email, 'email_change_notice')).token : '';
+    return { ticket, code, undo };
+  }
+
+  const proofOf = async (path: '/auth/email' | '/auth/email/verification'): Promise<Sample> => {
+    const { ticket, code } = await asked(path, await newAccount());
+    return { json: { ticket, code } };
+  };
+
   const samples: Readonly<Record<string, () => Promise<Sample>>> = {
     register: () => Promise.resolve({ json: { email: newEmail(), password: newPassword() } }),
     login: async () => ({ json: credentialsOf(await service.client.signUp()) }),
@@ -104,6 +133,20 @@ describe('the OpenAPI document and the service', () => {
       const { pair, password } = await newAccount();
       return { accessToken: pair.access_token, json: { current_password: password, new_password: newPassword() } };
     },
+    requestPasswordReset: async () => ({ json: { email: (await newAccount()).email } }),
+    resetPassword: async () => {
+      const { email } = await newAccount();
+      await postJson(service.url, '/auth/password/forgot', { email });
+      return { json: { token: (await mails.last(email, 'password_reset')).token, new_password: newPassword() } };
+    },
+    requestEmailChange: async () => ({
+      accessToken: (await newAccount()).pair.access_token,
+      json: { new_email: newEmail() },
+    }),
+    confirmEmailChange: () => proofOf('/auth/email'),
+    undoEmailChange: async () => ({ json: { token: (await asked('/auth/email', await newAccount())).undo } }),
+    requestEmailVerification: async () => ({ accessToken: (await newAccount()).pair.access_token }),
+    verifyEmail: () => proofOf('/auth/email/verification'),
     listSessions: async () => ({ accessToken: (await newAccount()).pair.access_token }),
     endSession: async () => {
       const { access_token } = (await newAccount()).pair;
@@ -230,6 +273,20 @@ describe('the OpenAPI document and the service', () => {
 
   const REFUSED = { refresh_token: 'rt1.x' };
 
+  const disabledAsks = async (path: string, json: object): Promise<RawAnswer> =>
+    postJson(service.url, path, json, (await disabled()).pair.access_token);
+
+  /** A code that is wrong, and a ticket that is none. */
+  const proofAnswers =
+    (asking: '/auth/email' | '/auth/email/verification') =>
+    (_method: string, path: string): Answers => ({
+      401: async () => {
+        const { ticket, code } = await asked(asking, await newAccount());
+        return postJson(service.url, path, { ticket, code: otherThan(code) });
+      },
+      429: () => afterRefusedTokens(() => postJson(limited.url, path, { ticket: 'x', code: '00000000' })),
+    });
+
   const postForm = (path: string, form: Readonly<Record<string, string>>): Promise<RawAnswer> =>
     sendRaw(limited.url, rawOf('POST', path, { form: { client_id: 'ratchet', ...form } }));
 
@@ -279,6 +336,41 @@ describe('the OpenAPI document and the service', () => {
         return onceLimited(() => postJson(limited.url, path, passwords, access_token));
       },
     }),
+    requestPasswordReset: (_method, path) => ({
+      429: () => onceLimited(() => postJson(limited.url, path, { email: newEmail() })),
+    }),
+    resetPassword: (_method, path) => ({
+      401: () => postJson(service.url, path, { token: 'pr1.x', new_password: newPassword() }),
+      429: () => afterRefusedTokens(() => postJson(limited.url, path, { token: 'pr1.x', new_password: newPassword() })),
+    }),
+    requestEmailChange: (_method, path) => ({
+      403: () => disabledAsks(path, { new_email: newEmail() }),
+      429: async () => {
+        const { access_token } = (await newAccount()).pair;
+        return onceLimited(() => postJson(limited.url, path, { new_email: newEmail() }, access_token));
+      },
+    }),
+    confirmEmailChange: (method, path) => ({
+      ...proofAnswers('/auth/email')(method, path),
+      409: async () => {
+        const newAddress = newEmail();
+        const { ticket, code } = await asked('/auth/email', await newAccount(), newAddress);
+        await service.client.register({ email: newAddress, password: newPassword() });
+        return postJson(service.url, path, { ticket, code });
+      },
+    }),
+    undoEmailChange: (_method, path) => ({
+      401: () => postJson(service.url, path, { token: 'eu1.x' }),
+      429: () => afterRefusedTokens(() => postJson(limited.url, path, { token: 'eu1.x' })),
+    }),
+    requestEmailVerification: (_method, path) => ({
+      403: () => disabledAsks(path, {}),
+      429: async () => {
+        const { access_token } = (await newAccount()).pair;
+        return onceLimited(() => postJson(limited.url, path, {}, access_token));
+      },
+    }),
+    verifyEmail: proofAnswers('/auth/email/verification'),
     endSession: (method, path, operation) => ({
       404: async () =>
         sendRaw(
@@ -404,6 +496,7 @@ describe('the OpenAPI document and the service', () => {
     /** A value of that length that is right in every other way. */
     const ofLength: Readonly<Record<string, (length: number) => string>> = {
       email: (length) => `a@${'b.'.repeat((length - 6) / 2)}comm`.padStart(length, randomUUID().slice(0, 4)),
+      new_email: (length) => `a@${'b.'.repeat((length - 6) / 2)}comm`.padStart(length, randomUUID().slice(0, 4)),
       password: (length) => newPassword().slice(-Math.min(length, 8)).padEnd(length, 'pw-secret '),
       new_password: (length) => newPassword().slice(-Math.min(length, 8)).padEnd(length, 'pw-secret '),
       current_password: (length) => newPassword().padEnd(length, 'x'),
@@ -482,6 +575,10 @@ describe('the OpenAPI document and the service', () => {
       'exchangeToken Idempotency-Key maxLength 128',
       'exchangeToken refresh_token minLength 96',
       'exchangeToken refresh_token maxLength 96',
+      'requestPasswordReset email maxLength 254',
+      'resetPassword new_password minLength 8',
+      'resetPassword new_password maxLength 128',
+      'requestEmailChange new_email maxLength 254',
     ]);
   });
 

@@ -5,6 +5,7 @@ import { RequestMethod } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import request from 'supertest';
 import { PROBLEM_CATALOGUE } from '../src/platform/http/problems/problem.catalogue.js';
+import { MAIL_ON } from './support/mail-on.js';
 import { newEmail, newPassword } from './support/test-client.js';
 import type { TestService } from './support/test-service.js';
 import { headerOf } from './support/token-forge.js';
@@ -63,8 +64,15 @@ const OAUTH_ROUTES: readonly string[] = ['POST /oauth/token', 'POST /oauth/revok
 /** The metadata's address with the path of the issuer behind it, which the document of the address itself explains. */
 const UNDOCUMENTED: readonly string[] = ['GET /.well-known/oauth-authorization-server/*'];
 
+/** A token is one way of several to show who asks. */
+const TOKEN_IS_OPTIONAL: readonly string[] = [
+  'POST /auth/logout',
+  'POST /auth/email/confirm',
+  'POST /auth/email/verify',
+];
+
 describe('the OpenAPI document', () => {
-  const { service } = useService();
+  const { service } = useService(MAIL_ON);
   let document: Document;
   let operations: (readonly [name: string, operation: Operation])[];
 
@@ -139,6 +147,7 @@ describe('the OpenAPI document', () => {
     const ids = operations.map(([, { operationId }]) => operationId);
     expect([...ids].sort()).toEqual([
       'changePassword',
+      'confirmEmailChange',
       'endSession',
       'exchangeToken',
       'getIndex',
@@ -157,8 +166,14 @@ describe('the OpenAPI document', () => {
       'me',
       'refresh',
       'register',
+      'requestEmailChange',
+      'requestEmailVerification',
+      'requestPasswordReset',
+      'resetPassword',
       'revokeToken',
+      'undoEmailChange',
       'verify',
+      'verifyEmail',
     ]);
     for (const [name, { tags, summary, responses }] of operations) {
       expect({ name, tags: tags?.length }).toEqual({ name, tags: 1 });
@@ -238,12 +253,16 @@ describe('the OpenAPI document', () => {
       const [method = '', path = ''] = name.split(' ');
       const url = `${service.url}${path.replace('{id}', '00000000-0000-4000-8000-000000000000')}`;
       const isProtected = (await fetch(url, { method })).status === 401;
-      expect({ name, isProtected }).toEqual({ name, isProtected: codesOf(operation).includes('access_token_missing') });
+      const isTokenOneWay = TOKEN_IS_OPTIONAL.includes(name);
+      expect({ name, isProtected }).toEqual({
+        name,
+        isProtected: !isTokenOneWay && codesOf(operation).includes('access_token_missing'),
+      });
       const needed = isProtected ? [{ 'access-token': [] }] : [];
       const optional = [{}, { 'access-token': [] }];
       expect({ name, security: operation.security }).toEqual({
         name,
-        security: name === 'POST /auth/logout' ? optional : needed,
+        security: TOKEN_IS_OPTIONAL.includes(name) ? optional : needed,
       });
       if (isProtected) {
         expect(codesOf(operation)).toEqual(expect.arrayContaining(['access_token_invalid', 'access_token_expired']));
@@ -270,6 +289,12 @@ describe('the OpenAPI document', () => {
       'POST /auth/refresh': true,
       'POST /auth/logout': false,
       'POST /auth/password': true,
+      'POST /auth/password/forgot': true,
+      'POST /auth/password/reset': true,
+      'POST /auth/email': true,
+      'POST /auth/email/confirm': true,
+      'POST /auth/email/undo': true,
+      'POST /auth/email/verify': true,
       'POST /oauth/token': true,
       'POST /oauth/revoke': true,
     });
@@ -307,10 +332,14 @@ describe('the OpenAPI document', () => {
     const registered = await service.client.register(credentials);
     const loggedIn = await service.client.login(credentials);
     const pair = await service.client.signIn(credentials);
+    const authorization = { authorization: `Bearer ${pair.access_token}` };
     const answers = {
       'POST /auth/register': registered,
       'POST /auth/login': loggedIn,
       'POST /auth/refresh': await service.client.refresh((loggedIn.body as { refresh_token: string }).refresh_token),
+      'POST /auth/password/forgot': await service.client.post('/auth/password/forgot', { email: credentials.email }),
+      'POST /auth/email': await service.client.post('/auth/email', { new_email: newEmail() }, authorization),
+      'POST /auth/email/verification': await service.client.post('/auth/email/verification', {}, authorization),
       'GET /auth/me': await service.client.me(pair.access_token),
       'GET /auth/sessions': await service.client.sessions(pair.access_token),
       'POST /auth/password': await service.client.changePassword(

@@ -37,6 +37,7 @@ describe('signing up and in', () => {
       expect(response.body).toEqual({
         id: expect.stringMatching(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/),
         email,
+        email_verified: false,
         roles: [],
         created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
       });

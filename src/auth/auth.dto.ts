@@ -112,6 +112,9 @@ export class UserDto {
   @ApiProperty({ description: 'In its canonical form.', example: 'ada@example.com' })
   readonly email!: string;
 
+  @ApiProperty({ description: 'Whether the user has proved that the address is theirs.', example: true })
+  readonly email_verified!: boolean;
+
   @ApiProperty({ type: [String], example: ['orders:read'] })
   readonly roles!: readonly string[];
 
@@ -167,7 +170,13 @@ export function toCookieSessionDto(pair: TokenPair, hasAccessToken: boolean): Co
 }
 
 export function toUserDto(user: User): UserDto {
-  return { id: user.id, email: user.email, roles: user.roles, created_at: user.createdAt.toISOString() };
+  return {
+    id: user.id,
+    email: user.email,
+    email_verified: user.isEmailVerified,
+    roles: user.roles,
+    created_at: user.createdAt.toISOString(),
+  };
 }
 
 export function toSessionDto(session: Session, currentId: string): SessionDto {

@@ -5,6 +5,7 @@ import { usersTable } from './users.table.js';
 const ada: User = {
   id: '0190b5a2-0000-4000-8000-000000000001',
   email: 'ada@example.com',
+  isEmailVerified: false,
   status: 'active',
   roles: ['admin', 'editor'],
   createdAt: new Date('2026-01-02T03:04:05.678Z'),

@@ -29,6 +29,7 @@ export interface NewUser {
 const COLUMN_OF: Readonly<Record<keyof User, string>> = {
   id: 'id',
   email: 'email',
+  isEmailVerified: 'email_verified_at is not null',
   status: 'status',
   roles: 'roles',
   createdAt: 'created_at',
@@ -51,7 +52,10 @@ const FIND_CREDENTIALS_BY_ID: PreparedStatement = {
   text: `${FIND_CREDENTIALS} where id = $1`,
 };
 
-const FIND_ACCOUNT = 'select id, email, status, roles, credential_version as "credentialVersion", locale from users';
+const FIND_ACCOUNT = `
+  select id, email, email_verified_at is not null as "isEmailVerified", status, roles,
+    credential_version as "credentialVersion", locale
+  from users`;
 
 const LOCK_USER: PreparedStatement = {
   name: 'lock_user',

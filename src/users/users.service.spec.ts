@@ -22,6 +22,7 @@ const ADA: StoredCredentials = {
   user: {
     id: '6f1f7a3e-5c0b-4d8e-9a54-0d2f6c1b7e11',
     email: 'ada@example.com',
+    isEmailVerified: false,
     status: 'active',
     roles: ['reader'],
     createdAt: new Date(0),
@@ -60,7 +61,7 @@ class FakeRepository {
   insertUser(user: NewUser): Promise<User> {
     this.inserted.push(user);
     const { id, email, roles } = user;
-    return Promise.resolve({ id, email, roles, status: 'active', createdAt: new Date(0) });
+    return Promise.resolve({ id, email, isEmailVerified: false, roles, status: 'active', createdAt: new Date(0) });
   }
 
   rehashPassword(_userId: string, change: PreparedPasswordChange): Promise<void> {
@@ -183,6 +184,7 @@ describe('UsersService.register', () => {
     expect(user).toEqual({
       id: expect.stringMatching(/^[0-9a-f-]{36}$/),
       email: 'grace@example.com',
+      isEmailVerified: false,
       status: 'active',
       roles: ['admin', 'writer'],
       createdAt: new Date(0),

@@ -13,6 +13,8 @@ export interface User {
   readonly id: string;
   /** Canonical, see `parseEmailAddress`. */
   readonly email: string;
+  /** Whether the user has proved that the address is theirs. */
+  readonly isEmailVerified: boolean;
   readonly status: UserStatus;
   /** Sorted, without duplicates. */
   readonly roles: readonly string[];

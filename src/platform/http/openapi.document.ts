@@ -82,6 +82,7 @@ export function describeApi(
     .addServer(accessTokens.issuer.replace(/\/$/, ''))
     .addTag('auth', 'Sign up, sign in, refresh, sign out')
     .addTag('sessions', "The user's own sessions")
+    .addTag('mail', 'What goes by mail: lost passwords, new addresses and their proofs')
     .addTag('oauth', 'The same for standard OAuth clients')
     .addTag('gateway', 'What API gateways ask')
     .addTag('keys', 'Public keys for verifiers')
