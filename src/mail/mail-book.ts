@@ -51,7 +51,9 @@ export class MailBook {
     this.readFolder(BUILT_IN);
     const problems = settings.templatesDir === undefined ? [] : this.readFolder(settings.templatesDir);
     this.locales = [...new Set([...this.templates.keys()].flatMap((file) => /^(.+)\//.exec(file)?.[1] ?? []))];
-    problems.push(...(problems.length === 0 ? this.trial() : []));
+    if (settings.templatesDir !== undefined && problems.length === 0) {
+      problems.push(...this.trial());
+    }
     if (lookUp(settings.locale, this.locales) === undefined) {
       throw new ConfigurationError([`MAIL_LOCALE: mails are written in ${this.locales.join(', ')}`]);
     }

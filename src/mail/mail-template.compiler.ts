@@ -42,11 +42,9 @@ export function compileTemplate(file: string, source: string): CompiledTemplate 
   const engine = engines[file.endsWith('.html.eta') ? 'html' : 'text'];
   let compiled: ReturnType<typeof engine.compile>;
   try {
-    checkSyntax(engine.compileToString(source));
     compiled = engine.compile(source);
-  } catch (error) {
-    // The engine shows the line and points at the column below.
-    throw new MailTemplateError(`${file}: ${messageOf(error).split(/:?\n/, 1)[0] ?? ''}`);
+  } catch {
+    throw new MailTemplateError(`${file}: ${syntaxErrorOf(() => engine.compileToString(source))}`);
   }
   return (values) => {
     try {
@@ -76,14 +74,18 @@ function onlyWhatThereIs(values: TemplateValues): TemplateValues {
   });
 }
 
-/** The engine's own message has no line. V8 gives one of the program, whose lines say where they come from. */
-function checkSyntax(program: string): void {
+/** The engine names the line of a tag that is left open. For JavaScript V8 does, in a program that says where its lines are from. */
+function syntaxErrorOf(toProgram: () => string): string {
+  let program = '';
   try {
+    program = toProgram();
     new Script(`(function () {${program}\n})`, { filename: 'template' });
+    return 'it does not compile';
   } catch (error) {
     const [, programLine] = /^template:([0-9]+)/.exec((error as Error).stack ?? '') ?? [];
     const before = program.split('\n').slice(0, Number(programLine)).join('\n');
-    const [, line = '1'] = [...before.matchAll(/^__eta\.line=([0-9]+)$/gm)].at(-1) ?? [];
-    throw new SyntaxError(`${messageOf(error)} at line ${line}`, { cause: error });
+    const [, line] = [...before.matchAll(/^__eta\.line=([0-9]+)$/gm)].at(-1) ?? [];
+    const [reason = ''] = messageOf(error).split(/:?\n/, 1);
+    return line === undefined ? reason : `${reason} at line ${line}`;
   }
 }

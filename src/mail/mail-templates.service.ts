@@ -8,7 +8,8 @@ export class MailTemplatesService {
   constructor(private readonly settings: MailTemplateSettings) {}
 
   /**
-   * Compiles every template and renders it once, so that an operator's folder is known to work before a mail needs it.
+   * Compiles every template, and renders each once if there is an operator's folder, so that it is known to work before a mail
+   * needs it.
    *
    * @throws ConfigurationError which names every file that does not work, and the line
    */
