@@ -87,7 +87,9 @@ describe('the shell blocks of the documents', () => {
     const [signUp, signIn, use, refresh, repeat, theft, aftermath, signOut] = stdout
       .split(BETWEEN)
       .map((text) => text.trim());
-    expect(signUp).toMatch(/^\{"id":"[0-9a-f-]{36}","email":"grace@example.com","email_verified":false,"roles":\[\],"created_at":".*"\}$/);
+    expect(signUp).toMatch(
+      /^\{"id":"[0-9a-f-]{36}","email":"grace@example.com","email_verified":false,"roles":\[\],"created_at":".*"\}$/,
+    );
     expect(signIn).toMatch(/^\{"access_token":"eyJ.*","refresh_expires_in":1209600\}$/);
     expect(use).toBe(signUp);
     expect(refresh).toMatch(/^rt1\.[\w-]{92}$/);
