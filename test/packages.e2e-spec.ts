@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -100,6 +100,9 @@ describe('the archives of the packages', () => {
 
     it('server, of which nothing is a source, a test or of the kit', async () => {
       const files = (await filesOf('server')).map((path) => path.replace(/^package\//, ''));
+      const templates = (await readdir(join(CHECKOUT, 'src/mail/templates'), { recursive: true }))
+        .filter((path) => path.endsWith('.eta'))
+        .sort();
       const isChunk = (path: string): boolean => /^dist\/[\w.-]+-[\w-]{8}\.js(?:\.map)?$/.test(path);
       expect(files.filter((path) => !isChunk(path))).toEqual([
         'LICENSE',
@@ -109,6 +112,7 @@ describe('the archives of the packages', () => {
         'dist/argon2.thread.mjs',
         ...['internal', 'interruption', 'keys', 'main', 'migration'].flatMap(withMap),
         ...['favicon-32x32.png', 'swagger-ui-bundle.js', 'swagger-ui.css'].map((name) => `dist/swagger-ui/${name}`),
+        ...templates.map((path) => `dist/templates/${path}`),
         ...withMap('users'),
         'package.json',
         'postgres/grants.sql',
