@@ -173,9 +173,15 @@ function readable({ minutes, at, ...others }: MailValues, locale: string): Templ
   };
 }
 
+/** Whole hours, rounded down, where a reader would count in them: a mail that was sent late has a little less left. */
 function duration(minutes: number, locale: string): string {
-  const [count, unit] = minutes >= 60 && minutes % 60 === 0 ? [minutes / 60, 'hour'] : [minutes, 'minute'];
-  return new Intl.NumberFormat(locale, { style: 'unit', unit, unitDisplay: 'long' }).format(count);
+  const isInHours = minutes === 60 || minutes >= 120;
+  return new Intl.NumberFormat(locale, {
+    style: 'unit',
+    unit: isInHours ? 'hour' : 'minute',
+    unitDisplay: 'long',
+    maximumFractionDigits: 0,
+  }).format(isInHours ? Math.floor(minutes / 60) : minutes);
 }
 
 function instant(at: string, locale: string): string {

@@ -141,7 +141,10 @@ describe('a mail', () => {
     [10, '10 minutes', '10분'],
     [60, '1 hour', '1시간'],
     [90, '90 minutes', '90분'],
+    [119, '119 minutes', '119분'],
+    [1_439, '23 hours', '23시간'],
     [4_320, '72 hours', '72시간'],
+    [4_260.5, '71 hours', '71시간'],
   ])('says how long %d minutes are in words', async (minutes, english, korean) => {
     const values = valuesOf('password_reset', { ...VALUES, minutes });
     expect((await render('password_reset', 'en', values)).text).toContain(`good for ${english} and`);
