@@ -1,7 +1,8 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AuthModule } from './auth/auth.module.js';
+import { RegistrationModule } from './auth/registration.module.js';
 import { CommonModule } from './platform/common/common.module.js';
-import type { Config } from './platform/config/config.js';
+import type { Config, MailConfig } from './platform/config/config.js';
 import { DatabaseModule } from './platform/database/database.module.js';
 import type { DatabaseAddress } from './platform/database/database.types.js';
 import { GatewayModule } from './gateway/gateway.module.js';
@@ -11,9 +12,9 @@ import { MetricsModule } from './metrics/metrics.module.js';
 import { OAuthModule } from './oauth/oauth.module.js';
 
 /** Only a service that sends mail loads what that takes. */
-async function loadMailboxModule(): Promise<DynamicModule> {
+async function loadMailboxModule(mail: MailConfig): Promise<DynamicModule> {
   const { MailboxModule } = await import('./auth/mailbox/mailbox.module.js');
-  return { module: MailboxModule };
+  return MailboxModule.forRoot(mail);
 }
 
 /** The composition root of a serving instance. */
@@ -26,12 +27,13 @@ export class AppModule {
         CommonModule.forRoot(config),
         DatabaseModule.forRoot(address),
         AuthModule,
+        ...(config.mail?.verification === 'required' ? [] : [RegistrationModule]),
         GatewayModule,
         OAuthModule,
         HealthModule,
         ServedKeysModule,
         MetricsModule,
-        ...(config.mail === undefined ? [] : [loadMailboxModule()]),
+        ...(config.mail === undefined ? [] : [loadMailboxModule(config.mail)]),
       ],
     };
   }

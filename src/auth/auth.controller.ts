@@ -2,7 +2,6 @@ import { Body, Controller, Get, HttpCode, Post, Req, Res } from '@nestjs/common'
 import {
   ApiBearerAuth,
   ApiBody,
-  ApiCreatedResponse,
   ApiNoContentResponse,
   ApiOkResponse,
   ApiOperation,
@@ -24,7 +23,6 @@ import {
   LogoutDto,
   PasswordChangeDto,
   RefreshTokenDto,
-  RegistrationDto,
   TokenPairDto,
   toUserDto,
   UserDto,
@@ -45,18 +43,6 @@ export class AuthController {
     private readonly accounts: AccountsService,
     private readonly cookies: SessionCookiesService,
   ) {}
-
-  @Post('register')
-  @Public()
-  @ApiOperation({
-    summary: 'Create an account',
-    description: 'The address is brought into its canonical form. The account has no roles and no session.',
-  })
-  @ApiCreatedResponse({ type: UserDto, description: 'The new account.' })
-  @ApiProblems('validation_failed', 'email_taken', 'too_many_attempts', 'temporarily_unavailable', 'outcome_unknown')
-  async register(@Body() { email, password }: RegistrationDto, @CurrentClient() client: Client): Promise<UserDto> {
-    return toUserDto(await this.users.register({ email, password, applicant: client }));
-  }
 
   @Post('login')
   @Public()

@@ -20,7 +20,7 @@ export type RevokeReason =
   | 'restored';
 
 /** How a user proves who they are at a sign-in, by its name in the registry of RFC 8176. */
-export type AuthenticationMethod = 'pwd';
+export type AuthenticationMethod = 'pwd' | 'otp';
 
 /** Where a request came from, as far as is known; for the session list and the log, never for a decision. */
 export interface ClientInfo {

@@ -6,6 +6,7 @@ import type {
   LockedUser,
   PasswordReplacement,
   PreparedPasswordChange,
+  ProvenUser,
   User,
   UserPage,
   UserStatus,
@@ -122,6 +123,27 @@ export class UsersRepository {
       ),
     );
     return inserted;
+  }
+
+  /** @throws EmailTakenError the transaction has to be rolled back */
+  async insertProvenUser(transaction: Transaction, user: ProvenUser): Promise<void> {
+    await refuseTakenEmail(
+      transaction.query(
+        `insert into users (id, email, password_hash, email_verified_at, locale)
+         values ($1, $2, $3, clock_timestamp(), $4)`,
+        [user.id, user.email, user.passwordHash, user.locale ?? null],
+      ),
+    );
+  }
+
+  /** Records the proof of the address, removes the password, and counts the credential version up. */
+  async claimByMailbox(transaction: Transaction, userId: string): Promise<void> {
+    await transaction.query(
+      `update users
+       set password_hash = null, credential_version = credential_version + 1, email_verified_at = clock_timestamp()
+       where id = $1`,
+      [userId],
+    );
   }
 
   /**

@@ -23,6 +23,8 @@ import type {
   LockedUser,
   PasswordReplacement,
   PreparedPasswordChange,
+  PreparedRegistration,
+  ProvenUser,
   Registration,
   User,
   UserPage,
@@ -62,6 +64,25 @@ export class UsersService {
    * @throws OverloadedError before anything was stored
    */
   async register(registration: Registration): Promise<User> {
+    const newUser = { id: randomUUID(), ...(await this.prepareRegistration(registration)) };
+    const user = await this.database.settle(() => this.repository.insertUser(newUser));
+    if (user === undefined) {
+      throw new Error('the insertion of a user returned no row');
+    }
+    return user;
+  }
+
+  /**
+   * Checks a registration and hashes its password, whether or not the address is free.
+   *
+   * @param countMore counts against further limits, before anything is hashed
+   * @throws ValidationFailedError naming every wrong one of `email`, `password` and `roles`
+   * @throws TooManyAttemptsError, OverloadedError before anything was hashed
+   */
+  async prepareRegistration(
+    registration: Registration,
+    countMore: (email: string) => Promise<void> = () => Promise.resolve(),
+  ): Promise<PreparedRegistration> {
     const email = parseEmailAddress(registration.email);
     const password = await this.checkNewPassword(registration.password);
     const roles = parseRoleNames(registration.roles ?? []);
@@ -77,12 +98,25 @@ export class UsersService {
     if (applicant !== undefined) {
       await this.registrations.countRegistration(applicant.networks);
     }
-    const newUser = { id: randomUUID(), email, passwordHash: await this.hasher.hash(password.bytes, applicant), roles };
-    const user = await this.database.settle(() => this.repository.insertUser(newUser));
-    if (user === undefined) {
-      throw new Error('the insertion of a user returned no row');
-    }
-    return user;
+    await countMore(email);
+    return { email, passwordHash: await this.hasher.hash(password.bytes, applicant), roles };
+  }
+
+  /**
+   * Makes an account whose mailbox has been proven, in the caller's transaction; the row is locked by it.
+   *
+   * @throws EmailTakenError the transaction has to be rolled back
+   */
+  async createProven(transaction: Transaction, user: ProvenUser): Promise<void> {
+    await this.repository.insertProvenUser(transaction, user);
+  }
+
+  /**
+   * Gives an account to the owner of its mailbox, who proves it for the first time: its password is removed, and its tickets
+   * die. The caller holds the row by `lockUser`, and ends the sessions.
+   */
+  async claimByMailbox(transaction: Transaction, userId: string): Promise<void> {
+    await this.repository.claimByMailbox(transaction, userId);
   }
 
   /**

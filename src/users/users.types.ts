@@ -37,6 +37,23 @@ export interface Registration {
   readonly applicant?: Applicant;
 }
 
+/** What a registration asks for, checked and hashed. */
+export interface PreparedRegistration {
+  /** Canonical. */
+  readonly email: string;
+  /** PHC string. */
+  readonly passwordHash: string;
+  readonly roles: readonly string[];
+}
+
+/** An account whose mailbox has been proven before it exists. */
+export interface ProvenUser {
+  readonly id: string;
+  readonly email: string;
+  readonly passwordHash: string;
+  readonly locale: string | undefined;
+}
+
 export interface VerifiedCredentials {
   readonly user: User;
   /**

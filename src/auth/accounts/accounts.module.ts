@@ -25,6 +25,6 @@ import { AccountsService } from './accounts.service.js';
     SignInsService,
     UserTurnsService,
   ],
-  exports: [AccountsService, SessionsService, SignInsService, UserTurnsService],
+  exports: [AccessTokenIssuer, AccountsService, SessionsService, SignInsService, UserTurnsService],
 })
 export class AccountsModule {}

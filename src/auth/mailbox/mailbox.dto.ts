@@ -62,6 +62,14 @@ export class MailboxProofDto {
   readonly token?: string;
 }
 
+/** Either `ticket` and `code`, or `token` and `password`. */
+export class RegistrationProofDto extends MailboxProofDto {
+  @ValidateIf(isSent('password'))
+  @IsString()
+  @ApiPropertyOptional({ ...NEW_PASSWORD_SCHEMA, example: 'a long and unlikely sentence' })
+  readonly password?: string;
+}
+
 /** The client's half of what was mailed. */
 export class MailTicketDto {
   @ApiProperty({ description: 'Good for nothing without the code of the mail.', example: exampleOf('ec1') })
