@@ -26,8 +26,9 @@ export class AppModule {
       imports: [
         CommonModule.forRoot(config),
         DatabaseModule.forRoot(address),
-        AuthModule,
+        // First, because the documentation has the order of the modules.
         ...(config.mail?.verification === 'required' ? [] : [RegistrationModule]),
+        AuthModule,
         GatewayModule,
         OAuthModule,
         HealthModule,

@@ -30,6 +30,8 @@ const ROUTES: readonly Route[] = [
   { method: 'POST', path: '/auth/password', takesBody: true, needsToken: true, allow: 'POST' },
   { method: 'POST', path: '/auth/password/forgot', takesBody: true, needsToken: false, allow: 'POST' },
   { method: 'POST', path: '/auth/password/reset', takesBody: true, needsToken: false, allow: 'POST' },
+  { method: 'POST', path: '/auth/email-code', takesBody: true, needsToken: false, allow: 'POST' },
+  { method: 'POST', path: '/auth/login/email-code', takesBody: true, needsToken: false, allow: 'POST' },
   { method: 'POST', path: '/auth/email', takesBody: true, needsToken: true, allow: 'POST' },
   { method: 'POST', path: '/auth/email/confirm', takesBody: true, needsToken: false, allow: 'POST' },
   { method: 'POST', path: '/auth/email/undo', takesBody: true, needsToken: false, allow: 'POST' },
@@ -92,7 +94,7 @@ const BAD_BODIES: readonly (readonly [kind: string, body: string | Buffer, code:
 ];
 
 describe('the HTTP contract', () => {
-  const { database, service } = useService(MAIL_ON);
+  const { database, service } = useService({ ...MAIL_ON, EMAIL_SIGN_IN: 'on' });
   let account: Account & { readonly pair: TokenPair };
 
   beforeAll(async () => {

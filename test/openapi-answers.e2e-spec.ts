@@ -76,8 +76,8 @@ const JSON_TYPE = ['content-type', 'application/json'] as const;
 const FORM_TYPE = ['content-type', 'application/x-www-form-urlencoded'] as const;
 
 describe('the OpenAPI document and the service', () => {
-  const { database, service } = useService(MAIL_ON);
-  const limited = useInstance(database, { ...MAIL_ON, RATE_LIMITS: 'on' });
+  const { database, service } = useService({ ...MAIL_ON, EMAIL_SIGN_IN: 'on' });
+  const limited = useInstance(database, { ...MAIL_ON, EMAIL_SIGN_IN: 'on', RATE_LIMITS: 'on' });
   const mails = new OutgoingMails(database, service);
   const strict = useInstance(database, { PASSWORD_MIN_LENGTH: '15' });
   let document: Document;
@@ -122,6 +122,13 @@ describe('the OpenAPI document and the service', () => {
     return { json: { ticket, code } };
   };
 
+  async function signInCode(): Promise<{ readonly ticket: string; readonly code: string }> {
+    const { email } = await newAccount();
+    const { body } = await postJson(service.url, '/auth/email-code', { email });
+    const { ticket } = body as unknown as { ticket: string };
+    return { ticket, code: (await mails.last(email, 'sign_in_code')).code };
+  }
+
   const samples: Readonly<Record<string, () => Promise<Sample>>> = {
     register: () => Promise.resolve({ json: { email: newEmail(), password: newPassword() } }),
     login: async () => ({ json: credentialsOf(await service.client.signUp()) }),
@@ -147,6 +154,8 @@ describe('the OpenAPI document and the service', () => {
     undoEmailChange: async () => ({ json: { token: (await asked('/auth/email', await newAccount())).undo } }),
     requestEmailVerification: async () => ({ accessToken: (await newAccount()).pair.access_token }),
     verifyEmail: () => proofOf('/auth/email/verification'),
+    requestSignInCode: async () => ({ json: { email: (await newAccount()).email } }),
+    signInWithCode: async () => ({ json: await signInCode() }),
     listSessions: async () => ({ accessToken: (await newAccount()).pair.access_token }),
     endSession: async () => {
       const { access_token } = (await newAccount()).pair;
@@ -371,6 +380,16 @@ describe('the OpenAPI document and the service', () => {
       },
     }),
     verifyEmail: proofAnswers('/auth/email/verification'),
+    requestSignInCode: (_method, path) => ({
+      429: () => onceLimited(() => postJson(limited.url, path, { email: newEmail() })),
+    }),
+    signInWithCode: (_method, path) => ({
+      401: async () => {
+        const { ticket, code } = await signInCode();
+        return postJson(service.url, path, { ticket, code: otherThan(code) });
+      },
+      429: () => afterRefusedTokens(() => postJson(limited.url, path, { ticket: 'x', code: '00000000' })),
+    }),
     endSession: (method, path, operation) => ({
       404: async () =>
         sendRaw(
@@ -579,6 +598,7 @@ describe('the OpenAPI document and the service', () => {
       'resetPassword new_password minLength 8',
       'resetPassword new_password maxLength 128',
       'requestEmailChange new_email maxLength 254',
+      'requestSignInCode email maxLength 254',
     ]);
   });
 

@@ -6,6 +6,7 @@ import { ModulesContainer } from '@nestjs/core';
 import request from 'supertest';
 import { PROBLEM_CATALOGUE } from '../src/platform/http/problems/problem.catalogue.js';
 import { MAIL_ON } from './support/mail-on.js';
+import { OutgoingMails } from './support/outgoing-mails.js';
 import { newEmail, newPassword } from './support/test-client.js';
 import type { TestService } from './support/test-service.js';
 import { headerOf } from './support/token-forge.js';
@@ -72,7 +73,7 @@ const TOKEN_IS_OPTIONAL: readonly string[] = [
 ];
 
 describe('the OpenAPI document', () => {
-  const { service } = useService(MAIL_ON);
+  const { database, service } = useService({ ...MAIL_ON, EMAIL_SIGN_IN: 'on' });
   let document: Document;
   let operations: (readonly [name: string, operation: Operation])[];
 
@@ -169,8 +170,10 @@ describe('the OpenAPI document', () => {
       'requestEmailChange',
       'requestEmailVerification',
       'requestPasswordReset',
+      'requestSignInCode',
       'resetPassword',
       'revokeToken',
+      'signInWithCode',
       'undoEmailChange',
       'verify',
       'verifyEmail',
@@ -295,6 +298,8 @@ describe('the OpenAPI document', () => {
       'POST /auth/email/confirm': true,
       'POST /auth/email/undo': true,
       'POST /auth/email/verify': true,
+      'POST /auth/email-code': true,
+      'POST /auth/login/email-code': true,
       'POST /oauth/token': true,
       'POST /oauth/revoke': true,
     });
@@ -332,6 +337,9 @@ describe('the OpenAPI document', () => {
     const registered = await service.client.register(credentials);
     const loggedIn = await service.client.login(credentials);
     const pair = await service.client.signIn(credentials);
+    const mails = new OutgoingMails(database, service);
+    const asked = await service.client.post('/auth/email-code', { email: credentials.email });
+    const { token: link } = await mails.last(credentials.email, 'sign_in_code');
     const authorization = { authorization: `Bearer ${pair.access_token}` };
     const answers = {
       'POST /auth/register': registered,
@@ -340,6 +348,7 @@ describe('the OpenAPI document', () => {
       'POST /auth/password/forgot': await service.client.post('/auth/password/forgot', { email: credentials.email }),
       'POST /auth/email': await service.client.post('/auth/email', { new_email: newEmail() }, authorization),
       'POST /auth/email/verification': await service.client.post('/auth/email/verification', {}, authorization),
+      'POST /auth/email-code': asked,
       'GET /auth/me': await service.client.me(pair.access_token),
       'GET /auth/sessions': await service.client.sessions(pair.access_token),
       'POST /auth/password': await service.client.changePassword(
@@ -360,6 +369,7 @@ describe('the OpenAPI document', () => {
         '/.well-known/oauth-authorization-server',
       ),
       'GET /.well-known/openid-configuration': await service.client.get('/.well-known/openid-configuration'),
+      'POST /auth/login/email-code': await service.client.post('/auth/login/email-code', { token: link }),
       'POST /oauth/token': await request(service.url)
         .post('/oauth/token')
         .type('form')

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Response } from 'supertest';
+import { UsersService } from '../src/users/users.service.js';
 import { MAIL_ON } from './support/mail-on.js';
 import { OutgoingMails } from './support/outgoing-mails.js';
 import { expectProblem } from './support/problem.js';
@@ -151,5 +152,76 @@ describe('pre-hijacking, where an address need not be proven at the registration
     const victim = await recover(attacker.email);
     expect(await isProven()).toEqual({ is_proven: true });
     expect(JSON.stringify(claimsOf(victim.pair.access_token))).not.toContain(attacker.email);
+  });
+});
+
+describe('pre-hijacking, where an account exists only once its mailbox is proven', () => {
+  const { database, service } = useService({ ...MAIL_ON, EMAIL_VERIFICATION: 'required', EMAIL_SIGN_IN: 'on' });
+  const mails = new OutgoingMails(database, service);
+
+  const post = (path: string, body: object, pair?: TokenPair): Promise<Response> =>
+    service.client.post(path, body, pair === undefined ? {} : { authorization: `Bearer ${pair.access_token}` });
+
+  const ticketOf = ({ body }: Response): string => (body as { ticket: string }).ticket;
+
+  /** Registers, and proves the mailbox by the code. */
+  async function signUp(): Promise<{ readonly email: string; readonly password: string; readonly pair: TokenPair }> {
+    const credentials = { email: newEmail(), password: newPassword() };
+    const ticket = ticketOf(await post('/auth/register', credentials));
+    const { code } = await mails.last(credentials.email, 'registration');
+    return { ...credentials, pair: pairOf(await post('/auth/register/complete', { ticket, code })) };
+  }
+
+  it('classic-federated merge: an attacker makes no account for the address, and the victim registers as if no one had', async () => {
+    const attackers = { email: newEmail(), password: newPassword() };
+    const ticket = ticketOf(await post('/auth/register', attackers));
+    expectProblem(await service.client.login(attackers), 'invalid_credentials');
+    const victims = { email: attackers.email, password: newPassword() };
+    const victimsTicket = ticketOf(await post('/auth/register', victims));
+    const { code } = await mails.last(victims.email, 'registration');
+    pairOf(await post('/auth/register/complete', { ticket: victimsTicket, code }));
+    expectProblem(await service.client.login(attackers), 'invalid_credentials');
+    expect((await service.client.login(victims)).status).toBe(200);
+    expectProblem(await post('/auth/register/complete', { ticket, code }), 'code_invalid');
+  });
+
+  it("unexpired session: there is none, and the victim's click on the attacker's mail opens one with the victim's password", async () => {
+    const attackers = { email: newEmail(), password: newPassword() };
+    const ticket = ticketOf(await post('/auth/register', attackers));
+    const { code, token } = await mails.last(attackers.email, 'registration');
+    const password = newPassword();
+    pairOf(await post('/auth/register/complete', { token, password }));
+    expectProblem(await service.client.login(attackers), 'invalid_credentials');
+    expectProblem(await post('/auth/register/complete', { ticket, code }), 'ticket_invalid');
+    expect((await service.client.login({ email: attackers.email, password })).status).toBe(200);
+  });
+
+  it("trojan identifier, unexpired e-mail change: an attacker's own account never gets the victim's address", async () => {
+    const attacker = await signUp();
+    const victimsAddress = newEmail();
+    const ticket = ticketOf(await post('/auth/email', { new_email: victimsAddress }, attacker.pair));
+    const { code, token } = await mails.last(victimsAddress, 'email_change');
+    expectProblem(await post('/auth/email/confirm', { token }), 'access_token_missing');
+    const victims = { email: victimsAddress, password: newPassword() };
+    const victimsTicket = ticketOf(await post('/auth/register', victims));
+    const { code: victimsCode } = await mails.last(victimsAddress, 'registration');
+    const pair = pairOf(await post('/auth/register/complete', { ticket: victimsTicket, code: victimsCode }));
+    // Even with the code of the victim's mailbox.
+    expectProblem(await post('/auth/email/confirm', { ticket, code }), 'email_taken');
+    expectProblem(await post('/auth/email/confirm', { token }, pair), 'ticket_invalid');
+    expect((await service.client.me(pair.access_token)).body).toMatchObject({ email: victimsAddress });
+    expect((await service.client.me(attacker.pair.access_token)).body).toMatchObject({ email: attacker.email });
+  });
+
+  it('non-verifying identity provider: an account that was never proven belongs to the first who signs in by its mailbox', async () => {
+    const attacker = { email: newEmail(), password: newPassword() };
+    await service.app.get(UsersService).register(attacker);
+    const attackers = pairOf(await service.client.login(attacker));
+    const ticket = ticketOf(await post('/auth/email-code', { email: attacker.email }));
+    const { code } = await mails.last(attacker.email, 'sign_in_code');
+    const victim = pairOf(await post('/auth/login/email-code', { ticket, code }));
+    expectProblem(await service.client.me(attackers.access_token), 'access_token_revoked');
+    expectProblem(await service.client.login(attacker), 'invalid_credentials');
+    expect((await service.client.me(victim.access_token)).body).toMatchObject({ email_verified: true });
   });
 });

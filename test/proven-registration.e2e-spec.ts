@@ -175,6 +175,15 @@ describe('a registration with a proof of the address', () => {
     expect(await accountsOf(email)).toEqual([{ is_verified: true, locale: 'ko' }]);
   });
 
+  it('is what OpenAPI describes, in place of a registration that answers with the account', async () => {
+    const { paths } = (await service.client.get('/openapi.json')).body as {
+      paths: Record<string, { post?: { responses: object } }>;
+    };
+    const statusesOf = (path: string): string[] =>
+      Object.keys(paths[path]?.post?.responses ?? {}).filter((status) => status.startsWith('2'));
+    expect(['/auth/register', '/auth/register/complete'].map(statusesOf)).toEqual([['202'], ['200']]);
+  });
+
   it('is refused for what no account may have, and mails nothing', async () => {
     expectProblem(await register('ada', 'short'), 'validation_failed', [
       { field: 'email', message: 'must be an e-mail address' },
