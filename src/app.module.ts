@@ -17,6 +17,11 @@ async function loadMailboxModule(mail: MailConfig): Promise<DynamicModule> {
   return MailboxModule.forRoot(mail);
 }
 
+async function loadMailModule(): Promise<DynamicModule> {
+  const { MailModule } = await import('./mail/mail.module.js');
+  return { module: MailModule };
+}
+
 /** The composition root of a serving instance. */
 @Module({})
 export class AppModule {
@@ -34,7 +39,7 @@ export class AppModule {
         HealthModule,
         ServedKeysModule,
         MetricsModule,
-        ...(config.mail === undefined ? [] : [loadMailboxModule(config.mail)]),
+        ...(config.mail === undefined ? [] : [loadMailboxModule(config.mail), loadMailModule()]),
       ],
     };
   }

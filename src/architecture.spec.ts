@@ -33,7 +33,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   users: ['limits'],
   tokens: [],
   tickets: ['tokens'],
-  mail: ['tickets'],
+  mail: ['tickets', 'tokens'],
   keys: [],
   auth: ['limits', 'users', 'tokens', 'tickets', 'mail', 'keys'],
   gateway: ['tokens', 'auth'],
@@ -41,7 +41,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   health: ['tokens', 'keys'],
   metrics: ['users', 'tokens'],
   cli: [ROOT, 'users', 'keys', 'auth'],
-  [ROOT]: ['users', 'tokens', 'keys', 'auth', 'gateway', 'oauth', 'health', 'metrics'],
+  [ROOT]: ['users', 'tokens', 'mail', 'keys', 'auth', 'gateway', 'oauth', 'health', 'metrics'],
 };
 
 /** What one folder shows to the others; a folder that is not here is shared as a whole. */

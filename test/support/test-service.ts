@@ -46,6 +46,7 @@ export async function startService(
     LOG_LEVEL: 'trace',
     AUTH_SECRET,
     DATABASE_URL: database.url,
+    DATA_DIR: testRun().runDir,
     ...environment,
   });
   const logs: Record<string, unknown>[] = [];
