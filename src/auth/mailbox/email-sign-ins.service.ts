@@ -6,7 +6,12 @@ import { Clock } from '../../platform/common/clock.js';
 import { DatabaseService, type Transaction } from '../../platform/database/database.service.js';
 import { TicketInvalidError } from '../../tickets/tickets.errors.js';
 import { TicketsService } from '../../tickets/tickets.service.js';
-import { type PresentedTicket, TICKET_PURPOSES } from '../../tickets/tickets.types.js';
+import {
+  type Consumption,
+  type PresentedTicket,
+  TICKET_PURPOSES,
+  type TicketVerdict,
+} from '../../tickets/tickets.types.js';
 import { TokensService } from '../../tokens/tokens.service.js';
 import type { NewFamily } from '../../tokens/tokens.types.js';
 import { UsersService } from '../../users/users.service.js';
@@ -78,11 +83,24 @@ export class EmailSignInsService {
    */
   async signIn(proof: MailboxProof, client: Client): Promise<TokenPair> {
     this.issuer.requireKey();
-    const isLink = proof.kind === 'link';
-    const link = isLink ? await this.mailboxTickets.identify('sl1', proof.token, client) : undefined;
-    const coded = isLink ? undefined : await this.mailboxTickets.identify('sc1', proof.ticket, client);
-    const ticket: PresentedTicket = link ?? coded ?? unreachable();
-    const isProven = coded !== undefined && !isLink && this.tickets.isCodeOf(coded, proof.code);
+    if (proof.kind === 'link') {
+      const ticket = await this.mailboxTickets.identify('sl1', proof.token, client);
+      return this.redeem(ticket, client, (transaction, consumption) =>
+        this.tickets.consume(transaction, ticket, consumption),
+      );
+    }
+    const ticket = await this.mailboxTickets.identify('sc1', proof.ticket, client);
+    const isProven = this.tickets.isCodeOf(ticket, proof.code);
+    return this.redeem(ticket, client, (transaction, consumption) =>
+      this.tickets.consumeProven(transaction, ticket, isProven, consumption),
+    );
+  }
+
+  private async redeem(
+    ticket: PresentedTicket,
+    client: Client,
+    consume: (transaction: Transaction, consumption: Consumption) => Promise<TicketVerdict>,
+  ): Promise<TokenPair> {
     // A ticket of nobody is judged as one of a user is, and finds no row to lock.
     const userId = (await this.tickets.find(this.database, ticket))?.userId ?? randomUUID();
     const [attemptId, mailId] = [randomUUID(), randomUUID()];
@@ -92,14 +110,11 @@ export class EmailSignInsService {
       this.database.settle(() =>
         this.database.transaction(async (transaction) => {
           const user = await this.users.lockUser(transaction, userId);
-          const consumption = { attemptId, user };
-          const judged =
-            link !== undefined
-              ? await this.tickets.consume(transaction, link, consumption)
-              : await this.tickets.consumeProven(transaction, coded ?? unreachable(), isProven, consumption);
+          const judged = await consume(transaction, { attemptId, user });
           if (judged.kind === 'consumed' && user?.isEmailVerified === false) {
             endedIds = await this.claim(transaction, user, family, mailId);
           }
+          // Also of an attempt that has committed and whose answer was lost: it is idempotent per family.
           const isDone = judged.kind === 'consumed' || judged.kind === 'consumed before';
           const session =
             isDone && user?.status === 'active'
@@ -139,8 +154,4 @@ export class EmailSignInsService {
     });
     return allEndedIds;
   }
-}
-
-function unreachable(): never {
-  throw new Error('a proof has a code or a link');
 }
