@@ -47,6 +47,7 @@ const LONG_SPECS = [
   'packages',
   'browser-client',
   'kit-samples',
+  'spa-mail',
   'spa',
 ];
 

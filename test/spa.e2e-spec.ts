@@ -6,12 +6,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { AccountsService } from '../src/auth/accounts/accounts.service.js';
 import { APP_ORIGIN } from './support/browser-origins.js';
 import { isChromiumInstalled, launchChromium } from './support/chromium.js';
+import { contrastProblemsIn } from './support/contrast.js';
 import { eventually } from './support/eventually.js';
-import { startNginx } from './support/gateway-nginx.js';
 import { isInstalled, type RunningGateway } from './support/gateway-process.js';
-import { LoadBalancer } from './support/load-balancer.js';
-import { RunningCommand } from './support/run-command.js';
-import { buildSampleApplication } from './support/sample-application.js';
+import type { LoadBalancer } from './support/load-balancer.js';
+import { type SampleApplication, startSampleApplication } from './support/sample-application.js';
 import { newEmail, newPassword } from './support/test-client.js';
 import { startTlsFront, type TlsFront } from './support/tls-front.js';
 import { useInstance, useService } from './support/use-service.js';
@@ -28,8 +27,8 @@ const canRun = [isChromiumInstalled(), isInstalled('nginx', '-v')].every(Boolean
   const settings = { JWT_ISSUER: APP_ORIGIN, COOKIE_ORIGINS: APP_ORIGIN };
   const { database, service } = useService(settings);
   const limitingInstance = useInstance(database, { ...settings, RATE_LIMITS: 'on' });
-  const toService = new LoadBalancer([]);
-  let orders: RunningCommand;
+  let sample: SampleApplication;
+  let toService: LoadBalancer;
   let gateway: RunningGateway;
   let front: TlsFront;
   let browser: Browser;
@@ -38,14 +37,8 @@ const canRun = [isChromiumInstalled(), isInstalled('nginx', '-v')].every(Boolean
   const complaints: string[] = [];
 
   beforeAll(async () => {
-    const locations = await buildSampleApplication();
-    orders = new RunningCommand('node', ['examples/orders/server.js'], {
-      workingDirectory: CHECKOUT,
-      environment: { AUTH_URL: service.url, JWT_ISSUER: APP_ORIGIN, PORT: '0', INTERNAL_PORT: '0' },
-    });
-    const [, port = ''] = await orders.said(/"listener":"internal","port":(\d+)/);
-    const ratchet = new URL(await toService.start()).host;
-    gateway = await startNginx({ ratchet, backend: `127.0.0.1:${port}` }, locations);
+    sample = await startSampleApplication(service, APP_ORIGIN);
+    ({ gateway, toService } = sample);
     front = await startTlsFront(() => gateway.url);
     browser = await launchChromium(front);
   }, BUILD_DEADLINE_MS);
@@ -53,10 +46,7 @@ const canRun = [isChromiumInstalled(), isInstalled('nginx', '-v')].every(Boolean
   afterAll(async () => {
     await browser.close();
     await front.stop();
-    await gateway.stop();
-    await toService.stop();
-    orders.signalGroup('SIGTERM');
-    await orders.end();
+    await sample.stop();
   });
 
   beforeEach(async () => {
@@ -407,32 +397,3 @@ const canRun = [isChromiumInstalled(), isInstalled('nginx', '-v')].every(Boolean
     await judgeLooks();
   });
 });
-
-/** Texts whose contrast is below 4.5:1 (WCAG 2.2, 1.4.3), over the nearest background that is not transparent. */
-function contrastProblemsIn(page: Page): Promise<string[]> {
-  return page.evaluate(`(() => {
-    const channels = (color) => color.match(/[\\d.]+/g).map(Number);
-    const luminance = (color) => {
-      const [red, green, blue] = channels(color)
-        .slice(0, 3)
-        .map((value) => value / 255)
-        .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
-      return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-    };
-    const backgroundOf = (element) => {
-      const { backgroundColor } = getComputedStyle(element);
-      return channels(backgroundColor)[3] === 0 ? backgroundOf(element.parentElement) : backgroundColor;
-    };
-    const texts = [...document.querySelectorAll('body *')].filter((element) =>
-      [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== ''),
-    );
-    return texts
-      .map((element) => {
-        const [one, other] = [luminance(getComputedStyle(element).color), luminance(backgroundOf(element))];
-        const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
-        return { element, ratio };
-      })
-      .filter(({ element, ratio }) => ratio < 4.5 && element.checkVisibility())
-      .map(({ element, ratio }) => element.textContent + ' ' + ratio.toFixed(2));
-  })()`);
-}

@@ -22,15 +22,16 @@ const PAGES = {
     busy: 'Setting…',
     act: ({ token }, { new_password: newPassword }) => account.resetPassword({ token, newPassword }),
     done: 'Your new password is set. Sign in with it.',
-    endsSession: true,
+    mayEndSession: true,
   },
   email_change: {
     title: 'Use your new e-mail address',
-    text: 'From then on you sign in with the address that this link was sent to. Your other sessions end.',
+    text: 'From then on you sign in with the address that this link was sent to. Every session ends, except the one that has asked.',
     button: 'Use this address',
     busy: 'Changing…',
     act: ({ token }) => account.confirmEmail({ token }),
     done: 'Your e-mail address is changed.',
+    mayEndSession: true,
   },
   email_change_undo: {
     title: 'Take your old e-mail address back',
@@ -41,7 +42,7 @@ const PAGES = {
     busy: 'Taking it back…',
     act: ({ token }) => account.undoEmailChange({ token }),
     done: 'Your account has its old address. Choose a new password with the link that is on its way to it.',
-    endsSession: true,
+    mayEndSession: true,
   },
   sign_in_code: {
     title: 'Sign in',
@@ -70,13 +71,13 @@ export function needsSession({ purpose }) {
  * as well.
  */
 export function LinkPage({ link }) {
-  const { title, text, act, done, endsSession, ...form } = PAGES[link.purpose];
+  const { title, text, act, done, mayEndSession, ...form } = PAGES[link.purpose];
   const heading = useRef(null);
   useLayoutEffect(() => heading.current?.focus(), []);
 
   async function submit(values) {
     await act(link, values);
-    if (endsSession) {
+    if (mayEndSession) {
       // Whether the session that is here was one of them, only the service knows.
       await call('/auth/me').catch(() => undefined);
     }
