@@ -12,6 +12,8 @@ export { SessionsService } from './auth/sessions/sessions.service.js';
 export { SignInsService } from './auth/sessions/sign-ins.service.js';
 export { KeyLifeCycleService } from './keys/key-life-cycle.service.js';
 export { KeyRotationService } from './keys/key-rotation.service.js';
+export { MailTransport } from './mail/mail-transport.js';
+export { MailWorkerService } from './mail/mail-worker.service.js';
 export { KeysService } from './keys/keys.service.js';
 export type { SigningKey } from './keys/keys.types.js';
 export { RefusedTokenLimiterService } from './limits/refused-token-limiter.service.js';

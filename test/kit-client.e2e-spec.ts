@@ -197,6 +197,29 @@ describe('the client of the test kit', () => {
     expect(await ns.requests()).toEqual([]);
   });
 
+  it('returns each mail once, to the user who is asked for, and names those that there are when none comes', async () => {
+    const signsInByMail = await connectRatchet().namespace('mails', { config: { EMAIL_SIGN_IN: 'on' } });
+    const post = (path: string, body: object): Promise<Response> =>
+      fetch(`${signsInByMail.url}${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+    const [ada, grace] = await signsInByMail.users(2);
+    await post('/auth/password/forgot', { email: grace!.email });
+    const { ticket } = (await (await post('/auth/email-code', { email: ada!.email })).json()) as { ticket: string };
+    const mail = await signsInByMail.outbox.next({ to: ada! });
+    expect(mail).toMatchObject({ to: ada!.email, at: expect.any(Date) });
+    expect((await post('/auth/login/email-code', { ticket, code: mail.codes[0] })).status).toBe(200);
+    expect(await signsInByMail.outbox.next()).toMatchObject({ to: grace!.email, codes: [] });
+    await expect(signsInByMail.outbox.next({ to: 'alan@example.com', withinMs: 50 })).rejects.toMatchObject({
+      code: 'no_mail',
+      message: expect.stringContaining(`to ${grace!.email}`),
+    });
+    expect((await signsInByMail.outbox.list({ to: grace! })).map(({ to }) => to)).toEqual([grace!.email]);
+    await signsInByMail.drop();
+  });
+
   it('rotates the keys, at once by force', async () => {
     const { kid, status } = await ns.keys.rotate({ force: true });
     expect(status).toBe('active');

@@ -8,6 +8,7 @@ import type {
   FaultAnswer,
   KeyAnswer,
   NamespaceAnswer,
+  OutboxAnswer,
   RequestsAnswer,
   TokenAnswer,
   TokenBody,
@@ -517,6 +518,62 @@ describe('the runner of the test kit', () => {
     });
   });
 
+  describe('for mails', () => {
+    const ada = 'ada@example.com';
+
+    async function outbox(query = ''): Promise<OutboxAnswer> {
+      return kit.runner.must<OutboxAnswer>('GET', `/n1/outbox${query}`);
+    }
+
+    it('keeps what the service sends in memory, with its link, for the one whom it goes to', async () => {
+      await makeUser({ email: ada });
+      expect((await client.post('/auth/password/forgot', { email: ada })).status).toBe(202);
+      const { messages, cursor } = await outbox('?to=Ada@Example.com&wait=5');
+      expect(messages).toEqual([
+        {
+          id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+          at: expect.any(String),
+          to: ada,
+          subject: expect.any(String),
+          text: expect.stringContaining(messages[0]?.links[0] ?? 'a link'),
+          html: expect.stringContaining(messages[0]?.links[0] ?? 'a link'),
+          links: [expect.stringMatching(/^http:\/\/[^#]+#password_reset=pr1\.[\w-]{66}$/)],
+          codes: [],
+        },
+      ]);
+      const [, token] = /=(.*)$/.exec(messages[0]?.links[0] ?? '') ?? [];
+      const reset = await client.post('/auth/password/reset', { token, new_password: 'another long and odd sentence' });
+      expect(reset.status).toBe(204);
+      expect((await outbox(`?after=${cursor}&wait=5`)).messages).toMatchObject([{ to: ada, links: [], codes: [] }]);
+      expect((await outbox('?to=grace@example.com&wait=0.2')).messages).toEqual([]);
+    });
+
+    it('answers a poll as soon as there is a mail, while the clock stands still in another year', async () => {
+      await makeUser({ email: ada });
+      await setClock({ at: '2031-02-03T04:05:06Z', frozen: true });
+      const startedAtMs = performance.now();
+      const poll = outbox('?wait=30');
+      expect((await client.post('/auth/password/forgot', { email: ada })).status).toBe(202);
+      expect((await poll).messages).toMatchObject([{ to: ada, at: '2031-02-03T04:05:06.000Z' }]);
+      expect(performance.now() - startedAtMs).toBeLessThan(4_000);
+    });
+
+    it('has none after a reset, and a cursor of before still works', async () => {
+      await makeUser({ email: ada });
+      await client.post('/auth/password/forgot', { email: ada });
+      await kit.runner.must('POST', '/n1/reset');
+      const { messages, cursor } = await outbox();
+      expect(messages).toEqual([]);
+      await makeUser({ email: ada });
+      await client.post('/auth/password/forgot', { email: ada });
+      expect((await outbox(`?after=${cursor}&wait=5`)).messages).toHaveLength(1);
+    });
+
+    it.each(['?wait=31', '?wait=-1', '?wait=x', '?after=x', '?from=ada'])('refuses %s', async (query) => {
+      expect((await kit.runner.call('GET', `/n1/outbox${query}`)).body).toMatchObject({ code: 'validation_failed' });
+    });
+  });
+
   describe('for namespaces', () => {
     it('gives each an issuer, keys and settings of its own, and main is at the root', async () => {
       const main = await kit.runner.must<NamespaceAnswer>('PUT', '/main');
@@ -662,7 +719,7 @@ describe('the runner of the test kit', () => {
           path.replace('{ns}', 'nowhere').replace('{id}', 'x'),
         ]),
       );
-      expect(routes).toHaveLength(15);
+      expect(routes).toHaveLength(16);
       for (const [method = '', path = ''] of routes.filter(([method]) => method !== 'PUT')) {
         const { status, body } = await kit.runner.call(method, path.slice('/test'.length));
         expect([path, status === 200 || codeOf({ body }) === 'namespace_unknown']).toEqual([path, true]);

@@ -146,6 +146,29 @@ export interface RequestRecord {
   readonly fault?: string;
 }
 
+/**
+ * `GET /test/{ns}/outbox?to=&after=&wait=`, the oldest first; `after` is the `cursor` of an earlier answer. With `wait`, in
+ * seconds, an answer without messages waits for the next one.
+ */
+export interface OutboxAnswer {
+  readonly messages: readonly MessageRecord[];
+  readonly cursor: number;
+}
+
+export interface MessageRecord {
+  readonly id: string;
+  /** When it was sent, by the clock of the namespace. */
+  readonly at: string;
+  readonly to: string;
+  readonly subject: string;
+  readonly text: string;
+  readonly html: string;
+  /** The addresses in `text`. */
+  readonly links: readonly string[];
+  /** The codes of eight digits in `text`, without spaces. */
+  readonly codes: readonly string[];
+}
+
 /** `GET /test/health`. */
 export interface HealthAnswer {
   readonly version: string;

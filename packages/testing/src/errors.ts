@@ -1,6 +1,6 @@
 /**
  * Everything that the kit answers except a success. `code` is stable: that of the problem, or one of `not_started`,
- * `start_failed`, `unreachable`, `connection_cut` and `not_a_runner`. `message` says what was asked and what to do.
+ * `start_failed`, `unreachable`, `connection_cut`, `not_a_runner` and `no_mail`. `message` says what was asked and what to do.
  */
 export class RatchetTestError extends Error {
   /** The HTTP status, where there was an answer. */

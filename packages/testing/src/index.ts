@@ -15,5 +15,6 @@ export {
   type TokenPair,
   type UserOptions,
 } from './namespace.js';
+export type { MailFilter, NamespaceOutbox, TestMail } from './outbox.js';
 export { type StartedRatchet, startRatchet, type StartOptions } from './start-ratchet.js';
 export type { Token, TokenClaims, TokenOptions, UserReference } from './token-options.js';

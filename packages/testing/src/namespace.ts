@@ -17,6 +17,7 @@ import type {
 import { type Duration, readSeconds } from './duration.js';
 import { RatchetTestError } from './errors.js';
 import { callJson } from './http.js';
+import { NamespaceOutbox } from './outbox.js';
 import {
   requireTokenOptions,
   type Token,
@@ -172,6 +173,9 @@ export class Namespace {
     rotate: async ({ force = false } = {}) => (await this.call('POST', 'keys/rotate', { force })) as KeyAnswer,
   };
 
+  /** What the service has sent by mail. */
+  readonly outbox: NamespaceOutbox;
+
   /** Use `connectRatchet().namespace()`. */
   constructor(
     { name, url, issuer, audience, jwks_uri: jwksUrl }: NamespaceAnswer,
@@ -183,10 +187,11 @@ export class Namespace {
     this.issuer = issuer;
     this.audience = audience;
     this.jwksUrl = jwksUrl;
+    this.outbox = new NamespaceOutbox(`${testUrl}/outbox`);
   }
 
   /**
-   * Makes it as new, except for its keys: without users, sessions, faults and requests, and with the real time. Access tokens
+   * Makes it as new, except for its keys: without users, sessions, mails, faults and requests, and with the real time. Access tokens
    * from before are refused. Requests under way are waited for, and cut after a second.
    */
   async reset(): Promise<void> {

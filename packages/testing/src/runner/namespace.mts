@@ -14,6 +14,8 @@ import {
   KeyRotationService,
   KeysService,
   type Logger,
+  MailTransport,
+  MailWorkerService,
   outcomeOf,
   PasswordHasherService,
   publish,
@@ -33,6 +35,7 @@ import { type Fault, Faults } from './faults.mjs';
 import { answerInstead } from './fault-answer.mjs';
 import { Gate } from './gate.mjs';
 import { Journal } from './journal.mjs';
+import { Outbox } from './outbox.mjs';
 import { TestProblem } from './problems.mjs';
 import { Sessions } from './sessions.mjs';
 import { TestClock } from './test-clock.mjs';
@@ -66,6 +69,7 @@ interface Notes {
 export class Namespace {
   readonly faults = new Faults();
   readonly journal = new Journal();
+  readonly outbox = new Outbox();
   readonly users: Users;
   readonly sessions: Sessions;
   readonly gate = new Gate();
@@ -98,6 +102,11 @@ export class Namespace {
       },
       this.users,
     );
+    // In place of files or an SMTP server: no mail of a test leaves this process.
+    app.get(MailTransport, { strict: false }).deliver = (mail) => {
+      this.outbox.add(mail, this.clock.now());
+      return Promise.resolve();
+    };
     markPublishedKeys(app.get(KeysService));
     this.takeNotes();
   }
@@ -171,6 +180,8 @@ export class Namespace {
   /** @throws TestProblem when requests in flight do not end */
   async reset(): Promise<void> {
     await this.gate.alone(async () => {
+      // What a request has caused is not to come after the reset.
+      await this.app.get(MailWorkerService, { strict: false }).sendDue();
       const endedIds = await this.database.transaction(async (transaction) => {
         const families = await transaction.query<{ id: string }>('delete from refresh_token_families returning id');
         for (const table of this.tables) {
@@ -186,6 +197,7 @@ export class Namespace {
         await this.changeClock({});
       }
       this.journal.clear();
+      this.outbox.clear();
     });
   }
 
@@ -311,6 +323,7 @@ export class Namespace {
     await this.app.get(KeyRotationService).tick();
     await this.app.get(KeysService).reload();
     await this.app.get(TombstoneCleanerService).clean();
+    await this.app.get(MailWorkerService, { strict: false }).sendDue();
   }
 
   /** @returns whether the application is to answer */

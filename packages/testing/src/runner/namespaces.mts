@@ -32,6 +32,7 @@ const FORBIDDEN = [
   'DATABASE_DIRECT_URL',
   'DATA_DIR',
   'HOST',
+  'MAIL_URL',
   'METRICS_PORT',
   'NODE_ENV',
   'PORT',
@@ -169,6 +170,8 @@ export class Namespaces {
     try {
       const config: Pick<Config, keyof Config> = loadConfig({
         ...DEFAULTS,
+        // Mail is on; the mails stay in memory.
+        MAIL_URL: 'file',
         JWT_ISSUER: this.issuerOf(name),
         ...this.defaults,
         ...settings,

@@ -256,6 +256,31 @@ const REQUESTS: Schema = {
   required: ['requests', 'cursor'],
 };
 
+const OUTBOX: Schema = {
+  type: 'object',
+  properties: {
+    messages: {
+      type: 'array',
+      items: {
+        type: 'object',
+        properties: {
+          id: TEXT,
+          at: TEXT,
+          to: TEXT,
+          subject: TEXT,
+          text: TEXT,
+          html: TEXT,
+          links: { type: 'array', items: TEXT, description: 'The addresses in the text.' },
+          codes: { type: 'array', items: TEXT, description: 'The codes of eight digits in the text.' },
+        },
+        required: ['id', 'at', 'to', 'subject', 'text', 'html', 'links', 'codes'],
+      },
+    },
+    cursor: { type: 'integer' },
+  },
+  required: ['messages', 'cursor'],
+};
+
 const HEALTH: Schema = {
   type: 'object',
   properties: { version: TEXT, pid: { type: 'integer' }, namespaces: { type: 'array', items: TEXT } },
@@ -292,7 +317,7 @@ export const ROUTES: readonly Route[] = [
   {
     method: 'POST',
     path: '/test/{ns}/reset',
-    summary: 'Delete everything in a namespace except its keys, and undo clock, faults and requests',
+    summary: 'Delete everything in a namespace except its keys, and undo clock, faults, requests and mails',
     answers: { 204: { description: 'The namespace is as new; its tokens of before are refused.' } },
     run: reading(async (namespace) => {
       await namespace.reset();
@@ -408,6 +433,29 @@ export const ROUTES: readonly Route[] = [
     run: reading((namespace, { query }) => ({
       status: 200,
       body: namespace.journal.list(query.get('path') ?? undefined, Number(query.get('after') ?? 0)),
+    })),
+  },
+  {
+    method: 'GET',
+    path: '/test/{ns}/outbox',
+    summary: 'List the last 1,000 mails, or wait for the next one',
+    query: {
+      to: { type: 'string', description: 'The recipient.' },
+      after: { type: 'string', pattern: '^\\d{1,15}$', description: 'The cursor of an earlier answer.' },
+      wait: {
+        type: 'string',
+        pattern: '^(?:[12]?\\d(?:\\.\\d{1,3})?|30(?:\\.0{1,3})?)$',
+        description: 'For how many seconds an answer without messages waits for the next one; 30 at most.',
+      },
+    },
+    answers: { 200: { description: 'What the service has sent, the oldest first.', schema: OUTBOX } },
+    run: reading(async (namespace, { query }) => ({
+      status: 200,
+      body: await namespace.outbox.list({
+        to: query.get('to') ?? undefined,
+        after: Number(query.get('after') ?? 0),
+        waitSeconds: Number(query.get('wait') ?? 0),
+      }),
     })),
   },
 ];
