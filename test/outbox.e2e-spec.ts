@@ -319,7 +319,7 @@ describe('mail in development', () => {
       await eventually(() => written().length > 0, WITHIN);
       const [name = '', ...more] = await files();
       expect(more).toEqual([]);
-      expect(name).toMatch(/^\d{4}-.*Z-password_reset\.eml$/);
+      expect(name).toMatch(/^\d{4}-.*Z-password_reset-[0-9a-f]{8}\.eml$/);
       expect((await stat(join(mails, name))).mode & 0o777).toBe(0o600);
       const text = (await readFile(join(mails, name), 'utf8')).replaceAll('=\n', '');
       const [token = ''] = /pr1\.[\w-]{66}/.exec(text) ?? [];

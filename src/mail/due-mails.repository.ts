@@ -6,20 +6,22 @@ import type { MailTemplate, MailValues } from './mail-templates.types.js';
 /**
  * Claims up to $1 mails. The lease is the time of the next attempt: a minute, doubled with every attempt up to an hour.
  * So no transaction is open while a mail is sent, and what a dead instance had claimed is sent later by another one.
- * Rows that another instance is claiming are skipped.
+ * Rows that another instance is claiming are skipped. A subquery in `where` could be run again for each row and claim more.
  */
 const CLAIM_MAILS = `
-  with claimed as (
-    update outgoing_mails
+  with due as materialized (
+    select id from outgoing_mails
+    where sent_at is null and failed_at is null and next_attempt_at <= clock_timestamp()
+    order by next_attempt_at limit $1
+    for update skip locked
+  ),
+  claimed as (
+    update outgoing_mails as mail
     set attempts = attempts + 1,
         next_attempt_at = clock_timestamp() + interval '1 minute' * least(power(2, attempts), 60)
-    where id in (
-      select id from outgoing_mails
-      where sent_at is null and failed_at is null and next_attempt_at <= clock_timestamp()
-      order by next_attempt_at limit $1
-      for update skip locked
-    )
-    returning id, template, recipient, locale, params, ticket_id, created_at
+    from due
+    where mail.id = due.id
+    returning mail.id, template, recipient, locale, params, ticket_id, created_at
   )
   select claimed.id, template, recipient, locale, coalesce(params, '{}') as params,
          ticket_id as "ticketId", purpose, key_id as "keyId",

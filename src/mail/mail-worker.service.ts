@@ -108,10 +108,20 @@ export class MailWorkerService implements OnApplicationBootstrap, OnApplicationS
         if (this.clock.monotonicMs() - startedAtMs > LATEST_BEGIN_MS) {
           return;
         }
-        await this.send(mail);
+        try {
+          await this.send(mail);
+        } catch (error) {
+          // What is sent and not recorded is sent again.
+          queue.length = 0;
+          throw error;
+        }
       }
     };
-    await Promise.all(Array.from({ length: LANES }, runLane));
+    const lanes = await Promise.allSettled(Array.from({ length: LANES }, runLane));
+    const failed = lanes.find((lane) => lane.status === 'rejected');
+    if (failed !== undefined) {
+      throw failed.reason;
+    }
   }
 
   private async send(mail: DueMail): Promise<void> {
