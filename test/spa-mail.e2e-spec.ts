@@ -23,6 +23,12 @@ const canRun = [isChromiumInstalled(), isInstalled('nginx', '-v')].every(Boolean
   const settings = { JWT_ISSUER: APP_ORIGIN, COOKIE_ORIGINS: APP_ORIGIN };
   const { database, service } = useService({ ...settings, ...MAIL_ON });
   const instanceWithoutMail = useInstance(database, settings);
+  const strictInstance = useInstance(database, {
+    ...settings,
+    ...MAIL_ON,
+    EMAIL_VERIFICATION: 'required',
+    EMAIL_SIGN_IN: 'on',
+  });
   const mails = new OutgoingMails(database, service);
   let sample: SampleApplication;
   let front: TlsFront;
@@ -85,6 +91,14 @@ const canRun = [isChromiumInstalled(), isInstalled('nginx', '-v')].every(Boolean
     await signIn(page, used);
     await welcome(page).waitFor();
     return { page, account: used };
+  }
+
+  async function askForAccount(page: Page, { email, password }: Pick<Account, 'email' | 'password'>): Promise<void> {
+    await button(page, 'Create an account').click();
+    await page.getByLabel('E-mail address').fill(email);
+    await page.getByLabel('Password', { exact: true }).fill(password);
+    await button(page, 'Create account').click();
+    await page.getByText(`A mail with a code is on its way to ${email}.`).waitFor();
   }
 
   async function askForLink(page: Page, email: string): Promise<void> {
@@ -262,6 +276,64 @@ const canRun = [isChromiumInstalled(), isInstalled('nginx', '-v')].every(Boolean
       await page.getByText('confirmed', { exact: true }).waitFor();
       expect(await button(page, 'Confirm this address').count()).toBe(0);
     }
+  });
+
+  it('makes an account once its mailbox is proven, by the code in the page that asked', async () => {
+    sample.toService.targets = [strictInstance.url];
+    const account = { email: newEmail(), password: newPassword() };
+    const page = await openPage();
+    await askForAccount(page, account);
+    const { code } = await mails.last(account.email, 'registration');
+    await page.getByLabel('Code', { exact: true }).fill(otherThan(code));
+    await button(page, 'Create account').click();
+    await page.getByText('This code is not right.').waitFor();
+    // A phone has dropped the page while its user read the mail.
+    await page.reload();
+    await page.getByLabel('Code', { exact: true }).fill(code);
+    await button(page, 'Create account').click();
+    await page.getByText(`Signed in as ${account.email}`).waitFor();
+    await page.getByText('confirmed', { exact: true }).waitFor();
+    await button(page, 'Sign out').click();
+    await heading(page, 'Sign in').waitFor();
+    await signIn(page, account);
+    await welcome(page).waitFor();
+  });
+
+  it('makes an account by a link, with the password that the owner of the mailbox chooses', async () => {
+    sample.toService.targets = [strictInstance.url];
+    const account = { email: newEmail(), password: newPassword() };
+    const intruder = await openPage();
+    await askForAccount(intruder, account);
+    const owner = await openPage({ at: linkOf('registration', await mails.last(account.email, 'registration')) });
+    const password = newPassword();
+    await owner.getByLabel('Password', { exact: true }).fill(password);
+    await button(owner, 'Create account').click();
+    await owner.getByText(`Signed in as ${account.email}`).waitFor();
+    await intruder.getByLabel('Code', { exact: true }).fill('12345678');
+    await button(intruder, 'Create account').click();
+    await intruder.getByText('This code has expired, or was tried too often.').waitFor();
+    await button(intruder, 'Start again').click();
+    await button(intruder, 'Sign in').click();
+    await signIn(intruder, account);
+    await intruder.getByText('The e-mail address or the password is not right.').waitFor();
+  });
+
+  it('signs in by a code, or by a link on another device, without a password', async () => {
+    sample.toService.targets = [strictInstance.url];
+    const { email } = await service.client.signUp();
+    const page = await openPage();
+    await button(page, 'Sign in with a code').click();
+    await page.getByLabel('E-mail address').fill(email);
+    await button(page, 'Send a code').click();
+    await page.getByText(`A mail with a code is on its way to ${email}.`).waitFor();
+    await page.getByLabel('Code', { exact: true }).fill((await mails.last(email, 'sign_in_code')).code);
+    await button(page, 'Sign in').click();
+    await page.getByText(`Signed in as ${email}`).waitFor();
+
+    await strictInstance.client.post('/auth/email-code', { email });
+    const phone = await openPage({ at: linkOf('sign_in_code', await mails.last(email, 'sign_in_code')) });
+    await button(phone, 'Sign in').click();
+    await phone.getByText(`Signed in as ${email}`).waitFor();
   });
 
   it('says that a service without mail sends none, and keeps what was typed', async () => {
