@@ -99,6 +99,21 @@ describe('docker-compose.yml', () => {
     });
   });
 
+  it('sends mail to a catcher that only this machine reaches, and the gateway does not lead to it', () => {
+    expect(services['auth']?.environment).toMatchObject({
+      MAIL_URL: '${MAIL_URL:-smtp://mail:1025}',
+      ACCOUNT_URL: '${ACCOUNT_URL:-http://localhost:8080}',
+    });
+    expect(services['mail']).toMatchObject({
+      build: { dockerfile: 'examples/mail-catcher/Dockerfile' },
+      ports: ['127.0.0.1:8025:8025'],
+    });
+    const gateway = ['../gateways/nginx/ratchet.conf', '../examples/spa/gateway.conf'].map((file) =>
+      readFileSync(new URL(file, import.meta.url), 'utf8'),
+    );
+    expect(gateway.join('')).not.toMatch(/8025|mail:/);
+  });
+
   it.each([
     ['finds containers that are added later', 'an nginx that knows `resolve`', 0, 2],
     ['starts as well', 'an older nginx', 1, 0],
