@@ -2,6 +2,7 @@ import { Logger, Module, type OnModuleInit } from '@nestjs/common';
 import { Config } from '../platform/config/config.js';
 import { Readiness } from '../platform/common/readiness.js';
 import { DatabaseService } from '../platform/database/database.service.js';
+import { CodeAttemptsService } from './code-attempts.service.js';
 import { Counters } from './counter.js';
 import { MailLimitsService } from './mail-limits.service.js';
 import { PasswordAttemptsService } from './password-attempts.service.js';
@@ -9,7 +10,7 @@ import { PostgresCounters } from './postgres-counters.js';
 import { RefusedTokenLimiterService } from './refused-token-limiter.service.js';
 import { RegistrationsService } from './registrations.service.js';
 
-/** Limits guesses of passwords, registrations, mails and refused tokens, without locking an owner out for good. */
+/** Limits guesses of passwords and codes, registrations, mails and refused tokens, without locking an owner out for good. */
 @Module({
   providers: [
     {
@@ -24,12 +25,19 @@ import { RegistrationsService } from './registrations.service.js';
         return new RedisCounters(limits.redisUrl, readiness);
       },
     },
+    CodeAttemptsService,
     MailLimitsService,
     PasswordAttemptsService,
     RefusedTokenLimiterService,
     RegistrationsService,
   ],
-  exports: [MailLimitsService, PasswordAttemptsService, RefusedTokenLimiterService, RegistrationsService],
+  exports: [
+    CodeAttemptsService,
+    MailLimitsService,
+    PasswordAttemptsService,
+    RefusedTokenLimiterService,
+    RegistrationsService,
+  ],
 })
 export class LimitsModule implements OnModuleInit {
   private readonly logger = new Logger(LimitsModule.name);

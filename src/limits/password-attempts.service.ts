@@ -2,7 +2,8 @@ import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../platform/common/clock.js';
 import { Config } from '../platform/config/config.js';
 import { OnceAMinute } from '../platform/logging/once-a-minute.js';
-import { ATTEMPTS_BEFORE_DELAY, attemptDelaySeconds } from './attempt-delay.policy.js';
+import { ATTEMPTS_BEFORE_DELAY } from './attempt-delay.policy.js';
+import { passGate } from './attempt-gate.js';
 import { type CounterChange, Counters, type Take, type Taken } from './counter.js';
 import { TooManyAttemptsError } from './limits.errors.js';
 import { takesOfNetworks } from './network-takes.js';
@@ -152,28 +153,19 @@ export class PasswordAttemptsService {
         return { kind: 'own', takes: [own] };
       }
     }
-    // The gate closes for the shortest delay in the statement that decides; only the attempt it admitted may lengthen
-    // it.
-    const gate = gateTake(attempt);
-    const [allowed] = await this.counters.take([gate]);
-    if (allowed?.isTaken !== true) {
-      // The whole delay instead of what is left of it: no one learns from the answer at which second it will open.
-      const delaySeconds = allowed?.points ?? attemptDelaySeconds(1);
+    const { takes, delaySeconds } = await passGate(this.counters, 'password', attempt.account);
+    if (takes === undefined) {
       throw new TooManyAttemptsError(
         'wrong passwords for this account',
         this.inFlight.has(attempt.account) ? IN_FLIGHT_RETRY_SECONDS : delaySeconds,
       );
     }
-    const delay = delayTake(attempt);
-    const [delays] = await this.counters.take([delay]);
-    const delaySeconds = attemptDelaySeconds(delays?.points ?? 1);
-    await this.counters.change([{ ...gate, kind: 'set', points: delaySeconds, windowSeconds: delaySeconds }]);
     this.logger.warn({
       event: 'password_attempts_delayed',
       msg: 'an account admits one more attempt, and then none until the delay is over',
       delay_seconds: delaySeconds,
     });
-    return { kind: 'delayed', takes: [{ ...gate, points: delaySeconds }, delay] };
+    return { kind: 'delayed', takes };
   }
 
   private warnOnceAMinute({ name, key }: Take): void {
@@ -262,24 +254,6 @@ function familiarTake(attempt: PasswordAttempt): Take {
 function familiarPlace({ account, networks }: PasswordAttempt): Pick<Take, 'name' | 'key'> {
   return { name: 'password-place', key: `${account}\n${networks[1] ?? networks[0] ?? ''}` };
 }
-
-/** Allows one attempt per delay; its points are the delay in seconds. */
-function gateTake({ account }: PasswordAttempt): Take {
-  const delaySeconds = attemptDelaySeconds(1);
-  return {
-    name: 'password-gate',
-    key: account,
-    points: delaySeconds,
-    limit: delaySeconds,
-    windowSeconds: delaySeconds,
-  };
-}
-
-function delayTake({ account }: PasswordAttempt): Take {
-  return { name: 'password-delay', key: account, points: 1, limit: MOST_DELAYS, windowSeconds: DAY_SECONDS };
-}
-
-const MOST_DELAYS = 1_000_000;
 
 function giveBack(take: Take): CounterChange {
   return { ...take, kind: 'give_back' };

@@ -58,7 +58,7 @@ export class EmailSignInsService {
     const mailId = randomUUID();
     await this.database.settle(() =>
       this.database.transaction(async (transaction) => {
-        await this.tickets.issue(transaction, ticket, holder === undefined ? {} : { user: holder });
+        await this.tickets.issue(transaction, ticket, { email: address, ...(holder && { user: holder }) });
         await this.outbox.enqueue(transaction, {
           id: mailId,
           template: 'sign_in_code',
@@ -79,7 +79,7 @@ export class EmailSignInsService {
    * Opens a session for a ticket and the code of the mail, or for its link. If this is the first proof of the mailbox, everyone who
    * was in the account before is out, and its password is removed.
    *
-   * @throws TicketInvalidError, CodeInvalidError
+   * @throws TicketInvalidError, CodeInvalidError, TooManyAttemptsError
    */
   async signIn(proof: MailboxProof, client: Client): Promise<TokenPair> {
     this.issuer.requireKey();
@@ -91,8 +91,10 @@ export class EmailSignInsService {
     }
     const ticket = await this.mailboxTickets.identify('sc1', proof.ticket, client);
     const isProven = this.tickets.isCodeOf(ticket, proof.code);
-    return this.redeem(ticket, client, (transaction, consumption) =>
-      this.tickets.consumeProven(transaction, ticket, isProven, consumption),
+    return this.mailboxTickets.countWrongCode(ticket, () =>
+      this.redeem(ticket, client, (transaction, consumption) =>
+        this.tickets.consumeProven(transaction, ticket, isProven, consumption),
+      ),
     );
   }
 

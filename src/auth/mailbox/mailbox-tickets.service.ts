@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
+import { CodeAttemptsService } from '../../limits/code-attempts.service.js';
 import { RefusedTokenLimiterService } from '../../limits/refused-token-limiter.service.js';
 import { DatabaseService, type Transaction } from '../../platform/database/database.service.js';
-import { TicketInvalidError } from '../../tickets/tickets.errors.js';
+import { CodeInvalidError, TicketInvalidError } from '../../tickets/tickets.errors.js';
 import { TicketsService } from '../../tickets/tickets.service.js';
 import type { PresentedTicket, TicketContents, TicketForm } from '../../tickets/tickets.types.js';
 import { TokensService } from '../../tokens/tokens.service.js';
@@ -41,6 +42,7 @@ export class MailboxTicketsService {
     private readonly database: DatabaseService,
     private readonly turns: UserTurnsService,
     private readonly refusedTokenLimiter: RefusedTokenLimiterService,
+    private readonly codeAttempts: CodeAttemptsService,
   ) {}
 
   /**
@@ -51,6 +53,20 @@ export class MailboxTicketsService {
    */
   identify<Form extends TicketForm>(form: Form, token: string, client: Client): Promise<PresentedTicket<Form>> {
     return this.refusedTokenLimiter.limitRefusals(client.networks[0], () => this.tickets.identify(form, token));
+  }
+
+  /**
+   * Redeems a ticket by a typed code. A wrong one counts against the address that was sent the code, whatever it is for and
+   * whether or not it has an account.
+   *
+   * @param redeem throws CodeInvalidError for a wrong code
+   * @throws TooManyAttemptsError before the code was judged
+   */
+  async countWrongCode<T>(ticket: PresentedTicket, redeem: () => Promise<T>): Promise<T> {
+    const { email } = (await this.tickets.find(this.database, ticket)) ?? {};
+    return email === undefined
+      ? redeem()
+      : this.codeAttempts.countAttempt(email, redeem, (error) => error instanceof CodeInvalidError);
   }
 
   /**
@@ -78,7 +94,7 @@ export class MailboxTicketsService {
    * is the ticket of the client that asked; with a link it is an access token of the account. A mailbox alone is not
    * enough, because its owner may click on what an attacker has asked for.
    *
-   * @throws TicketInvalidError also for the link of another account, CodeInvalidError
+   * @throws TicketInvalidError also for the link of another account, CodeInvalidError, TooManyAttemptsError
    * @throws AccessTokenMissingError for a link without an access token
    */
   async redeemBothHalves(
@@ -96,10 +112,13 @@ export class MailboxTicketsService {
     }
     const ticket = await this.identify(forms.code, proof.ticket, client);
     const isProven = this.tickets.isCodeOf(ticket, proof.code);
-    return this.carryOut(
-      ticket,
-      (transaction, user, attemptId) => this.tickets.consumeProven(transaction, ticket, isProven, { attemptId, user }),
-      effect,
+    return this.countWrongCode(ticket, () =>
+      this.carryOut(
+        ticket,
+        (transaction, user, attemptId) =>
+          this.tickets.consumeProven(transaction, ticket, isProven, { attemptId, user }),
+        effect,
+      ),
     );
   }
 

@@ -84,7 +84,7 @@ export class ProvenRegistrationsService {
    * enough alone, so a click on what an attacker has asked for makes no account with the attacker's password.
    *
    * @param password with a link only
-   * @throws TicketInvalidError, CodeInvalidError, ValidationFailedError, OverloadedError
+   * @throws TicketInvalidError, CodeInvalidError, TooManyAttemptsError, ValidationFailedError, OverloadedError
    * @throws EmailTakenError if another registration of the address was faster; the ticket stays as it is
    */
   async complete(proof: MailboxProof, password: string, client: Client): Promise<TokenPair> {
@@ -92,8 +92,10 @@ export class ProvenRegistrationsService {
     if (proof.kind === 'code') {
       const ticket = await this.mailboxTickets.identify('rg1', proof.ticket, client);
       const isProven = this.tickets.isCodeOf(ticket, proof.code);
-      return this.create(client, undefined, (transaction, attemptId) =>
-        this.tickets.consumeProven(transaction, ticket, isProven, { attemptId, user: undefined }),
+      return this.mailboxTickets.countWrongCode(ticket, () =>
+        this.create(client, undefined, (transaction, attemptId) =>
+          this.tickets.consumeProven(transaction, ticket, isProven, { attemptId, user: undefined }),
+        ),
       );
     }
     const ticket = await this.mailboxTickets.identify('rl1', proof.token, client);

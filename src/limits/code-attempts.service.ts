@@ -1,0 +1,70 @@
+import { Injectable } from '@nestjs/common';
+import { Config } from '../platform/config/config.js';
+import { passGate } from './attempt-gate.js';
+import { Counters, type Take } from './counter.js';
+import { TooManyAttemptsError } from './limits.errors.js';
+
+const DAY_SECONDS = 86_400;
+
+/** As many as one ticket has. */
+const WRONG_CODES_BEFORE_DELAY = 5;
+
+/**
+ * Slows down the guessing of the codes that an address is sent, over all flows, tickets and instances together. Passwords
+ * count elsewhere: a right one frees no guess of a code. Whether the address has an account does not matter.
+ */
+@Injectable()
+export class CodeAttemptsService {
+  constructor(
+    private readonly config: Config,
+    private readonly counters: Counters,
+  ) {}
+
+  /**
+   * Counts an attempt before it is judged. One whose code was right clears the count; one that was not judged, because the
+   * ticket was dead or the database was lost, counts for nothing. From the fifth wrong one in a row, the address admits one
+   * attempt per delay (see `attemptDelaySeconds`).
+   *
+   * @param address canonical
+   * @param judge throws unless the code was right
+   * @param isWrong whether what `judge` has thrown says that the code was wrong
+   * @throws TooManyAttemptsError before the code was judged
+   * @throws TemporarilyUnavailableError when the counters cannot be reached
+   */
+  async countAttempt<T>(address: string, judge: () => Promise<T>, isWrong: (error: unknown) => boolean): Promise<T> {
+    if (!this.config.limits.isOn) {
+      return judge();
+    }
+    const inARow: Take = {
+      name: 'code-address',
+      key: address,
+      points: 1,
+      limit: WRONG_CODES_BEFORE_DELAY - 1,
+      windowSeconds: DAY_SECONDS,
+    };
+    const takes = await this.admit(inARow);
+    let result: T;
+    try {
+      result = await judge();
+    } catch (error) {
+      if (!isWrong(error)) {
+        await this.counters.change(takes.map((take) => ({ ...take, kind: 'give_back' })));
+      }
+      throw error;
+    }
+    await this.counters.change([inARow, ...takes].map((take) => ({ ...take, kind: 'reset' })));
+    return result;
+  }
+
+  private async admit(inARow: Take): Promise<readonly Take[]> {
+    const [taken] = await this.counters.take([inARow]);
+    if (taken?.isTaken === true) {
+      return [inARow];
+    }
+    const { takes, delaySeconds } = await passGate(this.counters, 'code', inARow.key);
+    if (takes === undefined) {
+      throw new TooManyAttemptsError('wrong codes for this address', delaySeconds);
+    }
+    return takes;
+  }
+}
