@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readFile, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { SmtpTransport } from '../src/mail/smtp.transport.js';
 import { MailWorkerService } from '../src/mail/mail-worker.service.js';
 import { OutboxService } from '../src/mail/outbox.service.js';
 import type { OutgoingMail } from '../src/mail/mail.types.js';
@@ -32,6 +33,7 @@ describe('the outbox', () => {
     MAIL_FROM: 'Exämple, Inc. <no-reply@example.com>',
     ACCOUNT_URL: 'https://app.example.com/account',
     JWT_ISSUER: 'https://auth.example.com/ratchet',
+    METRICS_PORT: '0',
   });
   const service = useInstance(database, environment);
 
@@ -129,6 +131,46 @@ describe('the outbox', () => {
     expect([await rowOf(mail.id), await rowOf(toNobody.id)]).toEqual([undefined, undefined]);
   });
 
+  it('shows how many mails wait, for how long, and what became of the others, and nothing about them', async () => {
+    const metrics = async (): Promise<string> => {
+      const port = service.logs.find(({ event }) => event === 'metrics_listening')?.['port'];
+      return (await fetch(`http://127.0.0.1:${String(port)}/metrics`)).text();
+    };
+    const valueOf = (text: string, name: string): number =>
+      Number(
+        text
+          .split('\n')
+          .find((line) => line.startsWith(`${name} `))
+          ?.slice(name.length),
+      );
+    const before = await metrics();
+    expect([valueOf(before, 'ratchet_mails_waiting'), valueOf(before, 'ratchet_oldest_mail_age_seconds')]).toEqual([
+      0, 0,
+    ]);
+    const { to, token, code } = await enqueue();
+    await sendDue();
+    mailbox.mode = '550';
+    await enqueue();
+    await sendDue();
+    mailbox.mode = '451';
+    const waiting = await enqueue();
+    await sendDue();
+    await database.sql(`update outgoing_mails set created_at = created_at - interval '1 hour' where id = $1`, [
+      waiting.id,
+    ]);
+    const after = await metrics();
+    const changes = ['sent', 'failed', 'delayed'].map((outcome) => {
+      const name = `ratchet_mails_total{outcome="${outcome}"}`;
+      return valueOf(after, name) - (valueOf(before, name) || 0);
+    });
+    expect([...changes, valueOf(after, 'ratchet_mails_waiting')]).toEqual([1, 1, 1, 1]);
+    expect(Math.round(valueOf(after, 'ratchet_oldest_mail_age_seconds') / 60)).toBe(60);
+    for (const secret of [to, token, code, waiting.to, waiting.code]) {
+      expect(after).not.toContain(secret);
+      expect(JSON.stringify(service.logs)).not.toContain(secret);
+    }
+  });
+
   it('makes one mail of a retry with the same id', async () => {
     const outbox = service.app.get(OutboxService, { strict: false });
     const mail = { id: randomUUID(), template: 'address_taken', recipient: newEmail(), locale: undefined } as const;
@@ -216,24 +258,68 @@ describe('the outbox', () => {
     expect(new Set(mailbox.messages.map(({ messageId }) => messageId)).size).toBe(3);
   });
 
-  it('does not send what has expired, was used, or is a day old', async () => {
+  it('does not send what has expired or was used', async () => {
     const expired = await enqueue();
     const used = await enqueue();
-    const old = await enqueue({ template: 'address_taken', ticket: undefined });
     const ticketOf = 'id = (select ticket_id from outgoing_mails where id = $1)';
     await database.sql(`update tickets set expires_at = clock_timestamp() where ${ticketOf}`, [expired.id]);
     await database.sql(
       `update tickets set consumed_at = clock_timestamp(), consumed_by = gen_random_uuid() where ${ticketOf}`,
       [used.id],
     );
-    await database.sql(`update outgoing_mails set created_at = created_at - interval '25 hours' where id = $1`, [
-      old.id,
-    ]);
     await sendDue();
     expect(mailbox.messages).toEqual([]);
-    for (const { id } of [expired, used, old]) {
+    for (const { id } of [expired, used]) {
       expect(await rowOf(id)).toEqual({ attempts: 1, sent: false, failed: true, last_error: 'expired' });
     }
+  });
+
+  it('gives up a mail after a day of attempts, and tries one that is older once', async () => {
+    mailbox.mode = '451';
+    const { id, to } = await enqueue({ template: 'address_taken', ticket: undefined });
+    await database.sql(`update outgoing_mails set created_at = created_at - interval '25 hours' where id = $1`, [id]);
+    await sendDue();
+    expect(await rowOf(id)).toMatchObject({ attempts: 1, failed: false });
+    await makeDue(id);
+    await sendDue();
+    expect(await rowOf(id)).toEqual({
+      attempts: 2,
+      sent: false,
+      failed: true,
+      last_error: 'expired; EMESSAGE 451 DATA',
+    });
+    expect(mailbox.messages.filter((mail) => mail.to === to)).toEqual([]);
+  });
+
+  it('lets a mail that hangs hold up no other one, and tries it again', async () => {
+    mailbox.mode = 'hang';
+    const stuck = await enqueue();
+    const sending = sendDue();
+    await eventually(() => mailbox.hangingCount === 1, WITHIN);
+    mailbox.mode = 'ok';
+    const others = await Promise.all(Array.from({ length: 12 }, () => enqueue()));
+    service.app.get(OutboxService, { strict: false }).wake();
+    await Promise.all(others.map(({ to }) => mailbox.next({ to })));
+    expect(await rowOf(stuck.id)).toMatchObject({ attempts: 1, sent: false, last_error: null });
+    mailbox.cut();
+    await sending;
+    expect(await rowOf(stuck.id)).toMatchObject({ attempts: 1, sent: false, failed: false });
+    await makeDue(stuck.id);
+    await sendDue();
+    expect(await mailbox.next({ to: stuck.to })).toMatchObject({ codes: [stuck.code] });
+  });
+
+  it.each([
+    ['a server that says nothing after a mail', 60_000],
+    ['an attempt whose time is over', 100],
+  ])('does not wait for %s', async (_, deadlineMs) => {
+    const signal = AbortSignal.timeout(deadlineMs);
+    mailbox.mode = 'hang';
+    const transport = new SmtpTransport(mailbox.url, { name: 'Example', address: 'a@example.com' }, 500);
+    const mail = { id: randomUUID(), template: 'address_taken', to: newEmail(), messageId: '<1@example.com>' } as const;
+    const sending = transport.deliver({ ...mail, subject: 'Hello', text: 'Hello', html: '<p>Hello' }, signal);
+    await expect(sending).rejects.toThrow(/^(ETIMEDOUT CONN|not taken in time)$/);
+    transport.close();
   });
 
   it('says to whom a mail went for a day, and forgets it after seven, or thirty if it failed', async () => {

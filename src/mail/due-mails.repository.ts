@@ -21,11 +21,12 @@ const CLAIM_MAILS = `
         next_attempt_at = clock_timestamp() + interval '1 minute' * least(power(2, attempts), 60)
     from due
     where mail.id = due.id
-    returning mail.id, template, recipient, locale, params, ticket_id, created_at
+    returning mail.id, template, recipient, locale, params, ticket_id, created_at, attempts, last_error
   )
   select claimed.id, template, recipient, locale, coalesce(params, '{}') as params,
          ticket_id as "ticketId", purpose, key_id as "keyId",
-         claimed.created_at < clock_timestamp() - interval '24 hours'
+         last_error as "lastError",
+         claimed.attempts > 1 and claimed.created_at < clock_timestamp() - interval '24 hours'
            or (ticket_id is not null and (tickets.id is null or consumed_at is not null or expires_at <= clock_timestamp()))
            as "isExpired",
          ceil(extract(epoch from expires_at - clock_timestamp()) / 60)::int as minutes
@@ -46,19 +47,19 @@ const DELETE_MAIL = `delete from outgoing_mails where id = $1`;
 /** A day after it was sent, a mail says no longer to whom. */
 const FORGET_RECIPIENTS = `
   update outgoing_mails set recipient = null, params = null
-  where id in (
+  where id = any(array(
     select id from outgoing_mails
     where sent_at < clock_timestamp() - interval '1 day' and recipient is not null limit $1
-  )`;
+  ))`;
 
 /** Seven days after it was sent, thirty after it failed. */
 const DELETE_OLD = `
   delete from outgoing_mails
-  where id in (
+  where id = any(array(
     select id from outgoing_mails
     where sent_at < clock_timestamp() - interval '7 days' or failed_at < clock_timestamp() - interval '30 days'
     limit $1
-  )
+  ))
   returning id`;
 
 export interface DueMail {
@@ -71,7 +72,9 @@ export interface DueMail {
   readonly ticketId: string | null;
   readonly purpose: TicketPurpose | null;
   readonly keyId: number | null;
-  /** Its ticket is used or over, or a day has passed. */
+  /** Why the last attempt failed. */
+  readonly lastError: string | null;
+  /** Its ticket is used or over, or a day has passed and it was tried before. */
   readonly isExpired: boolean;
   /** For how long its ticket is good. */
   readonly minutes: number | null;
@@ -88,7 +91,7 @@ export class DueMailsRepository {
   }
 
   async markSent(id: string): Promise<void> {
-    await this.database.query(MARK_SENT, [id]);
+    await this.database.settle(() => this.database.query(MARK_SENT, [id]));
   }
 
   async markFailed(id: string, reason: string): Promise<void> {

@@ -24,7 +24,11 @@ export class FilesTransport extends MailTransport {
   override async deliver(mail: DeliverableMail): Promise<void> {
     const { createTransport } = await import('nodemailer');
     const composer = createTransport({ streamTransport: true, buffer: true, newline: 'unix' });
-    const { message } = await composer.sendMail(toMessage(mail, this.from));
+    const { message } = await composer.sendMail({
+      ...toMessage(mail, this.from),
+      // Also where a text is mostly of other letters, so that `mails show` reads it.
+      textEncoding: 'quoted-printable',
+    });
     const time = this.clock.now().toISOString().replace(/[:.]/g, '-');
     const file = join(this.folder, `${time}-${mail.template}-${mail.id.slice(0, ID_CHARACTERS)}.eml`);
     await mkdir(this.folder, { recursive: true, mode: 0o700 });

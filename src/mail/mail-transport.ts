@@ -27,9 +27,10 @@ export abstract class MailTransport {
   /**
    * Resolves when the other side has taken the mail. After an error it may have it nevertheless.
    *
+   * @param signal ends the attempt, which then fails
    * @throws MailRefusedError, or another error when a retry may succeed. Their messages have no word of the other side.
    */
-  abstract deliver(mail: DeliverableMail): Promise<void>;
+  abstract deliver(mail: DeliverableMail, signal: AbortSignal): Promise<void>;
 
   /** Closes connections. */
   close(): void {

@@ -19,6 +19,7 @@ function dueMail(): DueMail {
     ticketId: null,
     purpose: null,
     keyId: null,
+    lastError: null,
     isExpired: false,
     minutes: null,
   };

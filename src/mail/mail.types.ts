@@ -14,3 +14,25 @@ export interface OutgoingMail {
   /** What the text says besides; nothing that lets in. */
   readonly params?: Readonly<Record<string, string | number>>;
 }
+
+/** What an attempt to send a mail ended in: it was taken, will be repeated, or was given up. */
+export type MailOutcome = 'sent' | 'delayed' | 'failed';
+
+export interface MailQueueState {
+  readonly length: number;
+  /** 0 when the queue is empty. */
+  readonly oldestAgeSeconds: number;
+}
+
+/** A mail that has not been sent. */
+export interface QueuedMail {
+  readonly id: string;
+  readonly template: string;
+  readonly recipient: string;
+  readonly createdAt: Date;
+  readonly attempts: number;
+  /** Undefined when it was given up. */
+  readonly nextAttemptAt: Date | undefined;
+  readonly failedAt: Date | undefined;
+  readonly lastError: string | undefined;
+}

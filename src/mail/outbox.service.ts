@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Config } from '../platform/config/config.js';
 import type { Connection } from '../platform/database/database.service.js';
 import { localesOf, pickLocale } from './locale.js';
-import type { OutgoingMail } from './mail.types.js';
+import type { MailOutcome, OutgoingMail } from './mail.types.js';
 import { OutgoingMailsRepository } from './outgoing-mails.repository.js';
 
 /**
@@ -16,6 +16,7 @@ export class OutboxService {
 
   private readonly locales: readonly string[];
   private listener: () => void = () => undefined;
+  private observer: (outcome: MailOutcome) => void = () => undefined;
 
   constructor(
     private readonly repository: OutgoingMailsRepository,
@@ -50,5 +51,15 @@ export class OutboxService {
   /** Calls `listener` with every `wake`; for what sends the mails. */
   onWake(listener: () => void): void {
     this.listener = listener;
+  }
+
+  /** Tells the observer what has become of a mail; for what sends them. */
+  count(outcome: MailOutcome): void {
+    this.observer(outcome);
+  }
+
+  /** Calls `observer` with the outcome of every attempt of this instance. */
+  observeOutcomes(observer: (outcome: MailOutcome) => void): void {
+    this.observer = observer;
   }
 }

@@ -5,7 +5,8 @@ import { toMessage } from './message.js';
 
 const MAX_CONNECTIONS = 2;
 
-/** Their sum is shorter than the first lease of a mail, a minute. The last one is for each reply. */
+/** Each is for one step; the caller ends what takes too many. */
+const DNS_TIMEOUT_MS = 5_000;
 const CONNECTION_TIMEOUT_MS = 10_000;
 const GREETING_TIMEOUT_MS = 10_000;
 const REPLY_TIMEOUT_MS = 20_000;
@@ -17,17 +18,18 @@ export class SmtpTransport extends MailTransport {
   constructor(
     private readonly url: string,
     private readonly from: MailConfig['from'],
+    private readonly replyTimeoutMs = REPLY_TIMEOUT_MS,
   ) {
     super();
   }
 
-  override async deliver(mail: DeliverableMail): Promise<void> {
-    this.transporter ??= createTransporter(this.url);
+  override async deliver(mail: DeliverableMail, signal: AbortSignal): Promise<void> {
+    this.transporter ??= createTransporter(this.url, this.replyTimeoutMs);
     const transporter = await this.transporter;
     try {
-      await transporter.sendMail(toMessage(mail, this.from));
+      await transporter.sendMail({ ...toMessage(mail, this.from), signal });
     } catch (error) {
-      throw withoutWords(error);
+      throw signal.aborted ? new Error('not taken in time') : withoutWords(error);
     }
   }
 
@@ -38,15 +40,16 @@ export class SmtpTransport extends MailTransport {
   }
 }
 
-async function createTransporter(url: string): Promise<Transporter> {
+async function createTransporter(url: string, replyTimeoutMs: number): Promise<Transporter> {
   const { createTransport } = await import('nodemailer');
   return createTransport({
     url,
     pool: true,
     maxConnections: MAX_CONNECTIONS,
+    dnsTimeout: DNS_TIMEOUT_MS,
     connectionTimeout: CONNECTION_TIMEOUT_MS,
     greetingTimeout: GREETING_TIMEOUT_MS,
-    socketTimeout: REPLY_TIMEOUT_MS,
+    socketTimeout: replyTimeoutMs,
     disableFileAccess: true,
     disableUrlAccess: true,
   });
@@ -61,9 +64,9 @@ function withoutWords(error: unknown): Error {
   };
   const told = [code, responseCode, command].filter((each) => typeof each === 'string' || typeof each === 'number');
   const message = told.length === 0 ? 'unknown' : told.join(' ').slice(0, 100);
-  // RFC 5321 §4.2.1: 5yz is a permanent refusal. One of the login (EAUTH) is our configuration's, which changes.
+  // RFC 5321 §4.2.1: 5yz is a permanent refusal. One of the login or of the sender is of our configuration, which changes.
   const isPermanent = typeof responseCode === 'number' && responseCode >= 500 && responseCode < 600;
-  return isPermanent && (code === 'EENVELOPE' || code === 'EMESSAGE')
+  return isPermanent && (command === 'RCPT TO' || command === 'DATA')
     ? new MailRefusedError(message)
     : new Error(message);
 }

@@ -29,6 +29,8 @@ const LONGEST_DELIVERY_MS = 15_000;
 export class Mailbox {
   mode: MailboxMode = 'ok';
   readonly messages: ReceivedMail[] = [];
+  /** How many mails have been sent whole and left without an answer. */
+  hangingCount = 0;
   private readonly returned = new Set<ReceivedMail>();
   private server: SMTPServer | undefined;
   private readonly sockets = new Set<Socket>();
@@ -127,6 +129,7 @@ export class Mailbox {
         this.cut();
         return;
       case 'hang':
+        this.hangingCount += 1;
         return;
       case '451':
       case '550':
@@ -137,7 +140,8 @@ export class Mailbox {
     }
   }
 
-  private cut(): void {
+  /** Cuts all connections. */
+  cut(): void {
     this.sockets.forEach((socket) => {
       socket.destroy();
     });
