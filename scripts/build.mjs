@@ -10,7 +10,13 @@ import { isStale, root, serverPackage, sourcesIn, stamped, targetNames } from '.
 import { licencesOf } from './licences.mjs';
 import { endWithUsage, readArguments } from './usage.mjs';
 
-const PROGRAMS = { main: 'main.js', users: 'cli/users.js', keys: 'cli/keys.js', migration: 'cli/migration.js' };
+const PROGRAMS = {
+  main: 'main.js',
+  users: 'cli/users.js',
+  keys: 'cli/keys.js',
+  mails: 'cli/mails.js',
+  migration: 'cli/migration.js',
+};
 
 /** What @ratchet/testing uses of the service. */
 const INTERNAL = 'internal.js';

@@ -39,8 +39,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   gateway: ['tokens', 'auth'],
   oauth: ['tokens', 'keys', 'auth'],
   health: ['tokens', 'keys'],
-  metrics: ['users', 'tokens'],
-  cli: [ROOT, 'users', 'keys', 'auth'],
+  metrics: ['users', 'tokens', 'mail'],
+  cli: [ROOT, 'users', 'mail', 'keys', 'auth'],
   [ROOT]: ['users', 'tokens', 'mail', 'keys', 'auth', 'gateway', 'oauth', 'health', 'metrics'],
 };
 

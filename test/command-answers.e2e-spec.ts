@@ -1,7 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { keysCommand } from '../src/cli/keys.command.js';
+import { mailsCommand } from '../src/cli/mails.command.js';
 import { migrationCommand } from '../src/cli/migration.command.js';
 import type { Invocation } from '../src/cli/terminal.js';
 import { usersCommand } from '../src/cli/users.command.js';
@@ -13,7 +16,7 @@ import { newPassword } from './support/test-client.js';
 import { AUTH_SECRET } from './support/test-service.js';
 import { useDatabase } from './support/use-service.js';
 
-const PROGRAMS = { users: usersCommand, keys: keysCommand, migration: migrationCommand };
+const PROGRAMS = { users: usersCommand, keys: keysCommand, mails: mailsCommand, migration: migrationCommand };
 type Program = keyof typeof PROGRAMS;
 
 const DAY_SECONDS = 86_400;
@@ -132,6 +135,13 @@ const CALLS: readonly Call[] = [
     args: ['reencrypt'],
     answer: { reencrypted_keys: 0, total_keys: expect.any(Number) },
   },
+  { program: 'mails', args: ['list'], answer: [] },
+  { program: 'mails', args: ['retry', '--all'], answer: { due_mails: 0 } },
+  {
+    program: 'mails',
+    args: ['show'],
+    answer: { file: expect.stringMatching(/\/mails\/2026-2\.eml$/), text: 'Grüße: https://example.com/#a=b' },
+  },
   { program: 'migration', args: ['revert'], answer: { reverted: expect.stringMatching(/^\w+\d{13}$/) } },
   { program: 'migration', args: ['run'], answer: { up_to_date: true } },
   { program: 'migration', args: ['generate', 'nothing-new'], answer: { file: null, class_name: null } },
@@ -139,6 +149,19 @@ const CALLS: readonly Call[] = [
 
 describe('the answers of the commands', () => {
   const database = useDatabase();
+  let dataDir: string;
+
+  beforeAll(async () => {
+    dataDir = await mkdtemp(join(tmpdir(), 'ratchet-answers-'));
+    await mkdir(join(dataDir, 'mails'));
+    const head = 'Subject: Hello\nContent-Type: multipart/alternative;\n boundary="b"\n\n--b\n';
+    const text = 'Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n';
+    const body = 'Gr=C3=BC=C3=9Fe: https://exa=\nmple.com/#a=3Db\n';
+    await writeFile(join(dataDir, 'mails', '2026-2.eml'), `${head}${text}${body}--b\n<p>Gr=C3=BC=C3=9Fe\n--b--\n`);
+    await writeFile(join(dataDir, 'mails', '2026-1.eml'), `${head}${text}an older one\n--b--\n`);
+  });
+
+  afterAll(() => rm(dataDir, { recursive: true }));
 
   function run(
     program: Program,
@@ -148,7 +171,7 @@ describe('the answers of the commands', () => {
   ): Promise<CommandResult> {
     return runInProcess(PROGRAMS[program], args, {
       workingDirectory: tmpdir(),
-      environment: { NODE_ENV: 'test', AUTH_SECRET, DATABASE_URL: database.url },
+      environment: { NODE_ENV: 'test', AUTH_SECRET, DATABASE_URL: database.url, DATA_DIR: dataDir },
       input,
       ...(terminalColumns === undefined ? {} : { terminalColumns }),
     });

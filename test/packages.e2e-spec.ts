@@ -110,7 +110,7 @@ describe('the archives of the packages', () => {
         'bin/ratchet.js',
         'dist/THIRD-PARTY-LICENSES.txt',
         'dist/argon2.thread.mjs',
-        ...['internal', 'interruption', 'keys', 'main', 'migration'].flatMap(withMap),
+        ...['internal', 'interruption', 'keys', 'mails', 'main', 'migration'].flatMap(withMap),
         ...['favicon-32x32.png', 'swagger-ui-bundle.js', 'swagger-ui.css'].map((name) => `dist/swagger-ui/${name}`),
         ...templates.map((path) => `dist/templates/${path}`),
         ...withMap('users'),
@@ -213,6 +213,7 @@ describe('the archives of the packages', () => {
   it.each([
     [['users', '--help'], /^Usage: ratchet users /],
     [['keys', '--help'], /^Usage: ratchet keys /],
+    [['mails', '--help'], /^Usage: ratchet mails /],
     [['migrate', '--help'], /^Usage: ratchet migrate /],
     [['start', '--help'], /^Starts the service\. /],
     [['--help'], /^Usage: ratchet <command>\n/],

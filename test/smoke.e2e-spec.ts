@@ -74,7 +74,7 @@ describe('a script', () => {
     ...['measure-start', 'measure-verifier', 'prove-failover', 'prove-faults', 'prove-model-test', 'prove-protocol'],
     ...['sbom', 'smoke'],
   ].map((name) => `scripts/${name}.mjs`);
-  const PROGRAMS = ['dist/main.js', 'dist/cli/users.js', 'dist/cli/keys.js', 'dist/cli/migration.js'];
+  const PROGRAMS = ['main', 'cli/users', 'cli/keys', 'cli/mails', 'cli/migration'].map((name) => `dist/${name}.js`);
 
   it.each([...SCRIPTS, ...PROGRAMS])(
     '%s explains itself at --help, and refuses an option that it does not know',

@@ -12,7 +12,7 @@ export const EXIT_CODES_HELP = `
 Exit codes: 0 done, ${EXIT_FAILED} not done (the reason is on standard error), ${EXIT_MISUSED} called wrongly.`;
 
 /** The part of its help that says how an operator's command is called and what its settings are. */
-export function callingHelp(name: 'users' | 'keys'): string {
+export function callingHelp(name: 'users' | 'keys' | 'mails'): string {
   const outsideOfPackage = `
 From a checkout: npm run ${name} -- <command>, or npm run -s ${name} -- <command> for its output alone.
 In the container image: node dist/cli/${name}.js <command>.`;

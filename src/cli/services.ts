@@ -6,6 +6,7 @@ import { KeyLifeCycleService } from '../keys/key-life-cycle.service.js';
 import { createLogger } from '../platform/logging/logger.js';
 import { NestLogger } from '../platform/logging/nest.logger.js';
 import { prettyDestination } from '../platform/logging/pretty.destination.js';
+import { MailQueueService } from '../mail/mail-queue.service.js';
 import { UsersService } from '../users/users.service.js';
 import { readCommandConfig } from './command.config.js';
 import { CommandModule } from './command.module.js';
@@ -15,6 +16,7 @@ export interface Services {
   readonly users: UsersService;
   readonly accounts: AccountsService;
   readonly keys: KeyLifeCycleService;
+  readonly mails: MailQueueService;
   readonly config: Config;
 }
 
@@ -37,6 +39,7 @@ export async function withServices<T>(invocation: Invocation, work: (services: S
         users: context.get(UsersService, { strict: false }),
         accounts: context.get(AccountsService, { strict: false }),
         keys: context.get(KeyLifeCycleService, { strict: false }),
+        mails: context.get(MailQueueService, { strict: false }),
         config,
       });
     } finally {

@@ -1,6 +1,10 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import { MailQueueService } from '../mail/mail-queue.service.js';
+import type { MailQueueState } from '../mail/mail.types.js';
+import { OutboxService } from '../mail/outbox.service.js';
 import { DatabaseClock } from '../platform/database/database-clock.js';
 import { outcomeOf } from '../platform/http/problems/problem.js';
 import { RevocationReaderService } from '../tokens/revocation-reader.service.js';
@@ -10,6 +14,9 @@ import { PasswordHasherService } from '../users/password-hasher.service.js';
 
 /** A request without a route may have any path and method, which would make any number of labels. */
 const NO_ROUTE = { method: 'any', route: 'none' };
+
+const LONGEST_QUEUE_READ_MS = 1_000;
+const UNKNOWN_QUEUE: MailQueueState = { length: Number.NaN, oldestAgeSeconds: Number.NaN };
 
 /**
  * Counts and measures. Labels are routes as they are written in the code, documented codes and outcomes. Clients cannot
@@ -31,6 +38,8 @@ export class MetricsService {
     private readonly reader: RevocationReaderService,
     private readonly tokens: TokensService,
     private readonly hasher: PasswordHasherService,
+    private readonly outbox: OutboxService,
+    private readonly mailQueue: MailQueueService,
   ) {}
 
   /** Begins to measure. Call it once, and only if the metrics are served. */
@@ -67,6 +76,9 @@ export class MetricsService {
       () => this.hasher.waitingCount,
     );
     this.countRefreshes();
+    if (this.outbox.isOn) {
+      this.measureMails();
+    }
   }
 
   countRequest({ is404, routeOptions }: FastifyRequest, reply: FastifyReply): void {
@@ -80,15 +92,50 @@ export class MetricsService {
     return { text: await this.registry.metrics(), contentType: this.registry.contentType };
   }
 
-  private addGauge(name: string, help: string, read: () => number): void {
+  private addGauge(name: string, help: string, read: () => number | Promise<number>): void {
     const gauge = new Gauge({
       name,
       help,
       registers: [this.registry],
-      collect: () => {
-        gauge.set(read());
+      collect: async () => {
+        gauge.set(await read());
       },
     });
+  }
+
+  /** The queue is the database's: every instance shows the same, or no number while it cannot be asked. */
+  private measureMails(): void {
+    const counter = new Counter({
+      name: 'ratchet_mails_total',
+      help: 'Attempts of this instance to send a mail, by outcome.',
+      labelNames: ['outcome'],
+      registers: [this.registry],
+    });
+    this.outbox.observeOutcomes((outcome) => {
+      counter.inc({ outcome });
+    });
+    let asked: Promise<MailQueueState> | undefined;
+    const state = (): Promise<MailQueueState> => {
+      // Both gauges of a scrape are collected at once.
+      asked ??= this.readMailQueue().finally(() => {
+        asked = undefined;
+      });
+      return asked;
+    };
+    this.addGauge('ratchet_mails_waiting', 'Mails that have been neither sent nor given up.', async () => {
+      return (await state()).length;
+    });
+    this.addGauge('ratchet_oldest_mail_age_seconds', 'Age of the oldest mail that waits.', async () => {
+      return (await state()).oldestAgeSeconds;
+    });
+  }
+
+  /** A scrape waits for no database that does not answer. */
+  private readMailQueue(): Promise<MailQueueState> {
+    return Promise.race([
+      this.mailQueue.state().catch(() => UNKNOWN_QUEUE),
+      pause(LONGEST_QUEUE_READ_MS, UNKNOWN_QUEUE, { ref: false }),
+    ]);
   }
 
   private countRefreshes(): void {

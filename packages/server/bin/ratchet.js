@@ -4,13 +4,14 @@
 // The line above starts Node with the settings of `npm start`, in the same process; for Node it is a string.
 import { readFileSync } from 'node:fs';
 
-const PROGRAMS = { start: 'main', users: 'users', keys: 'keys', migrate: 'migration' };
+const PROGRAMS = { start: 'main', users: 'users', keys: 'keys', mails: 'mails', migrate: 'migration' };
 
 const USAGE = `Usage: ratchet <command>
 
   start    Start the service: ratchet start --help
   users    Manage accounts: ratchet users --help
   keys     Manage signing keys: ratchet keys --help
+  mails    Manage mails that were not sent: ratchet mails --help
   migrate  Change the schema of the database: ratchet migrate --help
 
   --version, --help
