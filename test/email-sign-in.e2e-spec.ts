@@ -143,6 +143,20 @@ describe('a sign-in by a code in a mail', () => {
     },
   );
 
+  it('has a code that stands in no log and no table', async () => {
+    const { email } = await proven();
+    const { ticket, code } = await asked(email);
+    expectProblem(await signIn({ ticket, code: otherThan(code) }), 'code_invalid');
+    pairOf(await signIn({ ticket, code }));
+    const [stored] = await database.sql(
+      `select (select json_agg(tickets) from tickets) as tickets, (select json_agg(mails) from outgoing_mails mails) as mails`,
+    );
+    expect(JSON.stringify(stored)).toContain(email);
+    for (const seen of [service.logs, stored]) {
+      expect(JSON.stringify(seen)).not.toContain(code);
+    }
+  });
+
   it('has no route unless EMAIL_SIGN_IN is on', async () => {
     expectProblem(await off.client.post('/auth/email-code', { email: newEmail() }), 'not_found');
     expectProblem(await off.client.post('/auth/login/email-code', {}), 'not_found');

@@ -1,6 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Response } from 'supertest';
 import { AccountsService } from '../src/auth/accounts/accounts.service.js';
+import { PasswordHasherService } from '../src/users/password-hasher.service.js';
 import { MAIL_ON } from './support/mail-on.js';
 import { OutgoingMails, otherThan } from './support/outgoing-mails.js';
 import { expectProblem } from './support/problem.js';
@@ -95,21 +96,25 @@ describe('a registration with a proof of the address', () => {
     expect((await service.client.login({ email, password: winner.password })).status).toBe(200);
   });
 
-  it('tells nobody whether the address is free, taken, pending or disabled: answer, headers and statements are equal', async () => {
+  it('tells nobody whether the address is free, taken, pending or disabled: answer, headers, hash and statements are equal', async () => {
     const taken = await open.client.signUp();
     const disabled = await open.client.signUp();
     await open.app.get(AccountsService).disable(disabled.id);
     const { email: pending } = await begun();
     const statements = recordStatements(proxy);
+    const hash = vi.spyOn(service.app.get(PasswordHasherService, { strict: false }), 'hash');
     const seen = new Set<string>();
     for (const email of [newEmail(), taken.email, pending, disabled.email]) {
       const from = statements.length;
+      hash.mockClear();
       const { status, body, headers } = await register(email, newPassword());
+      expect(hash).toHaveBeenCalledOnce();
       const { ticket, ...rest } = body as { ticket: string };
       const told = Object.entries(headers).filter(([name]) => !['date', 'x-request-id'].includes(name));
       seen.add(JSON.stringify({ status, length: ticket.length, rest, told, statements: statements.slice(from) }));
       expectProblem(await complete({ ticket, code: '00000000' }), 'code_invalid');
     }
+    hash.mockRestore();
     expect([...seen]).toHaveLength(1);
     for (const { email } of [taken, disabled]) {
       expect(await mails.to(email)).toMatchObject([{ template: 'address_taken', params: {}, token: '', code: '' }]);
