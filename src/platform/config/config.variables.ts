@@ -272,7 +272,7 @@ export const configVariables = {
       name: 'RATE_LIMITS',
       default: 'on',
       meaning:
-        'Whether guesses, registrations and refused tokens are limited; `off` is for load tests and test suites only.',
+        'Whether guesses, registrations, mails and refused tokens are limited; `off` is for load tests and test suites only.',
       parser: onOrOff,
     },
     redisUrl: {
