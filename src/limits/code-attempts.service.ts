@@ -1,7 +1,8 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
+import { messageOf } from '../platform/common/message-of.js';
 import { Config } from '../platform/config/config.js';
 import { passGate } from './attempt-gate.js';
-import { Counters, type Take } from './counter.js';
+import { type CounterChange, Counters, type Take } from './counter.js';
 import { TooManyAttemptsError } from './limits.errors.js';
 
 const DAY_SECONDS = 86_400;
@@ -15,6 +16,8 @@ const WRONG_CODES_BEFORE_DELAY = 5;
  */
 @Injectable()
 export class CodeAttemptsService {
+  private readonly logger = new Logger(CodeAttemptsService.name);
+
   constructor(
     private readonly config: Config,
     private readonly counters: Counters,
@@ -29,7 +32,8 @@ export class CodeAttemptsService {
    * @param judge throws unless the code was right
    * @param isWrong whether what `judge` has thrown says that the code was wrong
    * @throws TooManyAttemptsError before the code was judged
-   * @throws TemporarilyUnavailableError when the counters cannot be reached
+   * @throws TemporarilyUnavailableError when the counters cannot be reached before the code was judged. After that their
+   *   failure changes no answer: what was judged has happened.
    */
   async countAttempt<T>(address: string, judge: () => Promise<T>, isWrong: (error: unknown) => boolean): Promise<T> {
     if (!this.config.limits.isOn) {
@@ -48,12 +52,24 @@ export class CodeAttemptsService {
       result = await judge();
     } catch (error) {
       if (!isWrong(error)) {
-        await this.counters.change(takes.map((take) => ({ ...take, kind: 'give_back' })));
+        await this.tryToChange(takes.map((take) => ({ ...take, kind: 'give_back' })));
       }
       throw error;
     }
-    await this.counters.change([inARow, ...takes].map((take) => ({ ...take, kind: 'reset' })));
+    await this.tryToChange([inARow, ...takes].map((take) => ({ ...take, kind: 'reset' })));
     return result;
+  }
+
+  private async tryToChange(changes: readonly CounterChange[]): Promise<void> {
+    try {
+      await this.counters.change(changes);
+    } catch (error) {
+      this.logger.warn({
+        event: 'code_attempts_not_cleared',
+        msg: 'the count of wrong codes of an address could not be cleared; its next codes may be delayed',
+        reason: messageOf(error),
+      });
+    }
   }
 
   private async admit(inARow: Take): Promise<readonly Take[]> {
