@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, readdir, readFile, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SmtpTransport } from '../src/mail/smtp.transport.js';
 import { MailWorkerService } from '../src/mail/mail-worker.service.js';
 import { OutboxService } from '../src/mail/outbox.service.js';
@@ -11,10 +11,14 @@ import { DatabaseService } from '../src/platform/database/database.service.js';
 import { TicketsService } from '../src/tickets/tickets.service.js';
 import { TombstoneCleanerService } from '../src/tokens/tombstone-cleaner.service.js';
 import { eventually } from './support/eventually.js';
-import { useMailbox } from './support/mailbox.js';
+import { type ReceivedMail, useMailbox } from './support/mailbox.js';
+import { ServiceProcess } from './support/service-process.js';
 import { newEmail } from './support/test-client.js';
-import { startService, type TestService } from './support/test-service.js';
+import { AUTH_SECRET, startService, type TestService } from './support/test-service.js';
 import { useDatabase, useInstance } from './support/use-service.js';
+
+/** Two starts on a machine that is busy with other tests. */
+const LONGEST_PROCESS_TEST_MS = 90_000;
 
 const WITHIN = { withinMs: 15_000 };
 
@@ -39,6 +43,7 @@ describe('the outbox', () => {
 
   beforeEach(async () => {
     mailbox.mode = 'ok';
+    mailbox.answerHanging();
     mailbox.messages.length = 0;
     await database.sql('delete from outgoing_mails');
   });
@@ -223,6 +228,17 @@ describe('the outbox', () => {
     expect(JSON.stringify(service.logs)).not.toContain('secret@example.com');
   });
 
+  it('gives up a mail whose recipient is refused for good, but tries again where the sender is', async () => {
+    mailbox.mode = '550 to the recipient';
+    const { id: refused } = await enqueue();
+    await sendDue();
+    expect(await rowOf(refused)).toMatchObject({ failed: true, last_error: 'EENVELOPE 550 RCPT TO' });
+    mailbox.mode = '550 to the sender';
+    const { id: delayed } = await enqueue();
+    await sendDue();
+    expect(await rowOf(delayed)).toMatchObject({ failed: false, last_error: 'EENVELOPE 550 MAIL FROM' });
+  });
+
   it('sends a mail again when the connection was cut after the server had it', async () => {
     mailbox.mode = 'cut';
     const { id, to } = await enqueue();
@@ -306,7 +322,10 @@ describe('the outbox', () => {
     expect(await rowOf(stuck.id)).toMatchObject({ attempts: 1, sent: false, failed: false });
     await makeDue(stuck.id);
     await sendDue();
-    expect(await mailbox.next({ to: stuck.to })).toMatchObject({ codes: [stuck.code] });
+    expect(mailbox.messages.filter(({ to }) => to === stuck.to).map(({ codes }) => codes)).toEqual([
+      [stuck.code],
+      [stuck.code],
+    ]);
   });
 
   it.each([
@@ -388,6 +407,80 @@ describe('the outbox', () => {
     expect([...received.headers.keys()]).not.toContain('bcc');
     expect(Math.max(...received.raw.split('\r\n').map(({ length }) => length))).toBeLessThanOrEqual(998);
   });
+});
+
+describe('the process that sends mails', () => {
+  const database = useDatabase();
+  const mailbox = useMailbox();
+  const processes: ServiceProcess[] = [];
+
+  afterEach(async () => {
+    mailbox.answerHanging();
+    await Promise.all(processes.splice(0).map((each) => each.kill()));
+  });
+
+  function start(): ServiceProcess {
+    const process = new ServiceProcess({
+      DATABASE_URL: database.url,
+      AUTH_SECRET,
+      MAIL_URL: mailbox.url,
+      LOG_LEVEL: 'trace',
+    });
+    processes.push(process);
+    return process;
+  }
+
+  /** Has the server leave a mail with a link and a code without an answer. */
+  async function hangOne(process: ServiceProcess): Promise<ReceivedMail> {
+    mailbox.mode = 'hang';
+    const client = await process.listening();
+    const { email, pair } = await client.signUpAndIn();
+    const bearer = { authorization: `Bearer ${pair.access_token}` };
+    expect((await client.post('/auth/email/verification', {}, bearer)).status).toBe(202);
+    const mail = await mailbox.next({ to: email });
+    await eventually(() => mailbox.hangingCount === 1, WITHIN);
+    mailbox.mode = 'ok';
+    return mail;
+  }
+
+  it(
+    'sends a mail again after kill -9 before its answer, with the same Message-ID, link and code',
+    async () => {
+      const killed = start();
+      const first = await hangOne(killed);
+      await killed.kill();
+      expect(await database.sql('select attempts, sent_at from outgoing_mails')).toEqual([
+        { attempts: 1, sent_at: null },
+      ]);
+      await database.sql('update outgoing_mails set next_attempt_at = clock_timestamp()');
+      await start().listening();
+      const second = await mailbox.next({ to: first.to });
+      expect([second.messageId, second.links, second.codes]).toEqual([first.messageId, first.links, first.codes]);
+      expect(second.codes).toHaveLength(1);
+      expect(second.links[0]).toMatch(/#email_verification=vl1\.[\w-]{66}$/);
+      await eventually(
+        async () => (await database.sql('select 1 from outgoing_mails where sent_at is null')).length === 0,
+        WITHIN,
+      );
+    },
+    LONGEST_PROCESS_TEST_MS,
+  );
+
+  it(
+    'waits at a SIGTERM for the mail that is on its way',
+    async () => {
+      const process = start();
+      const { to } = await hangOne(process);
+      process.signal('SIGTERM');
+      await eventually(() => process.hasLogged('stopping'), WITHIN);
+      mailbox.answerHanging();
+      expect(await process.ended()).toEqual({ code: 0, signal: null });
+      expect(
+        await database.sql('select sent_at is not null as sent from outgoing_mails where recipient = $1', [to]),
+      ).toEqual([{ sent: true }]);
+    },
+    LONGEST_PROCESS_TEST_MS,
+  );
 });
 
 describe('mail in development', () => {

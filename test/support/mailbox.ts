@@ -5,8 +5,11 @@ import { simpleParser } from 'mailparser';
 import { SMTPServer } from 'smtp-server';
 import { eventually } from './eventually.js';
 
-/** What the server does with a mail: take it, refuse it for good or for now, say nothing, or take it and cut the answer. */
-export type MailboxMode = 'ok' | '550' | '451' | 'hang' | 'cut';
+/**
+ * What the server does with a mail: take it, refuse it for good or for now, or its sender or its recipient for good, say
+ * nothing, or take it and cut the answer.
+ */
+export type MailboxMode = 'ok' | '550' | '451' | '550 to the sender' | '550 to the recipient' | 'hang' | 'cut';
 
 export interface ReceivedMail {
   /** Of the envelope. */
@@ -29,12 +32,16 @@ const LONGEST_DELIVERY_MS = 15_000;
 export class Mailbox {
   mode: MailboxMode = 'ok';
   readonly messages: ReceivedMail[] = [];
-  /** How many mails have been sent whole and left without an answer. */
-  hangingCount = 0;
+  private readonly unanswered: (() => void)[] = [];
   private readonly returned = new Set<ReceivedMail>();
   private server: SMTPServer | undefined;
   private readonly sockets = new Set<Socket>();
   private port = 0;
+
+  /** How many mails have been sent whole and left without an answer. */
+  get hangingCount(): number {
+    return this.unanswered.length;
+  }
 
   get url(): string {
     return `smtp://127.0.0.1:${this.port}`;
@@ -47,6 +54,12 @@ export class Mailbox {
       disabledCommands: ['AUTH', 'STARTTLS'],
       disableReverseLookup: true,
       closeTimeout: 1,
+      onMailFrom: (_address, _session, done) => {
+        done(this.mode === '550 to the sender' ? refusal(550) : undefined);
+      },
+      onRcptTo: (_address, _session, done) => {
+        done(this.mode === '550 to the recipient' ? refusal(550) : undefined);
+      },
       onData: (stream, session, done) => {
         const chunks: Buffer[] = [];
         stream.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -96,7 +109,7 @@ export class Mailbox {
   }
 
   private async take(raw: string, to: string): Promise<void> {
-    if (this.mode !== 'ok' && this.mode !== 'cut') {
+    if (this.mode === '550' || this.mode === '451') {
       return;
     }
     const parsed = await simpleParser(raw);
@@ -129,15 +142,21 @@ export class Mailbox {
         this.cut();
         return;
       case 'hang':
-        this.hangingCount += 1;
+        this.unanswered.push(done);
         return;
       case '451':
       case '550':
-        // Servers repeat the address in their answers.
-        done(
-          Object.assign(new Error('the mailbox of secret@example.com says no'), { responseCode: Number(this.mode) }),
-        );
+      case '550 to the sender':
+      case '550 to the recipient':
+        done(refusal(this.mode === '451' ? 451 : 550));
     }
+  }
+
+  /** Takes the mails that have been left without an answer. */
+  answerHanging(): void {
+    this.unanswered.splice(0).forEach((done) => {
+      done();
+    });
   }
 
   /** Cuts all connections. */
@@ -146,6 +165,11 @@ export class Mailbox {
       socket.destroy();
     });
   }
+}
+
+/** Servers repeat the address in their answers. */
+function refusal(responseCode: number): Error {
+  return Object.assign(new Error('the mailbox of secret@example.com says no'), { responseCode });
 }
 
 /** One server for the tests of the enclosing `describe`. */
