@@ -8,8 +8,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { isChromiumInstalled, useChromium } from './support/chromium.js';
 import { eventually } from './support/eventually.js';
 import { makeScratchFolder } from './support/gateway-process.js';
+import { MAIL_ON } from './support/mail-on.js';
+import { OutgoingMails } from './support/outgoing-mails.js';
 import { runCommand } from './support/run-command.js';
-import type { Account } from './support/test-client.js';
+import { type Account, newPassword } from './support/test-client.js';
 import { startTlsFront, type Answering, type TlsFront } from './support/tls-front.js';
 import { useService } from './support/use-service.js';
 
@@ -25,7 +27,7 @@ const API_HOST = 'api.example.com';
 const APP_ORIGIN = 'https://app.example.com';
 
 /** Each begins with a comment that names it. Blocks of commands are `sh`. */
-const FILES = ['orders.js', 'session.js', 'app.jsx', 'use-session.js', 'App.vue', 'index.html'];
+const FILES = ['orders.js', 'session.js', 'app.jsx', 'use-session.js', 'App.vue', 'index.html', 'account.html'];
 
 /** What the README leaves to the framework's own: how a page starts its first component. */
 const STARTS = {
@@ -45,7 +47,13 @@ interface VueCompiler {
 
 /** As a reader has them: in one folder, with the packages installed. */
 describe.skipIf(!isChromiumInstalled())("the files of the client's README", () => {
-  const { service } = useService({ JWT_ISSUER: AUTH_ORIGIN, COOKIE_ORIGINS: APP_ORIGIN });
+  const { database, service } = useService({
+    ...MAIL_ON,
+    JWT_ISSUER: AUTH_ORIGIN,
+    COOKIE_ORIGINS: APP_ORIGIN,
+    EMAIL_SIGN_IN: 'on',
+  });
+  const mails = new OutgoingMails(database, service);
   const blocks = new Map<string, string>();
   const pages = new Map<string, Answering>();
   const toolRequire = createRequire(join(TOOLS, 'package.json'));
@@ -82,6 +90,7 @@ describe.skipIf(!isChromiumInstalled())("the files of the client's README", () =
       pages.set(script, javascript(await bundle(join(folder, name))));
     }
     pages.set('/plain', { body: blocks.get('index.html') ?? '' });
+    pages.set('/account', { body: blocks.get('account.html') ?? '' });
     pages.set('/session.js', javascript(blocks.get('session.js') ?? ''));
     for (const name of await readdir(join(CLIENT, 'dist'))) {
       if (name.endsWith('.js')) {
@@ -173,6 +182,43 @@ describe.skipIf(!isChromiumInstalled())("the files of the client's README", () =
       await each.getByRole('button', { name: 'Sign in' }).waitFor();
       expect(await each.getByText('Signed in as').isVisible()).toBe(false);
     }
+  });
+
+  it('take what a link of a mail is for only when its button is pressed, and keep its token in no address', async () => {
+    const ada = await service.client.signUp();
+    const linkOf = async (path: string, purpose: string, body: object): Promise<string> => {
+      expect((await service.client.post(path, body)).status).toBe(202);
+      return `account#${purpose}=${(await mails.last(ada.email, purpose)).token}`;
+    };
+    const sent = (path: string): unknown[] =>
+      front.received.filter(({ method, url }) => method === 'POST' && url === path);
+    const page = await openPage(await linkOf('/auth/password/forgot', 'password_reset', { email: ada.email }));
+    const setPassword = page.getByRole('button', { name: 'Set new password' });
+    await setPassword.waitFor();
+    expect(page.url()).toBe(`${APP_ORIGIN}/account`);
+    expect(sent('/auth/password/reset')).toHaveLength(0);
+    await page.fill('[name=password]', 'short');
+    await setPassword.click();
+    await page.getByText('validation_failed').waitFor();
+    const password = newPassword();
+    await page.fill('[name=password]', password);
+    await setPassword.click();
+    await page.getByText('Done').waitFor();
+    expect(sent('/auth/password/reset')).toHaveLength(2);
+    expect((await service.client.login({ email: ada.email, password })).status).toBe(200);
+
+    // A link that is opened in a tab that shows the page already loads nothing.
+    await page.goto(`${APP_ORIGIN}/${await linkOf('/auth/email-code', 'sign_in_code', { email: ada.email })}`);
+    const signInButton = page.getByRole('button', { name: 'Sign in' });
+    await signInButton.waitFor();
+    expect(page.url()).toBe(`${APP_ORIGIN}/account`);
+    expect(await page.getByRole('textbox').isVisible()).toBe(false);
+    await signInButton.click();
+    await page.getByText('Done').waitFor();
+    expect(sent('/auth/login/email-code')).toHaveLength(1);
+
+    const plain = await openPage('plain');
+    await plain.getByText(`Signed in as ${ada.email}`).waitFor();
   });
 
   it('may put the client into what Vue makes a proxy of', async () => {
