@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -217,6 +220,15 @@ describe('the answers of the commands', () => {
       stderr: 'There is no user nobody@example.com.\n',
     });
     expect((await run('keys', ['rotate', '--json', '--fast'])).exitCode).toBe(2);
+  });
+
+  it.each(Object.keys(PROGRAMS))('%s whose reader has gone, as `head` does, ends without a word', async (program) => {
+    const running = spawn(process.execPath, [`dist/cli/${program}.js`, '--help'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    running.stdout.destroy();
+    const [stderr, [exitCode]] = await Promise.all([text(running.stderr), once(running, 'close')]);
+    expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 });
   });
 
   it('every command says in its help that it has --json', async () => {

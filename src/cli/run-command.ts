@@ -64,6 +64,8 @@ export function createCommand(
  * @param interruption interrupts it, so that no embedded database is left running
  */
 export async function runProgram(build: BuildCommand, interruption: AbortSignal): Promise<void> {
+  // `users list | head` closes the pipe when it has seen enough, and the command goes on without a reader.
+  process.stdout.on('error', () => undefined);
   const exitCode = await runCommand(build, processInvocation(interruption));
   if (exitCode !== 0) {
     // Everything is closed by now, unless the services failed while they started: Nest then provides no handle to close
