@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, readdir, readFile, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { domainToASCII } from 'node:url';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SmtpTransport } from '../src/mail/smtp.transport.js';
 import { MailWorkerService } from '../src/mail/mail-worker.service.js';
@@ -13,7 +14,7 @@ import { TombstoneCleanerService } from '../src/tokens/tombstone-cleaner.service
 import { eventually } from './support/eventually.js';
 import { type ReceivedMail, useMailbox } from './support/mailbox.js';
 import { ServiceProcess } from './support/service-process.js';
-import { newEmail } from './support/test-client.js';
+import { newEmail, newPassword } from './support/test-client.js';
 import { AUTH_SECRET, startService, type TestService } from './support/test-service.js';
 import { useDatabase, useInstance } from './support/use-service.js';
 
@@ -62,7 +63,7 @@ describe('the outbox', () => {
     const tickets = service.app.get(TicketsService, { strict: false });
     const outbox = service.app.get(OutboxService, { strict: false });
     const ticket = tickets.newTicket('sign_in_code');
-    const { template = 'sign_in_code', params } = mail;
+    const { template = 'sign_in_code', locale, params } = mail;
     const to = 'recipient' in mail ? mail.recipient : newEmail();
     const id = randomUUID();
     const hasTicket = !('ticket' in mail);
@@ -72,7 +73,7 @@ describe('the outbox', () => {
         id,
         template,
         recipient: to,
-        locale: undefined,
+        locale,
         ...(hasTicket && { ticket }),
         ...(params !== undefined && { params }),
       });
@@ -394,6 +395,36 @@ describe('the outbox', () => {
     await sendDue();
     expect(mailbox.messages.filter(({ to }) => to.includes('grace') && !to.includes('ada'))).toEqual([]);
     expect(mailbox.messages.flatMap(({ headers }) => [...headers.keys()])).not.toContain('bcc');
+  });
+
+  it('sends to a user in a domain with an umlaut, by its ASCII form', async () => {
+    const domain = `bücher-${randomUUID()}.example`;
+    expect((await service.client.register({ email: `ada@${domain}`, password: newPassword() })).status).toBe(201);
+    expect((await service.client.post('/auth/password/forgot', { email: `ADA@${domain}` })).status).toBe(202);
+    // smtp-server shows the domain of an envelope in Unicode, whatever was sent.
+    const mail = await mailbox.next({ to: `ada@${domain}` });
+    expect(mail.headers.get('to')).toBe(`To: ada@${domainToASCII(domain)}`);
+    const token = mail.links[0]?.split('=')[1];
+    const reset = await service.client.post('/auth/password/reset', { token, new_password: newPassword() });
+    expect(reset.status).toBe(204);
+  });
+
+  it('takes no header from the language of a mail', async () => {
+    const { to } = await enqueue({ locale: 'en\r\nBcc: grace@example.com' });
+    await sendDue();
+    const mail = await mailbox.next({ to });
+    expect([...mail.headers.keys()]).not.toContain('bcc');
+    expect(mail.raw).not.toContain('grace');
+  });
+
+  it('writes a link that quoted-printable folds, and that is whole when it is read', async () => {
+    const { to, token } = await enqueue();
+    await sendDue();
+    const { raw, text, html } = await mailbox.next({ to });
+    expect(raw.match(/^Content-Transfer-Encoding: quoted-printable\r$/gm)).toHaveLength(2);
+    expect(raw).not.toContain(`sign_in_code=${token}`);
+    expect(text.split(/\s/)).toContain(`https://app.example.com/account#sign_in_code=${token}`);
+    expect(html).toContain(`"https://app.example.com/account#sign_in_code=${token}"`);
   });
 
   it('breaks no long line of a mail, and takes no header from what it shows', async () => {
