@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { connectRatchet, type Namespace } from '@ratchet/testing';
@@ -27,6 +28,12 @@ describe('the orders API', () => {
   async function call(method: string, path: string, accessToken: string) {
     const response = await fetch(`${url}${path}`, { method, headers: { authorization: `Bearer ${accessToken}` } });
     return { status: response.status, body: await response.json() };
+  }
+
+  /** As the page of the link does. */
+  async function post(path: string, body: object) {
+    const headers = { 'content-type': 'application/json' };
+    return (await fetch(`${ns.url}${path}`, { method: 'POST', headers, body: JSON.stringify(body) })).status;
   }
 
   it('lists the orders of the user who has signed in', async () => {
@@ -77,5 +84,17 @@ describe('the orders API', () => {
     await ns.clock.advance('31 days');
     const response = await refresh(ns.url, refreshToken);
     expect(await response.json()).toMatchObject({ status: 401, code: 'session_expired' });
+  });
+
+  it('refuses the token of a user who has reset a forgotten password by the link in the mail', async () => {
+    const ada = await ns.user();
+    const { accessToken } = await ada.signIn();
+    expect(await post('/auth/password/forgot', { email: ada.email })).toBe(202);
+    const { links } = await ns.outbox.next({ to: ada });
+    const token = new URLSearchParams(new URL(links[0]!).hash.slice(1)).get('password_reset');
+    expect(await post('/auth/password/reset', { token, new_password: randomUUID() })).toBe(204);
+    await expect
+      .poll(() => call('GET', '/orders', accessToken))
+      .toMatchObject({ status: 401, body: { code: 'access_token_revoked' } });
   });
 });
