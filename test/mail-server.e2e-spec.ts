@@ -86,12 +86,14 @@ describeWithExim('neither a mail nor the password of MAIL_URL reaches a mail ser
 
   afterEach(() => exim?.stop());
 
-  it.each<[string, EximOptions, string]>([
-    ['whose certificate is not trusted', {}, 'ESOCKET CONN'],
-    ['that offers no TLS, with requireTLS=true', { hasTls: false }, 'ETLS 503 STARTTLS'],
-  ])('%s', async (_, options, reason) => {
+  it.each<[string, EximOptions, string, string]>([
+    ['whose certificate is not trusted, with requireTLS=true', {}, '?requireTLS=true', 'ESOCKET CONN'],
+    ['whose certificate is not trusted, without requireTLS', {}, '', 'ESOCKET CONN'],
+    ['that offers no TLS, with requireTLS=true', { hasTls: false }, '?requireTLS=true', 'ETLS 503 STARTTLS'],
+  ])('%s', async (_, options, query, reason) => {
     exim = await Exim.start(options);
-    const transport = new SmtpTransport(exim.url, { name: 'Example', address: 'a@example.com' });
+    const url = exim.url.replace('?requireTLS=true', query);
+    const transport = new SmtpTransport(url, { name: 'Example', address: 'a@example.com' });
     const mail = { id: '1', template: 'address_taken', to: 'ada@example.com', messageId: '<1@example.com>' } as const;
     const sending = transport.deliver(
       { ...mail, subject: 'Hello', text: 'Hello', html: '<p>Hello' },
