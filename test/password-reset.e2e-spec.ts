@@ -64,6 +64,13 @@ describe('a forgotten password', () => {
     });
   });
 
+  it('is mailed about in the language of the browser that registered the account', async () => {
+    const credentials = { email: newEmail(), password: newPassword() };
+    await service.client.post('/auth/register', credentials, { 'accept-language': 'ko-KR,ko;q=0.9,en;q=0.5' });
+    expect((await forgot(credentials.email)).status).toBe(202);
+    expect(await mails.last(credentials.email, 'password_reset')).toMatchObject({ locale: 'ko' });
+  });
+
   it('has its link for 30 minutes, by the clock of the database', async () => {
     for (const [seconds, status] of [
       [1_795, 204],

@@ -1,5 +1,6 @@
-import { Body, Controller, Post } from '@nestjs/common';
+import { Body, Controller, Headers, Post } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { OutboxService } from '../mail/outbox.service.js';
 import { Public } from '../platform/common/public.decorator.js';
 import { ApiProblems } from '../platform/http/problems/api-problems.js';
 import { UsersService } from '../users/users.service.js';
@@ -11,7 +12,10 @@ import { CurrentClient } from './request.decorators.js';
 @ApiTags('auth')
 @Controller('auth')
 export class RegistrationController {
-  constructor(private readonly users: UsersService) {}
+  constructor(
+    private readonly users: UsersService,
+    private readonly outbox: OutboxService,
+  ) {}
 
   @Post('register')
   @Public()
@@ -21,7 +25,12 @@ export class RegistrationController {
   })
   @ApiCreatedResponse({ type: UserDto, description: 'The new account.' })
   @ApiProblems('validation_failed', 'email_taken', 'too_many_attempts', 'temporarily_unavailable', 'outcome_unknown')
-  async register(@Body() { email, password }: RegistrationDto, @CurrentClient() client: Client): Promise<UserDto> {
-    return toUserDto(await this.users.register({ email, password, applicant: client }));
+  async register(
+    @Body() { email, password }: RegistrationDto,
+    @CurrentClient() client: Client,
+    @Headers('accept-language') acceptLanguage: string | undefined,
+  ): Promise<UserDto> {
+    const locale = this.outbox.localeFor(acceptLanguage);
+    return toUserDto(await this.users.register({ email, password, locale, applicant: client }));
   }
 }

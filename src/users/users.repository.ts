@@ -24,6 +24,7 @@ export interface NewUser {
   readonly email: string;
   readonly passwordHash: string;
   readonly roles: readonly string[];
+  readonly locale?: string | undefined;
 }
 
 /** The column of each member of `User`: a member without one does not compile. */
@@ -115,11 +116,11 @@ export class UsersRepository {
     const hasRoles = user.roles.length > 0;
     const [inserted] = await refuseTakenEmail(
       this.database.query<User>(
-        `insert into users (id, email, password_hash${hasRoles ? ', roles' : ''})
-         values ($1, $2, $3${hasRoles ? ', $4' : ''})
+        `insert into users (id, email, password_hash, locale${hasRoles ? ', roles' : ''})
+         values ($1, $2, $3, $4${hasRoles ? ', $5' : ''})
          on conflict (id) do update set password_hash = users.password_hash
          returning ${USER_COLUMNS}`,
-        [user.id, user.email, user.passwordHash, ...(hasRoles ? [user.roles] : [])],
+        [user.id, user.email, user.passwordHash, user.locale ?? null, ...(hasRoles ? [user.roles] : [])],
       ),
     );
     return inserted;

@@ -64,7 +64,8 @@ export class UsersService {
    * @throws OverloadedError before anything was stored
    */
   async register(registration: Registration): Promise<User> {
-    const newUser = { id: randomUUID(), ...(await this.prepareRegistration(registration)) };
+    const prepared = await this.prepareRegistration(registration);
+    const newUser = { id: randomUUID(), locale: registration.locale, ...prepared };
     const user = await this.database.settle(() => this.repository.insertUser(newUser));
     if (user === undefined) {
       throw new Error('the insertion of a user returned no row');

@@ -33,6 +33,8 @@ export interface Registration {
   readonly email: string;
   readonly password: string;
   readonly roles?: readonly string[];
+  /** BCP 47; undefined for the service's own. */
+  readonly locale?: string | undefined;
   /** Absent for an operator, who is not limited. */
   readonly applicant?: Applicant;
 }

@@ -359,6 +359,12 @@ describe('mail', () => {
     });
   });
 
+  it('goes to no files in production, where it would reach no one', () => {
+    expect(problemsOf({ ...production, ...SENDER, MAIL_URL: 'file' })).toEqual([
+      'MAIL_URL must be an SMTP server in production; mails in files reach no one',
+    ]);
+  });
+
   it('of a command is off, whatever is set', () => {
     const { NODE_ENV, DATABASE_URL, AUTH_SECRET } = production;
     const env = { NODE_ENV, DATABASE_URL, AUTH_SECRET, MAIL_URL: 'x', EMAIL_SIGN_IN: 'on' };

@@ -91,6 +91,11 @@ const rules: readonly ConfigRule[] = [
   requiredWithMail(mail.from),
   requiredWithMail(mail.accountUrl),
   {
+    concerns: [runtime.environment, mail.transport],
+    problem: 'MAIL_URL must be an SMTP server in production; mails in files reach no one',
+    isBroken: (settings) => isProduction(settings) && settings.get(mail.transport)?.kind === 'files',
+  },
+  {
     // Its fragment carries what resets a password.
     concerns: [runtime.environment, mail.accountUrl],
     problem: 'ACCOUNT_URL must be an https URL in production, unless its host is this machine',
