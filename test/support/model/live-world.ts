@@ -259,7 +259,7 @@ export class LiveWorld {
     const index = this.users.findIndex(({ id }) => id === (response.body as { id: string }).id);
     const { id, email } = this.user(index);
     const roles = response.status === 201 ? [] : ROLES;
-    expect(response.body).toEqual({ id, email, roles, created_at: expect.any(String) });
+    expect(response.body).toEqual({ id, email, email_verified: false, roles, created_at: expect.any(String) });
     return { kind: 'user', user: index };
   }
 
