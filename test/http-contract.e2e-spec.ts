@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import request from 'supertest';
 import type { ProblemCode } from '../src/platform/common/domain.errors.js';
 import { PROBLEM_CATALOGUE } from '../src/platform/http/problems/problem.catalogue.js';
+import { eventually } from './support/eventually.js';
 import { MAIL_ON } from './support/mail-on.js';
 import { expectProblem } from './support/problem.js';
 import { type RawAnswer, sendRaw } from './support/raw-request.js';
@@ -122,8 +123,15 @@ describe('the HTTP contract', () => {
     return sums.join('\n');
   }
 
+  /** What earlier tests have caused is still being sent beside them. */
+  async function hasSentItsMails(): Promise<boolean> {
+    const waiting = await database.sql('select 1 from outgoing_mails where sent_at is null and failed_at is null');
+    return waiting.length === 0;
+  }
+
   /** Whatever came in, nothing has been changed by it. */
   async function unchanged(work: () => Promise<void>): Promise<void> {
+    await eventually(hasSentItsMails, { withinMs: 15_000 });
     const before = await checksum();
     await work();
     expect(await checksum()).toBe(before);
