@@ -67,7 +67,7 @@ export class OutgoingMailsRepository {
     }));
   }
 
-  /** Of those that wait, only one that is named. Counts attempts anew. */
+  /** A mail that waits is due again only when it is named. Attempts are counted anew. */
   async makeDue(connection: Pick<Transaction, 'query'>, id: string | undefined): Promise<number> {
     const rows = await connection.query(
       `update outgoing_mails

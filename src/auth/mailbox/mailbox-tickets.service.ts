@@ -144,7 +144,7 @@ export class MailboxTicketsService {
           }
           const judged = await consume(transaction, user, attemptId);
           if (judged.kind === 'consumed') {
-            // Of an attempt that has committed and whose answer was lost, these are what it ended.
+            // An attempt that has committed and whose answer was lost has ended these as well.
             endedIds = await effect(transaction, user, judged.contents);
           }
           return judged;

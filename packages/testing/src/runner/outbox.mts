@@ -14,7 +14,7 @@ export interface SentMail {
 
 /** Which messages a caller wants. */
 export interface MessageQuery {
-  /** Of the recipient, in any case. */
+  /** The address of the recipient, compared without regard to case. */
   readonly to?: string | undefined;
   /** The cursor of an earlier answer. */
   readonly after?: number;
