@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { Config } from '../platform/config/config.js';
 import { Counters, type Take } from './counter.js';
-import { TooManyAttemptsError } from './limits.errors.js';
 import { takesOfNetworks } from './network-takes.js';
+import { takeAll } from './take-all.js';
 
 const QUARTER_SECONDS = 15 * 60;
 const DAY_SECONDS = 86_400;
@@ -36,17 +36,7 @@ export class MailLimitsService {
       return;
     }
     const takes = takesOf(address, networks);
-    const taken = await this.counters.take(takes);
-    const exceeded = taken.filter(({ isTaken }) => !isTaken);
-    if (exceeded.length > 0) {
-      await this.counters.change(
-        takes.filter((_take, index) => taken[index]?.isTaken).map((take) => ({ ...take, kind: 'give_back' })),
-      );
-      throw new TooManyAttemptsError(
-        'mails to this address or by this network',
-        Math.max(...exceeded.map(({ remainingSeconds }) => remainingSeconds)),
-      );
-    }
+    await takeAll(this.counters, takes, 'mails to this address or by this network');
   }
 }
 

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Config } from '../platform/config/config.js';
 import { Counters } from './counter.js';
 import { takesOfNetworks } from './network-takes.js';
-import { TooManyAttemptsError } from './limits.errors.js';
+import { takeAll } from './take-all.js';
 
 const REGISTRATIONS_PER_NETWORK = 20;
 const WINDOW_SECONDS = 15 * 60;
@@ -36,16 +36,6 @@ export class RegistrationsService {
       limit: REGISTRATIONS_PER_NETWORK,
       windowSeconds: WINDOW_SECONDS,
     });
-    const taken = await this.counters.take(takes);
-    const exceeded = taken.filter(({ isTaken }) => !isTaken);
-    if (exceeded.length > 0) {
-      await this.counters.change(
-        takes.filter((_take, index) => taken[index]?.isTaken).map((take) => ({ ...take, kind: 'give_back' })),
-      );
-      throw new TooManyAttemptsError(
-        'registrations from this network',
-        Math.max(...exceeded.map(({ remainingSeconds }) => remainingSeconds)),
-      );
-    }
+    await takeAll(this.counters, takes, 'registrations from this network');
   }
 }
