@@ -1,14 +1,16 @@
 import { METHODS } from 'node:http';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { AccountsService } from '../src/auth/accounts/accounts.service.js';
+import { DatabaseClock } from '../src/platform/database/database-clock.js';
 import { UsersService } from '../src/users/users.service.js';
-import { expectProblem } from './support/problem.js';
+import { expectProblem, expectStepUpDemand } from './support/problem.js';
 import { PostgresProxy } from './support/postgres-proxy.js';
 import { type RawAnswer, sendRaw } from './support/raw-request.js';
 import { recordStatements } from './support/statement-log.js';
-import { type Account, claimsOf, type TokenPair } from './support/test-client.js';
+import { type Account, claimsOf, sessionIdOf, type TokenPair } from './support/test-client.js';
 import { createTestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';
+import { TokenForge } from './support/token-forge.js';
 import { useDatabase, useInstance, useProxy } from './support/use-service.js';
 
 /** CONNECT never reaches a request handler; a proxy that forwards one is not a gateway of HTTP requests. */
@@ -73,7 +75,7 @@ describe('/auth/verify', () => {
   ): Promise<RawAnswer> => askVerify(service, method, path, headers, body);
 
   function identity(): Record<string, string> {
-    const { sub, sid, jti, exp } = claimsOf(pair.access_token);
+    const { sub, sid, jti, exp, auth_time } = claimsOf(pair.access_token);
     return {
       'x-user-id': String(sub),
       'x-user-roles': 'admin,billing:read',
@@ -81,6 +83,9 @@ describe('/auth/verify', () => {
       'x-session-id': String(sid),
       'x-token-id': String(jti),
       'x-token-expires-at': String(exp),
+      'x-auth-acr': 'aal1',
+      'x-auth-amr': 'pwd',
+      'x-auth-time': String(auth_time),
     };
   }
 
@@ -250,6 +255,122 @@ describe('/auth/verify', () => {
     expect((await ask({}, [bearer, 'X-Require-Role: billing:read', 'X-Require-Role: admin'])).status).toBe(200);
   });
 
+  describe('with a demand on how the user signed in', () => {
+    const AS_JSON = 'Accept: application/json';
+
+    async function signInBy(amr: readonly string[], secondsAgo = 0): Promise<string> {
+      const opened = await service.client.signIn(account);
+      await database.sql(
+        'update refresh_token_families set amr = $2, auth_time = clock_timestamp() - make_interval(secs => $3) where id = $1',
+        [sessionIdOf(opened), amr, secondsAgo],
+      );
+      return (await service.client.rotate(opened.refresh_token)).access_token;
+    }
+
+    const demand = (token: string, ...headers: string[]): Promise<RawAnswer> =>
+      ask({}, [`Authorization: Bearer ${token}`, ...headers]);
+
+    it('tells the backend what the session has proved', async () => {
+      const { status, headers } = await demand(await signInBy(['pwd', 'otp', 'mfa'], 100));
+      expect(status).toBe(200);
+      expect(headers).toMatchObject({ 'x-auth-acr': 'aal2', 'x-auth-amr': 'pwd,otp,mfa' });
+    });
+
+    it.each([
+      [['pwd'], 'aal1', 200],
+      [['pwd'], 'aal2', 401],
+      [['pwd', 'otp', 'mfa'], 'aal2', 200],
+      [['pwd', 'otp', 'mfa'], 'phr', 401],
+      [['pwd', 'pop', 'mfa'], 'phr', 401],
+      [['pop', 'user', 'mfa'], 'aal2', 200],
+      [['pop', 'user', 'mfa'], 'phr', 200],
+    ])('a session by %j against X-Require-Acr: %s → %d', async (amr, acr, status) => {
+      const answer = await demand(await signInBy(amr), `X-Require-Acr: ${acr}`, AS_JSON);
+      expect(answer.status).toBe(status);
+      expect(answer.headers['x-auth-error']).toBe(status === 200 ? undefined : 'insufficient_user_authentication');
+      if (status !== 200) {
+        expectStepUpDemand(answer, { acr });
+        expect(answer.headers).not.toHaveProperty('x-user-id');
+      }
+    });
+
+    it('names both demands in the challenge, whichever is not met, and has no body unless asked for one', async () => {
+      const [weak, old] = [await signInBy(['pwd']), await signInBy(['pwd', 'otp', 'mfa'], 301)];
+      for (const token of [weak, old]) {
+        const headers = ['X-Require-Acr: aal2', 'X-Require-Max-Age: 300'];
+        expectStepUpDemand(await demand(token, ...headers, AS_JSON), { acr: 'aal2', maxAge: 300 });
+        const plain = await demand(token, ...headers);
+        expect(plain).toMatchObject({ status: 401, text: '' });
+        expect(plain.headers['www-authenticate']).toMatch(/, acr_values="aal2", max_age=300$/);
+      }
+    });
+
+    it('judges the age with every request, by the database’s time, also of a token that it has verified', async () => {
+      const token = await signInBy(['pwd'], 30);
+      expect((await demand(token, 'X-Require-Max-Age: 60')).status).toBe(200);
+      const clock = service.app.get(DatabaseClock);
+      const nowSeconds = clock.nowSeconds();
+      const moved = vi.spyOn(clock, 'nowSeconds').mockReturnValue(nowSeconds + 31);
+      const answers = [await demand(token), await demand(token, 'X-Require-Max-Age: 60', AS_JSON)];
+      moved.mockRestore();
+      expect(answers.map(({ status }) => status)).toEqual([200, 401]);
+      expectStepUpDemand(answers[1]!, { maxAge: 60 });
+    });
+
+    it('refuses a refresh as a way to a younger sign-in', async () => {
+      const opened = await service.client.signIn(account);
+      await database.sql(`update refresh_token_families set auth_time = now() - interval '61 s' where id = $1`, [
+        sessionIdOf(opened),
+      ]);
+      let rotated = await service.client.rotate(opened.refresh_token);
+      rotated = await service.client.rotate(rotated.refresh_token);
+      expect((await demand(rotated.access_token, 'X-Require-Max-Age: 60')).status).toBe(401);
+    });
+
+    it('lets no token pass any demand that does not tell what was proved, or when', async () => {
+      const forge = await TokenForge.like(pair.access_token, database);
+      for (const claims of [
+        { auth_time: undefined, acr: undefined, amr: undefined },
+        { auth_time: undefined, acr: 'phr' },
+      ]) {
+        const token = forge.withClaims(claims);
+        expect((await demand(token)).status).toBe(200);
+        expect((await demand(token, 'X-Require-Acr: aal1')).status).toBe(401);
+        expect((await demand(token, 'X-Require-Max-Age: 999999999')).status).toBe(401);
+      }
+      expect((await demand(forge.withClaims({ acr: 'aal3' }), 'X-Require-Acr: aal1')).status).toBe(401);
+      expect((await demand(forge.withClaims({ acr: undefined }), 'X-Require-Acr: aal2')).status).toBe(401);
+    });
+
+    it('takes a client’s own demand as one more, before and behind the gateway’s', async () => {
+      const token = await signInBy(['pwd', 'otp', 'mfa'], 30);
+      const lines = ['X-Require-Acr: aal2', 'X-Require-Max-Age: 60'];
+      for (const own of ['X-Require-Acr: aal1', 'X-Require-Max-Age: 9999']) {
+        expect((await demand(token, own, ...lines)).status).toBe(200);
+        expect((await demand(token, ...lines, own)).status).toBe(200);
+      }
+      for (const own of ['X-Require-Acr: phr', 'X-Require-Max-Age: 10', 'X-Require-Acr: ', 'X-Require-Max-Age: x']) {
+        expect((await demand(token, own, ...lines)).status).toBe(401);
+        expect((await demand(token, ...lines, own)).status).toBe(401);
+      }
+    });
+
+    it.each([
+      'X-Require-Acr: aal3',
+      'X-Require-Acr: AAL1',
+      'X-Require-Acr: ',
+      'X-Require-Max-Age: 5m',
+      'X-Require-Max-Age: 0',
+    ])('denies bad syntax, and asks no user for what none can do: %s', async (line) => {
+      expectStepUpDemand(await demand(await signInBy(['pop', 'user', 'mfa']), line, AS_JSON), {});
+    });
+
+    it('names the missing role first, which no step-up brings', async () => {
+      const answer = await demand(pair.access_token, 'X-Require-Role: owner', 'X-Require-Acr: aal2', AS_JSON);
+      expectProblem(answer, 'insufficient_role');
+    });
+  });
+
   it('is swayed by no forwarding header, and by no preflight of an allowed origin', async () => {
     const forwarding = [
       'X-Forwarded-Method: OPTIONS',
@@ -268,7 +389,9 @@ describe('/auth/verify', () => {
 
   it('costs no query', async () => {
     const statements = recordStatements(proxy);
-    await Promise.all([ask({}), ask({}, []), ask({}, ['Authorization: Bearer x'])]);
+    const bearer = `Authorization: Bearer ${pair.access_token}`;
+    const demands = ['X-Require-Acr: aal1', 'X-Require-Max-Age: 9999'];
+    await Promise.all([ask({}), ask({}, []), ask({}, ['Authorization: Bearer x']), ask({}, [bearer, ...demands])]);
     expect(statements).toEqual([]);
   });
 

@@ -1,4 +1,5 @@
 import { DomainError, type ProblemCode } from '../platform/common/domain.errors.js';
+import type { Acr } from './acr.types.js';
 
 /** No bearer credentials came with the request. */
 export class AccessTokenMissingError extends DomainError {
@@ -19,12 +20,23 @@ export class AccessTokenRevokedError extends DomainError {
   readonly code = 'access_token_revoked';
 }
 
-/** The token is good, and its user signed in too long ago for this route (RFC 9470). */
+/** What a route or a gateway asks of the user's authentication. */
+export interface AuthenticationDemand {
+  readonly acr?: Acr | undefined;
+  readonly maxAgeSeconds?: number | undefined;
+}
+
+/** The token is good, and its user has proved too little, or too long ago (RFC 9470). */
 export class InsufficientUserAuthenticationError extends DomainError {
   readonly code = 'insufficient_user_authentication';
+  readonly acrValues: Acr | undefined;
+  readonly maxAgeSeconds: number | undefined;
 
-  constructor(readonly maxAgeSeconds: number) {
-    super(`a sign-in of the last ${maxAgeSeconds} s is required`);
+  /** @param demand all of it, whichever part is not met; empty when it cannot be read */
+  constructor(demand: AuthenticationDemand) {
+    super(`acr ${demand.acr ?? 'any'} of the last ${demand.maxAgeSeconds ?? 'unlimited'} s is required`);
+    this.acrValues = demand.acr;
+    this.maxAgeSeconds = demand.maxAgeSeconds;
   }
 }
 

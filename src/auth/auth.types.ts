@@ -5,9 +5,6 @@ import type { Applicant } from '../users/users.types.js';
 /** The one OAuth client, a public one: every token is issued to it (RFC 9068 section 2.2). */
 export const CLIENT_ID = 'ratchet';
 
-/** One factor: what every sign-in proves, and all that a token without `acr` proves. */
-export const WEAKEST_ACR = 'aal1';
-
 /** The identity that a verified access token proves. */
 export interface Identity {
   readonly userId: string;
@@ -16,7 +13,7 @@ export interface Identity {
   readonly roles: readonly string[];
   /** Whole seconds since the epoch. */
   readonly expiresAtSeconds: number;
-  /** How much the sign-in proved: `WEAKEST_ACR`, or a class that only a later version knows. */
+  /** How much the user has proved: an `Acr`, or a class that only a later version knows. */
   readonly acr: string;
   /** How the user proved who they are; empty when that is not recorded. */
   readonly amr: readonly string[];

@@ -9,14 +9,16 @@ import {
   ApiTags,
 } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
-import { BEARER_PROBLEMS, InsufficientRoleError } from '../auth/auth.errors.js';
+import { BEARER_PROBLEMS, InsufficientRoleError, InsufficientUserAuthenticationError } from '../auth/auth.errors.js';
 import type { AuthenticatedRequest, Identity } from '../auth/auth.types.js';
 import type { ProblemCode } from '../platform/common/domain.errors.js';
+import { DatabaseClock } from '../platform/database/database-clock.js';
 import { ACCESS_TOKEN_SCHEME } from '../platform/http/openapi.js';
 import { ApiEdgeProblems, ApiProblems } from '../platform/http/problems/api-problems.js';
 import { asksForJson } from './asks-for-json.js';
 import { DenialFilter } from './denial.filter.js';
 import { identityHeaders } from './identity-headers.js';
+import { meetsAuthentication, parseRequiredAuthentication } from './required-authentication.js';
 import { meets, parseRequiredRoles } from './required-roles.js';
 
 class VerifiedDto {
@@ -50,7 +52,8 @@ class VerifiedDto {
 
   @ApiProperty({
     example: 'aal1',
-    description: 'How much that proved. `aal1`, one factor, when the token does not say.',
+    description:
+      'How much the user has proved: `aal1`, one factor, also when the token does not say; `aal2`, two; `phr`, a passkey.',
   })
   readonly acr!: string;
 
@@ -76,6 +79,8 @@ function ApiDenial(status: number, codes: readonly ProblemCode[]): MethodDecorat
 @Controller('auth')
 @UseFilters(DenialFilter)
 export class VerifyController {
+  constructor(private readonly clock: DatabaseClock) {}
+
   /**
    * Answers every method and every path below, which `platform/http/forward-auth.ts` turns into this route. Takes the
    * reply (`@Res()`) because the answer is headers that depend on the user, with a body only where one is asked for.
@@ -96,6 +101,20 @@ export class VerifyController {
     description: 'Roles the user must have: `a,b` means both, `a|b` either. Bad syntax is a role that no user has.',
     schema: { type: 'string' },
   })
+  @ApiHeader({
+    name: 'X-Require-Acr',
+    required: false,
+    description:
+      'The weakest class that may pass: `aal1`, `aal2` or `phr`. Of several, the strictest counts. No user has another.',
+    schema: { type: 'string' },
+  })
+  @ApiHeader({
+    name: 'X-Require-Max-Age',
+    required: false,
+    description:
+      'How many whole seconds ago the user may have signed in or stepped up. Of several, the least counts. Bad syntax denies.',
+    schema: { type: 'string' },
+  })
   @ApiOkResponse({
     type: VerifiedDto,
     description: 'The token is valid. The body is only there if it was asked for.',
@@ -106,22 +125,33 @@ export class VerifyController {
       'X-Session-Id': { schema: { type: 'string' }, description: 'The `sid` of the token.' },
       'X-Token-Id': { schema: { type: 'string' }, description: 'The `jti` of the token.' },
       'X-Token-Expires-At': { schema: { type: 'string' }, description: 'Whole seconds since the epoch.' },
+      'X-Auth-Acr': { schema: { type: 'string' }, description: 'The `acr` of the token.' },
+      'X-Auth-Amr': { schema: { type: 'string' }, description: 'The `amr` of the token, comma-separated.' },
+      'X-Auth-Time': { schema: { type: 'string' }, description: 'The `auth_time` of the token; 0 without one.' },
     },
   })
-  @ApiProblems(...BEARER_PROBLEMS, 'insufficient_role', 'temporarily_unavailable')
+  @ApiProblems(...BEARER_PROBLEMS, 'insufficient_role', 'insufficient_user_authentication', 'temporarily_unavailable')
   @ApiEdgeProblems('malformed_request', 'headers_too_large', 'overloaded')
-  @ApiDenial(401, BEARER_PROBLEMS)
+  @ApiDenial(401, [...BEARER_PROBLEMS, 'insufficient_user_authentication'])
   @ApiDenial(403, ['insufficient_role'])
   // A defect as well, because nginx would turn its 500 into one of its own.
   @ApiDenial(503, ['temporarily_unavailable', 'internal_error'])
   verify(
     @Req() { user, headers }: AuthenticatedRequest,
     @Headers('x-require-role') requireRole: string | undefined,
+    @Headers('x-require-acr') requireAcr: string | undefined,
+    @Headers('x-require-max-age') requireMaxAge: string | undefined,
     @Res() reply: FastifyReply,
   ): void {
     const required = parseRequiredRoles(requireRole);
     if (required === undefined || !meets(user.roles, required)) {
       throw new InsufficientRoleError(required === undefined ? 'X-Require-Role has bad syntax' : 'X-Require-Role');
+    }
+    if (requireAcr !== undefined || requireMaxAge !== undefined) {
+      const demand = parseRequiredAuthentication(requireAcr, requireMaxAge);
+      if (demand === undefined || !meetsAuthentication(user, demand, this.clock.nowSeconds())) {
+        throw new InsufficientUserAuthenticationError(demand ?? {});
+      }
     }
     void reply.headers(identityHeaders(user)).send(asksForJson(headers) ? toVerifiedDto(user) : undefined);
   }

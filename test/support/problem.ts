@@ -11,10 +11,27 @@ const BEARER_ERRORS: Readonly<Partial<Record<ProblemCode, string>>> = {
   insufficient_role: 'insufficient_scope',
 };
 
+type Answer = Pick<Response, 'status'> & { readonly headers: object; readonly body: unknown };
+
 /** The whole answer is the one problem that this code stands for: status, media type, challenge and body. */
-export function expectProblem(
-  response: Pick<Response, 'status'> & { readonly headers: object; readonly body: unknown },
+export function expectProblem(response: Answer, code: ProblemCode, errors?: readonly FieldError[]): void {
+  expectChallenge(response, code, challengeOf(code), errors);
+}
+
+/** The answer asks for a step-up, and its challenge says which. Without members, no user can do what is asked. */
+export function expectStepUpDemand(
+  response: Answer,
+  { acr, maxAge }: { readonly acr?: string; readonly maxAge?: number },
+): void {
+  const code = 'insufficient_user_authentication';
+  const acrValues = acr === undefined ? '' : `, acr_values="${acr}"`;
+  expectChallenge(response, code, bearerError(code) + acrValues + (maxAge === undefined ? '' : `, max_age=${maxAge}`));
+}
+
+function expectChallenge(
+  response: Answer,
   code: ProblemCode,
+  challenge: string | undefined,
   errors?: readonly FieldError[],
 ): void {
   const { status, title, detail } = PROBLEM_CATALOGUE[code];
@@ -29,7 +46,7 @@ export function expectProblem(
     status,
     contentType: 'application/problem+json',
     cacheControl: 'no-store',
-    challenge: challengeOf(code),
+    challenge,
     body: {
       type: `urn:ratchet:problem:${code}`,
       title,
@@ -54,11 +71,12 @@ export function oauthCodeOf({ body }: { readonly body: unknown }): ErrorCode {
 }
 
 function challengeOf(code: ProblemCode): string | undefined {
-  const { status, detail } = PROBLEM_CATALOGUE[code];
-  const error = BEARER_ERRORS[code];
-  if (error !== undefined) {
-    const maxAge = code === 'insufficient_user_authentication' ? ', max_age=300' : '';
-    return `Bearer realm="ratchet", error="${error}", error_description="${detail}"${maxAge}`;
+  if (code in BEARER_ERRORS) {
+    return bearerError(code) + (code === 'insufficient_user_authentication' ? ', max_age=300' : '');
   }
-  return status === 401 ? 'Bearer realm="ratchet"' : undefined;
+  return PROBLEM_CATALOGUE[code].status === 401 ? 'Bearer realm="ratchet"' : undefined;
+}
+
+function bearerError(code: ProblemCode): string {
+  return `Bearer realm="ratchet", error="${BEARER_ERRORS[code] ?? ''}", error_description="${PROBLEM_CATALOGUE[code].detail}"`;
 }

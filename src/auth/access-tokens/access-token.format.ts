@@ -1,7 +1,8 @@
 import { isCanonicalUuid } from '../../platform/common/uuid.js';
 import { LONGEST_ACCESS_TOKEN_SECONDS } from '../../platform/config/access-token-lifetime.js';
 import type { JwtAlgorithm } from '../../platform/config/config.js';
-import { type Identity, WEAKEST_ACR } from '../auth.types.js';
+import { WEAKEST_ACR } from '../acr.types.js';
+import type { Identity } from '../auth.types.js';
 
 /** RFC 9068 section 2.1: keeps access tokens and JWTs of another purpose from being taken for each other. */
 export const ACCESS_TOKEN_TYPE = 'at+jwt';

@@ -5,7 +5,8 @@ import { Config } from '../../platform/config/config.js';
 import { KeysService } from '../../keys/keys.service.js';
 import type { SessionGrant } from '../../tokens/tokens.types.js';
 import { ACCESS_TOKEN_TYPE } from './access-token.format.js';
-import { CLIENT_ID, WEAKEST_ACR } from '../auth.types.js';
+import { acrOf } from '../acr.types.js';
+import { CLIENT_ID } from '../auth.types.js';
 
 /** Signs access tokens (RFC 9068). */
 @Injectable()
@@ -47,8 +48,8 @@ export class AccessTokenIssuer {
       exp: expiresAt,
       client_id: CLIENT_ID,
       auth_time: grant.authenticatedAtSeconds,
-      // The one class that this version knows. A session that a later version has opened with more proof gets it as well.
-      acr: WEAKEST_ACR,
+      // From the methods, which the family keeps: so no refresh raises it.
+      acr: acrOf(grant.amr),
       // An empty scope cannot be written (RFC 6749 section 3.3), and strict validators refuse empty lists of RFC 9068.
       // `scope` repeats the roles for gateways that cannot read arrays.
       ...(grant.roles.length > 0 && { roles: grant.roles, scope: grant.roles.join(' ') }),

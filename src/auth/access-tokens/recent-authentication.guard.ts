@@ -16,7 +16,7 @@ export class RecentAuthenticationGuard implements CanActivate {
   canActivate(context: ExecutionContext): true {
     const { user } = context.switchToHttp().getRequest<AuthenticatedRequest>();
     if (this.clock.nowSeconds() - user.authenticatedAtSeconds > RECENT_SECONDS) {
-      throw new InsufficientUserAuthenticationError(RECENT_SECONDS);
+      throw new InsufficientUserAuthenticationError({ maxAgeSeconds: RECENT_SECONDS });
     }
     return true;
   }

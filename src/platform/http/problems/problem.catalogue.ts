@@ -48,8 +48,8 @@ export const PROBLEM_CATALOGUE: Readonly<Record<ProblemCode, ProblemDefinition>>
   },
   insufficient_user_authentication: {
     status: 401,
-    title: 'More recent authentication required',
-    detail: 'The user signed in too long ago for this; sign in again and repeat the request.',
+    title: 'Stronger or more recent authentication required',
+    detail: 'The user has proved too little for this, or too long ago; authenticate again and repeat the request.',
   },
   refresh_token_invalid: {
     status: 401,

@@ -50,8 +50,8 @@ export function problemBody(code: ErrorCode): Omit<ProblemBody, 'errors' | 'requ
 
 /**
  * Returns what a client is told about an error: constant text per code, never the error's own message, cause or stack.
- * An error with a numeric `retryAfterSeconds` tells the client when to retry, and one with a numeric `maxAgeSeconds` how
- * recently the user has to have signed in (RFC 9470 section 3).
+ * An error with a numeric `retryAfterSeconds` tells the client when to retry, and one with `acrValues` or `maxAgeSeconds`
+ * what the user has to prove, and how recently (RFC 9470 section 3).
  */
 export function toProblem(error: DomainError, requestId: string): Problem {
   const body = problemBody(error.code);
@@ -121,10 +121,17 @@ function challengeFor(
 ): string | undefined {
   const reason = CHALLENGE_ERRORS[code];
   if (reason !== undefined) {
-    const maxAge = 'maxAgeSeconds' in error ? `, max_age=${String(error.maxAgeSeconds)}` : '';
-    return `${REALM}, error="${reason}", error_description="${detail}"${maxAge}`;
+    return `${REALM}, error="${reason}", error_description="${detail}"${demandOf(error)}`;
   }
   return status === 401 ? REALM : undefined;
+}
+
+function demandOf(error: object): string {
+  const acrValues =
+    'acrValues' in error && typeof error.acrValues === 'string' ? `, acr_values="${error.acrValues}"` : '';
+  const maxAge =
+    'maxAgeSeconds' in error && typeof error.maxAgeSeconds === 'number' ? `, max_age=${error.maxAgeSeconds}` : '';
+  return acrValues + maxAge;
 }
 
 function retryAfterSecondsOf(error: DomainError, status: number): number | undefined {

@@ -1,0 +1,50 @@
+import { ACR_CLASSES, type Acr, meetsAcr } from '../auth/acr.types.js';
+import type { AuthenticationDemand } from '../auth/auth.errors.js';
+import type { Identity } from '../auth/auth.types.js';
+
+/** About 30 years, which a token that does not tell its `auth_time` fails too. */
+const SECONDS = /^[1-9]\d{0,8}$/;
+
+/**
+ * Reads `X-Require-Acr` and `X-Require-Max-Age`. Of several values or lines of each, the strictest counts. So a client that
+ * sends the headers too can only make its own request stricter, even behind a gateway that appends its value to the client's.
+ *
+ * @param acr the lines joined by commas, as Node does; undefined when there is none
+ * @param maxAge likewise
+ * @returns undefined for bad syntax and for a class that is not known, which no user meets
+ */
+export function parseRequiredAuthentication(
+  acr: string | undefined,
+  maxAge: string | undefined,
+): AuthenticationDemand | undefined {
+  const classes = valuesOf(acr);
+  const ages = valuesOf(maxAge);
+  if (!classes.every(isAcr) || !ages.every((age) => SECONDS.test(age))) {
+    return undefined;
+  }
+  return {
+    acr: ACR_CLASSES.findLast((each) => classes.includes(each)),
+    maxAgeSeconds: ages.length === 0 ? undefined : Math.min(...ages.map(Number)),
+  };
+}
+
+/** A token that does not tell when its user signed in meets nothing, because an earlier version made it. */
+export function meetsAuthentication(
+  { acr, authenticatedAtSeconds }: Pick<Identity, 'acr' | 'authenticatedAtSeconds'>,
+  demand: AuthenticationDemand,
+  nowSeconds: number,
+): boolean {
+  return (
+    authenticatedAtSeconds > 0 &&
+    (demand.acr === undefined || meetsAcr(acr, demand.acr)) &&
+    (demand.maxAgeSeconds === undefined || nowSeconds - authenticatedAtSeconds <= demand.maxAgeSeconds)
+  );
+}
+
+function valuesOf(header: string | undefined): string[] {
+  return header === undefined ? [] : header.split(',').map((value) => value.trim());
+}
+
+function isAcr(value: string): value is Acr {
+  return (ACR_CLASSES as readonly string[]).includes(value);
+}
