@@ -20,6 +20,8 @@ const SAMPLE = {
   oldEmail: 'ada.lovelace@example.com',
   client: 'Firefox, Linux',
   network: '198.51.100.7',
+  factor: 'passkey',
+  left: 9,
 };
 
 const { values } = readArguments(import.meta.url, {

@@ -38,6 +38,8 @@ const SAMPLE: MailValues = {
   oldEmail: 'old@example.com',
   client: 'Firefox, Linux',
   network: '192.0.2.1',
+  factor: 'totp',
+  left: 9,
 };
 
 /** Every mail in every language, compiled. */

@@ -33,6 +33,8 @@ const VALUES: Readonly<Record<MailValueName, string | number>> = {
   oldEmail: 'ada@old.example',
   client: 'Firefox, Linux',
   network: '198.51.100.7',
+  factor: 'totp',
+  left: 9,
 };
 
 const HTML_ESCAPES: Readonly<Record<string, string>> = {
@@ -71,6 +73,7 @@ describe('a mail', () => {
     const shown: Readonly<Record<MailValueName, string>> = {
       ...(VALUES as Readonly<Record<MailValueName, string>>),
       minutes: locale === 'ko' ? '24시간' : '24 hours',
+      factor: locale === 'ko' ? '인증 앱' : 'authenticator app',
       at: locale === 'ko' ? '2026년 11월 28일 05:46 UTC' : 'November 28, 2026 at 05:46 UTC',
     };
     const names: readonly MailValueName[] = MAIL_VALUES[mail];
@@ -88,7 +91,9 @@ describe('a mail', () => {
 
   it.each(ALL)('in %s of %s says what to do about one that was not asked for, and is small', async (locale, mail) => {
     const { text, html } = await render(mail, locale);
-    expect(text).toMatch(locale === 'ko' ? /직접 (?:요청|변경|로그인|취소)하지 않으셨/ : /Was it not you\?/);
+    expect(text).toMatch(
+      locale === 'ko' ? /직접 (?:요청|변경|로그인|취소|추가|삭제|사용|시도)하지 않으셨/ : /Was it not you\?/,
+    );
     expect(Buffer.byteLength(html)).toBeLessThan(10_000);
     expect(html).toContain(`<html lang="${locale}">`);
   });
@@ -149,6 +154,17 @@ describe('a mail', () => {
     const values = valuesOf('password_reset', { ...VALUES, minutes });
     expect((await render('password_reset', 'en', values)).text).toContain(`good for ${english} and`);
     expect((await render('password_reset', 'ko', values)).text).toContain(`링크는 ${korean} 동안`);
+  });
+
+  it.each(['factor_added', 'factor_removed'] as const)('%s names a passkey as one', async (mail) => {
+    const values = valuesOf(mail, { ...VALUES, factor: 'passkey' });
+    for (const [locale, passkey] of [
+      ['en', 'A passkey'],
+      ['ko', '패스키가'],
+    ] as const) {
+      const { subject, text, html } = await render(mail, locale, values);
+      expect([subject, text, html].filter((part) => !part.includes(passkey))).toEqual([]);
+    }
   });
 
   it('fails, with the template and the name, when a value is missing', async () => {

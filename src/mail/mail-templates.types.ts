@@ -11,16 +11,22 @@ export const MAIL_VALUES = {
   sign_in_code: ['code', 'link', 'minutes'],
   email_verification: ['code', 'link', 'minutes'],
   new_sign_in: ['at', 'client', 'network'],
+  factor_added: ['factor', 'at'],
+  factor_removed: ['factor', 'at'],
+  recovery_code_used: ['left', 'at'],
+  recovery_codes_renewed: ['at'],
+  second_factor_failures: ['at'],
+  factors_reset: ['at'],
 } as const satisfies Readonly<Record<string, readonly MailValueName[]>>;
 
 export type MailTemplate = keyof typeof MAIL_VALUES;
 
 export type MailValueName =
-  'email' | 'code' | 'link' | 'minutes' | 'at' | 'newEmail' | 'oldEmail' | 'client' | 'network';
+  'email' | 'code' | 'link' | 'minutes' | 'at' | 'newEmail' | 'oldEmail' | 'client' | 'network' | 'factor' | 'left';
 
 /**
  * `email` is the recipient, which every mail needs; `minutes` says how long code and link are good, and `at` is an
- * instant of ISO 8601.
+ * instant of ISO 8601. `factor` is `totp` or `passkey`, and `left` the number of recovery codes that still work.
  */
 export type MailValues = { readonly email: string } & Readonly<Partial<Record<MailValueName, string | number>>>;
 
