@@ -41,6 +41,13 @@ describe('the secret scan', () => {
       ['refresh token', pair.refresh_token],
       ['ticket token', `pr1.${'Ab-_'.repeat(16)}Ag`],
       ['access token', pair.access_token],
+      ['TOTP secret', 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ'],
+      ['TOTP secret', 'otpauth://totp/Ratchet:ada?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Ratchet'],
+      ['TOTP code', JSON.stringify({ totp: '123456' })],
+      ['TOTP code', '?totp=123456'],
+      ['recovery code', 'GEZD-GNBV-GY3T-QOJQ'],
+      ['passkey assertion', Buffer.from('{"type":"webauthn.get","challenge":""}').toString('base64url')],
+      ['passkey assertion', JSON.stringify({ response: { signature: 'MEUCIQ'.repeat(9) } })],
       ['private key', privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()],
       ['private key', JSON.stringify(privateKey.export({ format: 'jwk' }))],
     ];

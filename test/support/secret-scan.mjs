@@ -14,6 +14,15 @@ const SECRETS = [
   ['refresh token', /rt1\.[A-Za-z0-9_-]{20,}/],
   ['ticket token', /\b[a-z]{2}1\.[A-Za-z0-9_-]{65}[AQgw]\b/],
   ['access token', /eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}/],
+  // An otpauth URI has it as well.
+  ['TOTP secret', /\b[A-Z2-7]{32}\b/],
+  ['TOTP code', /\btotp"?\s*[:=]\s*"?\d{6}\b/],
+  ['recovery code', /\b[A-Z2-7]{4}(?:-[A-Z2-7]{4}){3}\b/],
+  // What an authenticator signs begins with `{"type":"webauthn.`.
+  [
+    'passkey assertion',
+    /\beyJ0eXBlIjoid2ViYXV0aG4u|"(?:signature|authenticatorData|attestationObject)"\s*:\s*"[A-Za-z0-9_-]{20,}"/,
+  ],
   ['private key', /PRIVATE KEY|"d"\s*:\s*"[A-Za-z0-9_-]{20,}"/],
 ];
 

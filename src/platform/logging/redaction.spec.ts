@@ -16,6 +16,11 @@ describe('redactFields', () => {
     'secrets',
     'password_hash',
     'privateKey',
+    'totp',
+    'otpauth_uri',
+    'recovery_code',
+    'recovery_codes',
+    'credential',
   ])('hides the value of %s at any depth', (key) => {
     const hidden = { [key]: '[redacted]' };
     expect(redactFields({ [key]: 'planted', deep: [{ er: { [key]: ['planted'] } }] })).toEqual({
@@ -24,9 +29,12 @@ describe('redactFields', () => {
     });
   });
 
-  it.each(['code', 'key_id', 'access_token_ttl_seconds', 'token_type', 'user_id'])('leaves %s readable', (key) => {
-    expect(redactFields({ [key]: 'value' })).toEqual({ [key]: 'value' });
-  });
+  it.each(['code', 'key_id', 'access_token_ttl_seconds', 'token_type', 'user_id', 'recovery_codes_left'])(
+    'leaves %s readable',
+    (key) => {
+      expect(redactFields({ [key]: 'value' })).toEqual({ [key]: 'value' });
+    },
+  );
 
   it('shows that a secret is absent', () => {
     expect(redactFields({ password: undefined, refresh_token: null })).toEqual({
@@ -85,6 +93,18 @@ describe('redactLine', () => {
       'postgres://ratchet:[redacted]@db:5432/ratchet',
     ],
     ['a connection string', 'host=db password=hunter2 user=a', 'host=db password=[redacted] user=a'],
+    [
+      'a TOTP URI',
+      'otpauth://totp/Ratchet:ada@example.com?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Ratchet',
+      'otpauth://[redacted]',
+    ],
+    ['a TOTP secret', 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ', '[redacted]'],
+    ['a recovery code', 'GEZD-GNBV-GY3T-QOJQ', '[redacted]'],
+    [
+      'what a passkey signs',
+      Buffer.from('{"type":"webauthn.get","challenge":""}').toString('base64url'),
+      'eyJ[redacted]',
+    ],
     ['a password hash', '$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA', '[redacted]'],
     ['the beginning of a JWT', jws.slice(0, 60), 'eyJ[redacted]'],
     ['a private key', '-----BEGIN PRIVATE KEY-----\\nMIGH\\n-----END PRIVATE KEY-----', '[redacted]'],
@@ -113,6 +133,10 @@ describe('redactLine', () => {
     'postgres://a:',
     'postgres://a:@',
     'password=',
+    'otpauth://',
+    'A',
+    'ABCD-',
+    'ABCD-ABCD-ABCD-ABC ',
     '$argon2id$',
     '-----BEGIN ',
     '-----BEGIN PRIVATE KEY-----',

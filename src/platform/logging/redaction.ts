@@ -3,7 +3,7 @@ const MAX_DEPTH = 6;
 
 /** Matched against the end of a key without its case and punctuation: `Set-Cookie`, `new_password`, `clientSecret`. */
 const SECRET_KEY =
-  /(password|passwordhash|passphrase|secret|secrethash|token|cookie|authorization|credentials?|idempotencykey|retrykeyhash|privatekey|apikey)s?$/;
+  /(password|passwordhash|passphrase|secret|secrethash|token|cookie|authorization|credential|idempotencykey|retrykeyhash|privatekey|apikey|totp|otpauthuri|recoverycode)s?$/;
 
 /** A string of a log event is cut to this length: clients send what is in some of them. */
 const MAX_STRING_LENGTH = 8_192;
@@ -22,6 +22,9 @@ const REDACTIONS: readonly ((text: string) => string)[] = [
   (text) => text.replace(/\beyJ[A-Za-z0-9_-]{16,}(\.[A-Za-z0-9_-]*){0,4}/g, `eyJ${REDACTED}`),
   (text) => text.replace(/\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{16,}/gi, `$1 ${REDACTED}`),
   (text) => text.replace(/\bpostgres(?:ql)?:\/\/[^\s"]*/gi, redactConnectionUrl),
+  (text) => text.replace(/\botpauth:\/\/[^\s"\\]*/gi, `otpauth://${REDACTED}`),
+  // A TOTP secret and a recovery code, in base32.
+  (text) => text.replace(/\b(?:[A-Z2-7]{32}|[A-Z2-7]{4}(?:-[A-Z2-7]{4}){3})\b/g, REDACTED),
   (text) => text.replace(/\bpassword=[^\s&"\\;]+/gi, `password=${REDACTED}`),
   (text) => text.replace(/\$argon2id?\$[^\s"\\]+/g, REDACTED),
   (text) =>
