@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isCanonicalUuid } from '../platform/common/uuid.js';
 import { readCommandConfig } from './command.config.js';
@@ -44,15 +44,14 @@ export class MailTasks {
     });
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- as every command
   async show(): Promise<void> {
     const folder = join(readCommandConfig(this.invocation).database.dataDir, 'mails');
-    const name = mailFilesIn(folder).at(-1);
+    const name = (await mailFilesIn(folder)).at(-1);
     if (name === undefined) {
       throw new CommandFailedError(`There is no mail in ${folder}.`);
     }
     const file = join(folder, name);
-    const text = textOf(readFileSync(file, 'latin1'));
+    const text = textOf(await readFile(file, 'latin1'));
     writeNotice(this.invocation, file);
     this.writeAnswer({ text, json: { file, text } });
   }
@@ -65,11 +64,10 @@ export class MailTasks {
 }
 
 /** Their names begin with the time. */
-function mailFilesIn(folder: string): string[] {
+async function mailFilesIn(folder: string): Promise<string[]> {
   try {
-    return readdirSync(folder)
-      .filter((name) => name.endsWith('.eml'))
-      .sort();
+    const names = await readdir(folder);
+    return names.filter((name) => name.endsWith('.eml')).sort();
   } catch {
     return [];
   }
