@@ -28,13 +28,13 @@ begin
   grant insert (roles), update (status, roles), delete on users to ratchet_operator;
   grant execute on function are_role_names(text[]) to ratchet_service;
 
-  -- A session's user, secret, absolute end (invariant 7) and what its user has proved never change. Rows are deleted long after that end.
+  -- A session's user, secret and absolute end (invariant 7) never change. Rows are deleted long after that end.
   grant
     select,
     insert,
     update (
       generation, key_id, rotated_at, retry_key_hash, retry_key_from_client, retry_key_history, user_agent, ip_address,
-      revoked_at, revoked_xid, revoke_reason
+      amr, auth_time, revoked_at, revoked_xid, revoke_reason
     ),
     delete
     on refresh_token_families to ratchet_service;

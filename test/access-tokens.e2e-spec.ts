@@ -129,16 +129,16 @@ describe('access tokens', () => {
       expect(claims).not.toHaveProperty('amr');
     });
 
-    it('say of a session that a later version has opened what its row says, in the weakest class', async () => {
+    it('say of a session that a later version has opened what its row says, in the class of the methods known', async () => {
       const { pair } = await service.client.signUpAndIn();
       await database.sql(
-        `update refresh_token_families set amr = '{pwd,otp,mfa}', auth_time = to_timestamp(1764700000.9) where id = $1`,
+        `update refresh_token_families set amr = '{pwd,otp,mfa,later}', auth_time = to_timestamp(1764700000.9) where id = $1`,
         [sessionIdOf(pair)],
       );
       expect(claimsOf((await service.client.rotate(pair.refresh_token)).access_token)).toMatchObject({
         auth_time: 1_764_700_000,
-        acr: 'aal1',
-        amr: ['pwd', 'otp', 'mfa'],
+        acr: 'aal2',
+        amr: ['pwd', 'otp', 'mfa', 'later'],
       });
     });
 

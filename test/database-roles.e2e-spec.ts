@@ -283,8 +283,6 @@ describe('a database with a role for each purpose', () => {
       'refresh_token_families.secret_hash',
       'refresh_token_families.created_at',
       'refresh_token_families.expires_at',
-      'refresh_token_families.amr',
-      'refresh_token_families.auth_time',
       'signing_keys.kid',
       'signing_keys.algorithm',
       'signing_keys.public_jwk',

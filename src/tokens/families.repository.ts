@@ -11,6 +11,7 @@ import {
 import { OPEN_FAMILY, type OpeningRow } from './opening.statement.js';
 import { NOTIFY_REVOCATION, revocation } from './revocation.fragments.js';
 import { ROTATE_FAMILY, ROTATE_FREE_FAMILIES, type RotationRow, type RotationVerdict } from './rotation.statement.js';
+import { STEP_UP_FAMILY, type StepUpRow } from './step-up.statement.js';
 import type { ClientInfo, EndedSessions, RevokeReason, Session, SessionsToSpare } from './tokens.types.js';
 
 export interface Presentation {
@@ -113,6 +114,20 @@ export class FamiliesRepository {
       throw new Error('an insert returned no row');
     }
     return { times: familyTimesOf(opened), evictedIds: opened.evicted_ids };
+  }
+
+  /**
+   * Records on a live family that its user has just proved more. The caller holds the lock on the user's row.
+   *
+   * @returns all that the family's user has proved, and the times; undefined when the user has no such live family
+   */
+  async stepUpFamily(
+    transaction: Transaction,
+    { familyId, userId, amr }: { readonly familyId: string; readonly userId: string; readonly amr: readonly string[] },
+  ): Promise<{ readonly amr: readonly string[]; readonly times: FamilyTimes } | undefined> {
+    const values = [familyId, userId, amr, this.config.refreshTokens.idleTtlSeconds];
+    const [row] = await transaction.queryPrepared<StepUpRow>(STEP_UP_FAMILY, values);
+    return row && { amr: row.amr, times: familyTimesOf(row) };
   }
 
   /**

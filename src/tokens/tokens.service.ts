@@ -31,6 +31,7 @@ import {
   SessionRevokedError,
 } from './tokens.errors.js';
 import type {
+  AccessGrant,
   AuthenticationMethod,
   ClientInfo,
   EndedSessions,
@@ -116,6 +117,26 @@ export class TokensService {
     });
     const parts = { keyId: key.id, familyId: family.id, familySecret: family.secret, generation: 1 };
     return { grant: this.grantOf(parts, key, { userId: user.id, roles: user.roles, amr, times }), evictedIds };
+  }
+
+  /**
+   * Records on a session that its user has just proved more: `amr` becomes the union, and `auth_time` now. No token is
+   * exchanged and the end of the session stays. Runs in the caller's transaction, which holds the lock on the user's row and
+   * has checked the user's status under it. A retry moves `auth_time` again, and nothing else.
+   *
+   * @param user the roles are those that the access token is to carry
+   * @param methods what has just been proved, without what the session has proved before
+   * @returns what an access token of the session is made from; undefined when the session has ended
+   */
+  async stepUp(
+    transaction: Transaction,
+    user: { readonly id: string; readonly roles: readonly string[] },
+    sessionId: string,
+    methods: readonly AuthenticationMethod[],
+  ): Promise<AccessGrant | undefined> {
+    const proved = { familyId: sessionId, userId: user.id, amr: methods };
+    const family = await this.families.stepUpFamily(transaction, proved);
+    return family && accessGrantOf(sessionId, { userId: user.id, roles: user.roles, ...family });
   }
 
   /**
@@ -315,18 +336,12 @@ export class TokensService {
     key: ServerKey,
     family: Pick<RotatedFamily, 'userId' | 'roles' | 'amr' | 'times'>,
   ): SessionGrant {
-    const { nowSeconds, rotatedAtSeconds, expiresAtSeconds, authenticatedAtSeconds } = family.times;
+    const { nowSeconds, rotatedAtSeconds, expiresAtSeconds } = family.times;
     const unusableAtSeconds = Math.min(rotatedAtSeconds + this.config.refreshTokens.idleTtlSeconds, expiresAtSeconds);
     return {
       refreshToken: encodeRefreshToken(parts, key.refreshTokenMacKey),
       refreshExpiresInSeconds: Math.max(0, Math.floor(unusableAtSeconds - nowSeconds)),
-      sessionId: parts.familyId,
-      userId: family.userId,
-      roles: family.roles,
-      amr: family.amr,
-      authenticatedAtSeconds: Math.floor(authenticatedAtSeconds),
-      issuedAtSeconds: Math.floor(nowSeconds),
-      sessionExpiresAtSeconds: Math.floor(expiresAtSeconds),
+      ...accessGrantOf(parts.familyId, family),
     };
   }
 
@@ -347,6 +362,21 @@ export class TokensService {
       presentedGeneration: presented.generation,
     });
   }
+}
+
+function accessGrantOf(
+  sessionId: string,
+  { userId, roles, amr, times }: Pick<RotatedFamily, 'userId' | 'roles' | 'amr' | 'times'>,
+): AccessGrant {
+  return {
+    sessionId,
+    userId,
+    roles,
+    amr,
+    authenticatedAtSeconds: Math.floor(times.authenticatedAtSeconds),
+    issuedAtSeconds: Math.floor(times.nowSeconds),
+    sessionExpiresAtSeconds: Math.floor(times.expiresAtSeconds),
+  };
 }
 
 /** Takes a random key if the client sent none, so that the retries inside `settle` repeat one rotation. */

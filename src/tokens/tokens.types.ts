@@ -19,8 +19,14 @@ export type RevokeReason =
   /** The database had lost the end of the session, and an instance remembered it. */
   | 'restored';
 
-/** How a user proves who they are at a sign-in, by its name in the registry of RFC 8176. */
-export type AuthenticationMethod = 'pwd' | 'otp';
+/**
+ * How a user proves who they are, by its name in the registry of RFC 8176: a password; a code that is good once; a key that
+ * signs, of which OpenID Connect EAP ACR Values 1.0 speaks; that the key asked for a PIN or a biometric; and that it was more
+ * than one factor. An `amr` has them in this order.
+ */
+export const AUTHENTICATION_METHODS = ['pwd', 'otp', 'pop', 'user', 'mfa'] as const;
+
+export type AuthenticationMethod = (typeof AUTHENTICATION_METHODS)[number];
 
 /** Where a request came from, as far as is known; for the session list and the log, never for a decision. */
 export interface ClientInfo {
@@ -28,11 +34,8 @@ export interface ClientInfo {
   readonly userAgent: string | undefined;
 }
 
-/** What a login or a refresh hands out, and what its access token is made from. */
-export interface SessionGrant {
-  readonly refreshToken: string;
-  /** Until the token is too old to be used: the smaller of the idle limit and what is left of the session. */
-  readonly refreshExpiresInSeconds: number;
+/** What an access token is made from. */
+export interface AccessGrant {
   readonly sessionId: string;
   readonly userId: string;
   /** What the access token carries; the refresh token stands for all that the user has. */
@@ -48,6 +51,13 @@ export interface SessionGrant {
   readonly issuedAtSeconds: number;
   /** Absolute end of the session, in whole seconds since the epoch. */
   readonly sessionExpiresAtSeconds: number;
+}
+
+/** What a login or a refresh hands out. */
+export interface SessionGrant extends AccessGrant {
+  readonly refreshToken: string;
+  /** Until the token is too old to be used: the smaller of the idle limit and what is left of the session. */
+  readonly refreshExpiresInSeconds: number;
 }
 
 /** Names a family before it exists, so that a retry does not create a second one. */

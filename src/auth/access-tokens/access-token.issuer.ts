@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { JwtService } from '@nestjs/jwt';
 import { Config } from '../../platform/config/config.js';
 import { KeysService } from '../../keys/keys.service.js';
-import type { SessionGrant } from '../../tokens/tokens.types.js';
+import type { AccessGrant } from '../../tokens/tokens.types.js';
 import { ACCESS_TOKEN_TYPE } from './access-token.format.js';
 import { acrOf } from '../acr.types.js';
 import { CLIENT_ID } from '../auth.types.js';
@@ -27,12 +27,12 @@ export class AccessTokenIssuer {
   }
 
   /**
-   * Signs a token. `iat` and `exp` are the database's time, taken in the statement that created or rotated the family;
+   * Signs a token. `iat` and `exp` are the database's time, taken in the statement that created, rotated or stepped up the family;
    * `exp` never passes the family's end. It holds no e-mail and no secret: anyone can decode it.
    *
    * @returns the token and its lifetime in whole seconds
    */
-  async issue(grant: SessionGrant): Promise<{ readonly accessToken: string; readonly expiresInSeconds: number }> {
+  async issue(grant: AccessGrant): Promise<{ readonly accessToken: string; readonly expiresInSeconds: number }> {
     await this.keys.whenSettled();
     const { issuer, audience, ttlSeconds } = this.config.accessTokens;
     const { kid, algorithm, privateKey } = this.keys.signingKey();

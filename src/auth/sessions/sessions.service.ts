@@ -3,7 +3,7 @@ import { AccountDisabledError, afterCommit } from '../../platform/common/domain.
 import { DatabaseService } from '../../platform/database/database.service.js';
 import { RefusedTokenLimiterService } from '../../limits/refused-token-limiter.service.js';
 import { TokensService } from '../../tokens/tokens.service.js';
-import type { RefreshRequest, Session, SessionGrant } from '../../tokens/tokens.types.js';
+import type { AccessGrant, RefreshRequest, Session, SessionGrant } from '../../tokens/tokens.types.js';
 import { InvalidCredentialsError } from '../../users/users.errors.js';
 import { UsersService } from '../../users/users.service.js';
 import { AccessTokenIssuer } from '../access-tokens/access-token.issuer.js';
@@ -142,7 +142,12 @@ export class SessionsService {
     };
   }
 
-  private async sign(grant: SessionGrant): ReturnType<AccessTokenIssuer['issue']> {
+  /**
+   * Signs an access token for a session that a commit has just changed.
+   *
+   * @throws OutcomeUnknownError when this instance has lost its signing key since `requireKey`
+   */
+  async sign(grant: AccessGrant): ReturnType<AccessTokenIssuer['issue']> {
     try {
       return await this.issuer.issue(grant);
     } catch (error) {

@@ -31,6 +31,8 @@ export const SERVICE_PRIVILEGES: readonly TablePrivilege[] = [
       'retry_key_history',
       'user_agent',
       'ip_address',
+      'amr',
+      'auth_time',
       'revoked_at',
       'revoked_xid',
       'revoke_reason',
