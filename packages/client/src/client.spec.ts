@@ -487,6 +487,29 @@ describe('signing out', () => {
     expect([item.text, one.state, other.state]).toEqual([null, 'signed_out', 'signed_out']);
   });
 
+  it.each(['token', 'cookie'] as const)(
+    'in %s mode ends what another tab stored over it whenever that can be seen, and no later session',
+    async (mode) => {
+      const { store, open } = setUp(mode);
+      const [one, other] = [open(), open()];
+      await within(one.signIn(ADA));
+      const before = store.text;
+      await within(one.signOut());
+      const told = vi.fn();
+      one.on('signed_in', told);
+      // The refresh of a tab on a busy machine, long after the sign-out has looked for it.
+      store.text = before;
+      await within(other.wake());
+      expect(other.state).toBe('signed_in');
+      await within(one.wake());
+      await within(other.wake());
+      expect([one.state, other.state, told.mock.calls.length]).toEqual(['signed_out', 'signed_out', 0]);
+      await within(other.signIn(ADA));
+      await within(one.wake());
+      expect([one.state, other.state]).toEqual(['signed_in', 'signed_in']);
+    },
+  );
+
   it('waits 3 s for a refresh that hangs, and no longer', async () => {
     const { service, client } = await dueFor('token');
     service.script = [() => new Promise(() => undefined), new Response(null, { status: 204 })];

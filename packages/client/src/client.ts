@@ -76,6 +76,8 @@ export class RatchetClient {
   #record: SessionRecord | undefined;
   #held: Held | undefined;
   #reason = 'elsewhere';
+  /** The session that was signed out here. */
+  #left: string | undefined;
   #known: ClientState = 'unknown';
   readonly #loaded: Promise<void>;
   #isDisposed = false;
@@ -103,7 +105,7 @@ export class RatchetClient {
     this.#name = `ratchet:${base}`;
     for (const origin of resources) {
       if (new URL(origin).origin !== origin) {
-        throw new TypeError(`${JSON.stringify(origin)} is no origin, such as https://api.example.com`);
+        throw new TypeError(`${JSON.stringify(origin)} is no origin`);
       }
     }
     this.#resources = new Set([url.origin, ...resources]);
@@ -231,21 +233,16 @@ export class RatchetClient {
   async signOut({ everywhere = false } = {}): Promise<{ readonly acknowledged: boolean }> {
     await this.#open();
     const bearer = everywhere ? await this.#soon() : undefined;
-    const readRecord = (): Promise<SessionRecord | undefined> =>
-      this.#read().then(
-        ({ record }) => record,
-        () => this.#record,
-      );
-    const before = await readRecord();
+    const before = await this.#read().then(
+      ({ record }) => record,
+      () => this.#record,
+    );
+    this.#left = before?.session;
     await this.#forget('here', before);
     const end = async (): Promise<boolean> => {
       const told = this.#tellSignOut(before, everywhere, bearer);
-      // A refresh that was under way in another tab may have stored its answer over the end.
       await this.#settle();
-      const now = await readRecord();
-      if (now !== undefined && now.session === before?.session && now.signed_out !== true) {
-        await this.#forget('here', now);
-      }
+      await this.#look();
       return told;
     };
     try {
@@ -357,7 +354,11 @@ export class RatchetClient {
     try {
       const text = this.#readStore();
       const read = isLater(text) ? await text : text;
-      if (!this.#isDisposed) {
+      const record = parseRecord(read);
+      if (record?.session && record.session === this.#left && !record.signed_out) {
+        // A refresh that was under way in another tab has stored its answer over the end.
+        await this.#forget('here', record);
+      } else if (!this.#isDisposed) {
         this.#see(read);
       }
     } catch {
