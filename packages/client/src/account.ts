@@ -1,5 +1,5 @@
+import { asUser } from './as-user.js';
 import { INSIDE, type RatchetClient } from './client.js';
-import { RatchetClientError, StepUpRequiredError, UnavailableError } from './errors.js';
 import type { PendingTicket } from './options.js';
 import { browser } from './platform.js';
 import { accepted, type Answer, type Post, ticketIn } from './service.js';
@@ -68,20 +68,8 @@ export class RatchetAccount {
   constructor(client: RatchetClient) {
     const { via, begin } = client[INSIDE];
     this.#post = via();
+    this.#postAsUser = asUser(client);
     this.#begin = begin;
-    const post = via(async (input, init) => {
-      const response = await client.fetch(input, init);
-      const challenge = response.headers.get('www-authenticate') ?? '';
-      if (challenge.includes('error="insufficient_user_authentication"')) {
-        throw new StepUpRequiredError(challenge);
-      }
-      return response;
-    });
-    this.#postAsUser = (path, body) =>
-      post(path, body).catch((error: unknown) => {
-        // What the client or the line above has thrown is not a lost answer.
-        throw error instanceof UnavailableError && error.cause instanceof RatchetClientError ? error.cause : error;
-      });
   }
 
   /**

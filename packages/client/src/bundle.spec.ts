@@ -5,6 +5,8 @@ import { expect, it } from 'vitest';
 
 const MOST_BYTES = 5_000;
 const MOST_ACCOUNT_BYTES = 1_500;
+const MOST_FACTORS_BYTES = 1_000;
+const MOST_PASSKEYS_BYTES = 1_500;
 
 it('the client takes at most 5 kB of a page, minified and gzipped, and needs no other package', async () => {
   expect(await sizeOf('index')).toBeLessThanOrEqual(MOST_BYTES);
@@ -12,6 +14,14 @@ it('the client takes at most 5 kB of a page, minified and gzipped, and needs no 
 
 it('what a client can do by mail takes at most 1.5 kB more', async () => {
   expect((await sizeOf('index', 'account')) - (await sizeOf('index'))).toBeLessThanOrEqual(MOST_ACCOUNT_BYTES);
+});
+
+it('what a client can do with second factors takes at most 1 kB more', async () => {
+  expect((await sizeOf('index', 'factors')) - (await sizeOf('index'))).toBeLessThanOrEqual(MOST_FACTORS_BYTES);
+});
+
+it('what a client can do with passkeys takes at most 1.5 kB more', async () => {
+  expect((await sizeOf('index', 'passkeys')) - (await sizeOf('index'))).toBeLessThanOrEqual(MOST_PASSKEYS_BYTES);
 });
 
 /** All of the entries in one file, as an application's bundler puts them. */

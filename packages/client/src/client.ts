@@ -27,11 +27,17 @@ interface Read {
 /** Names what the other entries of this package use of a client, and nothing else does. */
 export const INSIDE = Symbol();
 
+/**
+ * Who asks for tokens: without it no user. `user`: the one who is signed in, for a session in the place of this one.
+ * `session`: for another access token of this one.
+ */
+type As = 'user' | 'session';
+
 interface Inside {
   /** Asks the service through the client's own `fetch`, or another. */
   readonly via: (fetch?: typeof globalThis.fetch) => Post;
   /** Opens a session by another route than `/auth/login`, exactly as `signIn` does. */
-  readonly begin: (path: string, body: object) => Promise<void>;
+  readonly begin: (path: string, body: object, as?: As) => Promise<void>;
 }
 
 /** A tab sees what another has stored a moment after the lock has passed on; this is ten times what was measured. */
@@ -114,7 +120,7 @@ export class RatchetClient {
     this.#ask = (...args) => fetch(...args);
     const via = (ask = this.#ask): Post => poster(base, ask, this.#isCookieMode ? 'include' : 'omit');
     this.#post = via();
-    this[INSIDE] = { via, begin: (path, body) => this.#begin(path, body) };
+    this[INSIDE] = { via, begin: (...args) => this.#begin(...args) };
     this.#store = store ?? defaultStore(this.#name);
     this.#isShared = this.#store.isShared !== false;
     this.#locks = this.#isShared ? (browser.navigator?.locks ?? pageLocks) : localLocks();
@@ -218,9 +224,8 @@ export class RatchetClient {
    * @throws UnavailableError also when the password may have been changed
    */
   async changePassword(change: { readonly currentPassword: string; readonly newPassword: string }): Promise<void> {
-    const { token } = await this.#fresh(0);
     const body = { current_password: change.currentPassword, new_password: change.newPassword };
-    await this.#begin('/auth/password', body, token);
+    await this.#begin('/auth/password', body, 'user');
   }
 
   /**
@@ -555,7 +560,7 @@ export class RatchetClient {
     if (sentWallMs - readWallMs > FROZEN_MS) {
       return undefined;
     }
-    const { refresh_token } = record;
+    const { refresh_token, ...rest } = record;
     const answer = await this.#post('/auth/refresh', { refresh_token }, { key });
     const { status, body: problem } = answer;
     const { code } = problem;
@@ -567,7 +572,7 @@ export class RatchetClient {
       return undefined;
     }
     if (status === 200) {
-      const renewed = await this.#commit(answer, { ...record, sentWallMs }, text);
+      const renewed = await this.#commit(answer, { ...rest, key: undefined, obtained_at: sentWallMs }, text);
       this.#refreshedTickMs = tickMs();
       return renewed;
     }
@@ -589,18 +594,22 @@ export class RatchetClient {
     throw unavailable(answer);
   }
 
-  /** Login, codes, links and password change: what opens a session in the place of the one in the record. */
-  async #begin(path: string, body: object, bearer?: string): Promise<void> {
-    await this.#open();
+  /** What opens a session in the place of the one in the record, or goes on with that one as a step-up does. */
+  async #begin(path: string, body: object, as?: As): Promise<void> {
+    await (as ? this.#fresh(0) : this.#open());
     await this.#underLock(LOCK_MS, async () => {
-      const { text } = await this.#read();
+      const { text, record } = await this.#read();
+      this.#see(text);
       const sentWallMs = wallMs();
+      const same = as === 'session' ? record : undefined;
       try {
+        // Of the session in the record, which another tab may have replaced a moment ago.
+        const bearer = as && this.#held?.token;
         const answer = await this.#post(path, body, { bearer, limitMs: SIGN_IN_MS });
         accepted(answer, 200);
-        await this.#commit(answer, { session: randomKey(), refreshed: 0, sentWallMs }, text);
+        await this.#commit(answer, { ...(same ?? newRecord()), obtained_at: sentWallMs }, text);
       } catch (error) {
-        if (this.#isCookieMode && error instanceof UnavailableError) {
+        if (this.#isCookieMode && !same && error instanceof UnavailableError) {
           // The cookie may be of the new session already, so nothing is known of it.
           this.#held = undefined;
           this.#see(await this.#write(newRecord()));
@@ -610,20 +619,21 @@ export class RatchetClient {
     });
   }
 
-  /** Stores what has been answered, in one write, and tells the other tabs. */
-  async #commit(
-    { body, status }: Answer,
-    from: { readonly session: string; readonly refreshed: number; readonly sentWallMs: number },
-    over: string | null,
-  ): Promise<Held> {
-    const { access_token, refresh_token, expires_in } = body as Readonly<Record<string, string | undefined>> & {
-      expires_in?: number;
-    };
+  /**
+   * Stores what has been answered, in one write, and tells the other tabs.
+   *
+   * @param from the record that it goes on with, without a refresh token where the answer must have one
+   */
+  async #commit({ body }: Answer, from: SessionRecord, over: string | null): Promise<Held> {
+    const {
+      access_token,
+      refresh_token = from.refresh_token,
+      expires_in,
+    } = body as Readonly<Record<string, string | undefined>> & { expires_in?: number };
     if (typeof expires_in !== 'number' || (!this.#isCookieMode && (!access_token || !refresh_token))) {
-      throw new UnavailableError(`an answer ${status} that is not the service's`);
+      throw new UnavailableError('not an answer of the service');
     }
-    const { session, refreshed, sentWallMs } = from;
-    const common = { v: 1, session, refreshed: refreshed + 1, expires_in, obtained_at: sentWallMs } as const;
+    const common = { ...from, refreshed: from.refreshed + 1, expires_in };
     const record: SessionRecord = this.#isCookieMode
       ? { ...common, access_cookie: access_token === undefined }
       : { ...common, refresh_token, access_token };

@@ -67,6 +67,18 @@ export class StepUpRequiredError extends RatchetClientError {
   }
 }
 
+/**
+ * Reads from the answer of the service, of a gateway or of a backend that the user has to sign in again, or by a stronger means.
+ *
+ * @returns undefined for every other answer
+ */
+export function stepUpIn({ headers }: { readonly headers: Headers }): StepUpRequiredError | undefined {
+  const challenge = headers.get('www-authenticate') ?? '';
+  return challenge.includes('error="insufficient_user_authentication"')
+    ? new StepUpRequiredError(challenge)
+    : undefined;
+}
+
 /** The access token is in a cookie that no script can read (`ACCESS_COOKIE=on`). Use `client.fetch`. */
 export class AccessTokenInCookieError extends RatchetClientError {
   readonly code = 'access_token_in_cookie';

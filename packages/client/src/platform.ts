@@ -3,7 +3,8 @@
  * taken from TypeScript's DOM library, so that the compiler asks for each whether it is there.
  */
 interface Browser {
-  readonly navigator?: { readonly onLine?: boolean; readonly locks?: Locks };
+  readonly navigator?: { readonly onLine?: boolean; readonly locks?: Locks; readonly credentials?: Credentials };
+  readonly PublicKeyCredential?: { isConditionalMediationAvailable?(): Promise<boolean> };
   readonly document?: Listenable & {
     readonly baseURI: string;
     readonly visibilityState: string;
@@ -41,6 +42,12 @@ export interface Channel {
 /** The part of the Web Locks API that is used. */
 export interface Locks {
   request<T>(name: string, options: { readonly signal: AbortSignal }, work: () => Promise<T>): Promise<T>;
+}
+
+/** The part of the Credential Management API that is used. */
+interface Credentials {
+  create(options: object): Promise<object | null>;
+  get(options: object): Promise<object | null>;
 }
 
 export const browser = globalThis as Browser;

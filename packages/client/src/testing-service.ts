@@ -5,6 +5,7 @@ import type { RecordStore } from './record.js';
 
 /** One request, as the scripted service sees it. */
 export interface Asked {
+  readonly method: string;
   readonly path: string;
   readonly url: string;
   readonly body: Readonly<Record<string, string>>;
@@ -31,6 +32,7 @@ export class ScriptedService {
   readonly fetch: typeof globalThis.fetch = async (input, init) => {
     const url = new URL(input instanceof Request ? input.url : input);
     const asked = {
+      method: init?.method ?? 'GET',
       path: url.pathname.replace(/^\/\d+/, ''),
       url: url.href,
       body: JSON.parse(typeof init?.body === 'string' ? init.body : '{}') as Record<string, string>,
