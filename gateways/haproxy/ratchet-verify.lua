@@ -1,10 +1,13 @@
--- http-request lua.ratchet_verify <host:port of Ratchet> <demand on the roles, or "-">
+-- http-request lua.ratchet_verify <host:port of Ratchet> <roles> <class> <age in seconds>
+--
+-- The last three are demands (docs/gateways.md), "-" is none.
 --
 -- Sets txn.ratchet_status to 200, 401 or 403, and to 503 when Ratchet cannot decide or does not answer. Sets the identity
 -- headers of the request on 200 only. The variable stays unset if this script fails, so let only 200 pass.
 
 local IDENTITY_HEADERS =
-  { 'x-user-id', 'x-user-roles', 'x-user-scope', 'x-session-id', 'x-token-id', 'x-token-expires-at' }
+  { 'x-user-id', 'x-user-roles', 'x-user-scope', 'x-session-id', 'x-token-id', 'x-token-expires-at',
+    'x-auth-acr', 'x-auth-amr', 'x-auth-time' }
 
 -- The second is that of http://localhost.
 local ACCESS_COOKIES = { '__Host-Http-ratchet-access', 'ratchet-access' }
@@ -30,7 +33,7 @@ local function identity_of(headers)
   return identity
 end
 
-local function ratchet_verify(txn, address, demand)
+local function ratchet_verify(txn, address, roles, class, age)
   local question = { ['x-forwarded-for'] = { txn.f:src() } }
   -- If there are several, send all of them: Ratchet refuses that.
   local authorization = {}
@@ -55,8 +58,11 @@ local function ratchet_verify(txn, address, demand)
     end
   end
   question['x-original-method'] = { txn.f:method() }
-  if demand ~= '-' then
-    question['x-require-role'] = { demand }
+  local demands = { ['x-require-role'] = roles, ['x-require-acr'] = class, ['x-require-max-age'] = age }
+  for name, value in pairs(demands) do
+    if value ~= '-' then
+      question[name] = { value }
+    end
   end
 
   local answer = core.httpclient():get({
@@ -81,4 +87,4 @@ local function ratchet_verify(txn, address, demand)
   txn:set_var('txn.ratchet_status', status)
 end
 
-core.register_action('ratchet_verify', { 'http-req' }, ratchet_verify, 2)
+core.register_action('ratchet_verify', { 'http-req' }, ratchet_verify, 4)

@@ -9,6 +9,8 @@ describeGateway('Apache httpd as a resource server', {
   traits: {
     asksRatchet: false,
     tellsExpiry: false,
+    // `Require claim` compares no age.
+    demandsStepUp: false,
     // Nothing that Ratchet ever signs; README.md of the recipe says so.
     accepts: [
       'a token without a key id',

@@ -22,7 +22,13 @@ const IDENTITY_HEADERS = [
   'X-Session-Id',
   'X-Token-Id',
   'X-Token-Expires-At',
+  'X-Auth-Acr',
+  'X-Auth-Amr',
+  'X-Auth-Time',
 ];
+
+/** What a gateway demands of the user; a client's own do not get through. */
+const DEMANDS = ['X-Require-Role', 'X-Require-Acr', 'X-Require-Max-Age'];
 
 /** With the method of the request, all that decides whether a token or cookie counts. */
 const QUESTION_HEADERS = ['Authorization', 'Cookie', 'Origin', 'Sec-Fetch-Site', 'Sec-Fetch-Mode', 'Sec-Fetch-Dest'];
@@ -211,7 +217,7 @@ describe('the recipes for gateways', () => {
   it('of Traefik remove what a client sends in front of the question, in both chains', () => {
     const { middlewares } = traefik().http;
     const removed = middlewares['without-client-identity']?.headers?.customRequestHeaders ?? {};
-    expect(Object.keys(removed).sort()).toEqual([...IDENTITY_HEADERS, ...MISLEADING_HEADERS, 'X-Require-Role'].sort());
+    expect(Object.keys(removed).sort()).toEqual([...IDENTITY_HEADERS, ...MISLEADING_HEADERS, ...DEMANDS].sort());
     expect(new Set(Object.values(removed))).toEqual(new Set(['']));
     expect(middlewares['signed-in']?.chain?.middlewares).toEqual(['without-client-identity', 'ask-ratchet']);
     expect(middlewares['admins-only']?.chain?.middlewares).toEqual([
@@ -233,7 +239,7 @@ describe('the recipes for gateways', () => {
     expect(asked).toEqual([QUESTION_HEADERS, QUESTION_HEADERS]);
     const traefiks = traefik().http.middlewares['ask-ratchet']?.forwardAuth;
     expect(traefiks).toMatchObject({ trustForwardHeader: false });
-    expect(new Set(traefiks?.authRequestHeaders)).toEqual(new Set([...QUESTION_HEADERS, 'X-Require-Role']));
+    expect(new Set(traefiks?.authRequestHeaders)).toEqual(new Set([...QUESTION_HEADERS, ...DEMANDS]));
     const envoys = envoyFilters().find(({ name }) => name === 'envoy.filters.http.ext_authz')?.typed_config;
     expect(envoys?.allowed_headers?.patterns.map(({ exact }) => exact)).toEqual(
       [...QUESTION_HEADERS, 'X-Original-Method'].map((header) => header.toLowerCase()),

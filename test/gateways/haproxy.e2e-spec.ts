@@ -13,5 +13,5 @@ describeGateway('HAProxy that asks', {
 describeGateway('HAProxy with jwt_verify', {
   isInstalled: isHaproxyInstalled,
   start: startHaproxyJwtVerify,
-  traits: { asksRatchet: false },
+  traits: { asksRatchet: false, tellsMethods: false },
 });

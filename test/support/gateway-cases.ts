@@ -10,7 +10,12 @@ export const IDENTITY_HEADERS = [
   'x-session-id',
   'x-token-id',
   'x-token-expires-at',
+  'x-auth-acr',
+  'x-auth-amr',
+  'x-auth-time',
 ] as const;
+
+const DEMANDS = ['x-require-role', 'x-require-acr', 'x-require-max-age'] as const;
 
 /** What a client claims to be. */
 export const SPOOFED = 'spoofed';
@@ -99,7 +104,7 @@ const MISLEADING_HEADERS = [
 ] as const;
 
 /** Every mix of `-`, `_`, `.` and case in the headers that tell backends and Ratchet about a user. */
-export const IDENTITY_SPELLINGS: readonly string[] = [...IDENTITY_HEADERS, 'x-require-role'].flatMap((header) =>
+export const IDENTITY_SPELLINGS: readonly string[] = [...IDENTITY_HEADERS, ...DEMANDS].flatMap((header) =>
   separatedInEveryWay(header).flatMap(inEveryCase),
 );
 

@@ -27,7 +27,7 @@ import type { GatewaySurroundings, RunningGateway } from './gateway-process.js';
 import { RawBackend, type RawOutcome } from './raw-backend.js';
 import { type RawAnswer, sendRaw } from './raw-request.js';
 import { findSecrets } from './secret-scan.mjs';
-import { type Account, claimsOf, newIdempotencyKey, type TokenPair } from './test-client.js';
+import { type Account, claimsOf, newIdempotencyKey, sessionIdOf, type TokenPair } from './test-client.js';
 import { createTestDatabase, type TestDatabase } from './test-database.js';
 import { startService, type TestService } from './test-service.js';
 import { TokenForge } from './token-forge.js';
@@ -38,6 +38,10 @@ export interface GatewayTraits {
   readonly asksRatchet: boolean;
   /** Whether it tells clients that a token has expired. Else that is an invalid one. */
   readonly tellsExpiry?: false;
+  /** Whether it tells backends how the user signed in; one that reads no array does not. */
+  readonly tellsMethods?: false;
+  /** Whether its recipe has a route that demands a second factor, of late. */
+  readonly demandsStepUp?: false;
   /** Bad tokens that it lets through nevertheless. */
   readonly accepts?: readonly string[];
 }
@@ -120,7 +124,7 @@ export function describeGateway(name: string, { isInstalled, start, traits }: Ga
 
     /** A header without a value and no header are the same to a backend. */
     function expectIdentity(received: ReceivedRequest, token: string, roles: readonly string[]): void {
-      const { sub, sid, jti, exp } = claimsOf(token);
+      const { sub, sid, jti, exp, acr, amr, auth_time } = claimsOf(token);
       const withValue = Object.entries(identityOf(received)).filter(([, values]) => values.join('') !== '');
       expect(Object.fromEntries(withValue)).toEqual({
         'x-user-id': [sub],
@@ -128,6 +132,9 @@ export function describeGateway(name: string, { isInstalled, start, traits }: Ga
         'x-session-id': [sid],
         'x-token-id': [jti],
         'x-token-expires-at': [String(exp)],
+        'x-auth-acr': [acr],
+        ...(traits.tellsMethods !== false && { 'x-auth-amr': [(amr as readonly string[]).join(',')] }),
+        'x-auth-time': [String(auth_time)],
       });
     }
 
@@ -380,6 +387,83 @@ export function describeGateway(name: string, { isInstalled, start, traits }: Ga
         expect(backend.received).toEqual([]);
       });
     });
+
+    if (traits.demandsStepUp !== false) {
+      describe('demands on how the user signed in', () => {
+        const path = '/payouts/1';
+
+        /** What a session that has proved this much, so many seconds ago, gets by its next refresh. */
+        async function tokenBy(amr: readonly string[], secondsAgo = 0): Promise<string> {
+          const pair = await service.client.signIn(user.account);
+          await database.sql(
+            `update refresh_token_families set amr = $2, auth_time = clock_timestamp() - make_interval(secs => $3)
+             where id = $1`,
+            [sessionIdOf(pair), amr, secondsAgo],
+          );
+          return (await service.client.rotate(pair.refresh_token)).access_token;
+        }
+
+        function expectStepUpDemanded(answer: RawAnswer): void {
+          expectDenied(answer, 401, 'insufficient_user_authentication');
+          const challenge = String(answer.headers['www-authenticate']);
+          expect(challenge).toMatch(/^Bearer .*error="insufficient_user_authentication", error_description="[^"]+"/);
+          expect(challenge).toMatch(/, acr_values="aal2", max_age=300$/);
+        }
+
+        it('let a fresh second factor through, and tell the backend of it', async () => {
+          for (const amr of [
+            ['pwd', 'otp', 'mfa'],
+            ['pop', 'user', 'mfa'],
+          ]) {
+            const token = await tokenBy(amr, 100);
+            expectIdentity(await sendThrough({ path, headers: [bearer(token)] }), token, []);
+          }
+        });
+
+        it('deny one factor, and one that is too long ago, by a challenge that tells the client what to prove', async () => {
+          const [weak, old] = [await tokenBy(['pwd']), await tokenBy(['pwd', 'otp', 'mfa'], 302)];
+          for (const token of [weak, old]) {
+            for (const each of [path, '/payouts', '/PAYOUTS/1', '/payouts?a=1']) {
+              expectStepUpDemanded(await send({ path: each, headers: [bearer(token)] }));
+            }
+            expectIdentity(await sendThrough({ headers: [bearer(token)] }), token, []);
+            backend.received.length = 0;
+          }
+          expectDenied(await send({ path }), 401, 'access_token_missing');
+        });
+
+        it('deny a token that does not tell how its user signed in', async () => {
+          const forge = await TokenForge.like(user.pair.access_token, database);
+          const token = forge.withClaims({ acr: undefined, amr: undefined, auth_time: undefined });
+          expectStepUpDemanded(await send({ path, headers: [bearer(token)] }));
+          const received = await sendThrough({ headers: [bearer(token), ['X-Auth-Amr', SPOOFED]] });
+          expect(JSON.stringify(received)).not.toContain(SPOOFED);
+        });
+
+        it.each([
+          [['X-Auth-Acr', 'phr']],
+          [['X-Require-Acr', 'aal1']],
+          [['X-Require-Max-Age', '999999999']],
+          [['x_require_acr', 'aal1']],
+          [['Connection', 'X-Require-Acr, X-Require-Max-Age']],
+        ] as const)('are not weakened by %j of a client', async (line) => {
+          const headers = [bearer(user.pair.access_token), line];
+          const { status } = await send({ path, headers });
+          expect([400, 401]).toContain(status);
+          expect(backend.received).toEqual([]);
+        });
+
+        it('of a client make nothing stricter, and do not reach a backend', async () => {
+          const headers = [
+            bearer(user.pair.access_token),
+            ['X-Require-Acr', 'phr'] as const,
+            ['X-Require-Max-Age', 'x'] as const,
+          ];
+          const received = await sendThrough({ headers });
+          expect(['x-require-acr', 'x-require-max-age'].flatMap((name) => valuesOf(received, name))).toEqual([]);
+        });
+      });
+    }
 
     describe('behind which a backend accepts anything', () => {
       let raw: RawBackend;
