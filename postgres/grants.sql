@@ -12,18 +12,18 @@ begin
   end if;
 
   revoke all on schema_migrations, users, refresh_token_families, signing_keys, rate_limits, instances, tickets,
-      outgoing_mails, known_clients
+      outgoing_mails, known_clients, totp_factors, recovery_codes, passkeys
     from public, ratchet_service, ratchet_operator;
 
   -- The service checks at its start, and in its readiness probe, whether the schema is current.
   grant select on schema_migrations to ratchet_service;
 
   -- The service may not change a user's id, roles or status, and a registration gives no roles. It writes what users do:
-  -- they change their password and their address, and prove it. The operator sets a password for a user.
+  -- they change their password, their address and their factors. The operator sets a password for a user.
   grant
     select,
     insert (id, email, password_hash, email_verified_at, locale),
-    update (password_hash, credential_version, email, email_verified_at, locale)
+    update (password_hash, credential_version, email, email_verified_at, locale, second_factors)
     on users to ratchet_service;
   grant insert (roles), update (status, roles), delete on users to ratchet_operator;
   grant execute on function are_role_names(text[]) to ratchet_service;
@@ -63,4 +63,11 @@ begin
 
   -- Where users have signed in from; who and where never change.
   grant select, insert, update (last_seen), delete on known_clients to ratchet_service;
+
+  -- Second factors. Whose they are and what they verify by never change; only an operator re-encrypts a secret, after a
+  -- change of AUTH_SECRET.
+  grant select, insert, update (confirmed_at, last_step, last_used_at), delete on totp_factors to ratchet_service;
+  grant update (secret_encrypted, encryption_key_id) on totp_factors to ratchet_operator;
+  grant select, insert, update (used_at), delete on recovery_codes to ratchet_service;
+  grant select, insert, update (sign_count, backed_up, name, last_used_at), delete on passkeys to ratchet_service;
 end $$;

@@ -45,7 +45,7 @@ begin
     where relnamespace = 'public'::regnamespace and relkind = 'r' and relowner <> to_regrole('ratchet_migrator')
       and relname in (
         'schema_migrations', 'users', 'refresh_token_families', 'signing_keys', 'rate_limits', 'instances', 'tickets',
-        'outgoing_mails', 'known_clients'
+        'outgoing_mails', 'known_clients', 'totp_factors', 'recovery_codes', 'passkeys'
       )
   loop
     execute format('alter table %s owner to ratchet_migrator', made);

@@ -1,10 +1,11 @@
 import { Check, Column, Entity, PrimaryColumn, Unique } from 'typeorm';
-import type { UserStatus } from './users.types.js';
+import type { SecondFactor, UserStatus } from './users.types.js';
 
 @Entity('users')
 @Unique('users_email_key', ['email'])
 @Check('users_status_check', `status in ('active', 'disabled')`)
 @Check('users_roles_check', 'are_role_names(roles)')
+@Check('users_second_factors_check', `second_factors <@ array['totp', 'passkey']`)
 @Check('users_email_check', 'email = lower(email) and length(email) <= 254')
 export class UserEntity {
   @PrimaryColumn({ type: 'uuid', primaryKeyConstraintName: 'users_pkey' })
@@ -33,6 +34,10 @@ export class UserEntity {
   /** The language of mails, BCP 47. */
   @Column({ type: 'text', nullable: true })
   locale!: string | null;
+
+  /** Which kinds of second factors the user has, as the tables of the factors say. */
+  @Column({ type: 'text', name: 'second_factors', array: true, default: '{}' })
+  secondFactors!: SecondFactor[];
 
   @Column({ type: 'timestamptz', name: 'created_at', default: () => 'now()' })
   createdAt!: Date;

@@ -7,6 +7,7 @@ import type {
   PasswordReplacement,
   PreparedPasswordChange,
   ProvenUser,
+  SecondFactor,
   User,
   UserPage,
   UserStatus,
@@ -56,7 +57,7 @@ const FIND_CREDENTIALS_BY_ID: PreparedStatement = {
 
 const FIND_ACCOUNT = `
   select id, email, email_verified_at is not null as "isEmailVerified", status, roles,
-    credential_version as "credentialVersion", locale
+    credential_version as "credentialVersion", locale, second_factors as "secondFactors"
   from users`;
 
 const LOCK_USER: PreparedStatement = {
@@ -266,6 +267,16 @@ export class UsersRepository {
       throw new Error('the update of a locked user returned no row');
     }
     return restored.credentialVersion;
+  }
+
+  /** Records which kinds of second factors the user has, and counts the credential version up. */
+  async setSecondFactors(transaction: Transaction, userId: string, kinds: readonly SecondFactor[]): Promise<void> {
+    await transaction.query(
+      `update users
+       set second_factors = $2, credential_version = credential_version + 1
+       where id = $1`,
+      [userId, kinds],
+    );
   }
 
   /** Records that the user has proved the address, unless that is recorded already. */

@@ -26,6 +26,7 @@ import type {
   PreparedRegistration,
   ProvenUser,
   Registration,
+  SecondFactor,
   User,
   UserPage,
   UserStatus,
@@ -244,6 +245,16 @@ export class UsersService {
    */
   async restoreEmail(transaction: Transaction, userId: string, email: string): Promise<number> {
     return this.repository.restoreEmail(transaction, userId, email);
+  }
+
+  /**
+   * Records which kinds of second factors the user has from now on; their tickets die. The caller holds the row by
+   * `lockUser`, and changes the factors themselves in the same transaction.
+   *
+   * @param kinds without duplicates
+   */
+  async setSecondFactors(transaction: Transaction, userId: string, kinds: readonly SecondFactor[]): Promise<void> {
+    await this.repository.setSecondFactors(transaction, userId, kinds);
   }
 
   /** Records that the user has proved the address of the account. */

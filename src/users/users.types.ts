@@ -9,6 +9,11 @@ export const PASSWORD_MAX_BYTES = 1024;
 
 export type UserStatus = 'active' | 'disabled';
 
+/** The kinds of second factors, in the order in which they are offered. */
+export const SECOND_FACTORS = ['totp', 'passkey'] as const;
+
+export type SecondFactor = (typeof SECOND_FACTORS)[number];
+
 export interface User {
   readonly id: string;
   /** Canonical, see `parseEmailAddress`. */
@@ -59,8 +64,8 @@ export interface ProvenUser {
 export interface VerifiedCredentials {
   readonly user: User;
   /**
-   * Counts changes of the password and of the address. A session may be made from these credentials only while the locked row still has this
-   * version.
+   * Counts changes of the password, of the address and of the factors. A session may be made from these credentials only
+   * while the locked row still has this version.
    */
   readonly credentialVersion: number;
 }
@@ -70,6 +75,8 @@ export interface LockedUser extends Omit<User, 'createdAt'> {
   readonly credentialVersion: number;
   /** BCP 47; undefined for the service's own. */
   readonly locale: string | undefined;
+  /** The kinds of second factors that the user has, without duplicates. */
+  readonly secondFactors: readonly SecondFactor[];
 }
 
 export interface PreparedPasswordChange {

@@ -137,6 +137,11 @@ describe('the configuration', () => {
       EMAIL_VERIFICATION: 'required',
       EMAIL_SIGN_IN: 'on',
       NEW_SIGN_IN_MAILS: 'on',
+      SECOND_FACTORS: 'on',
+      TOTP_ISSUER: 'Example Inc.',
+      WEBAUTHN_RP_ID: 'example.com',
+      WEBAUTHN_ORIGINS: 'https://www.example.com, https://app.example.com:8443',
+      WEBAUTHN_RP_NAME: 'Example',
       LOG_LEVEL: 'warn',
     });
     expect(config).toEqual({
@@ -182,6 +187,14 @@ describe('the configuration', () => {
         verification: 'required',
         signIn: true,
         newSignIns: true,
+      },
+      factors: {
+        totpIssuer: 'Example Inc.',
+        passkeys: {
+          rpId: 'example.com',
+          rpName: 'Example',
+          origins: ['https://www.example.com', 'https://app.example.com:8443'],
+        },
       },
     });
     // All but PASSWORD_HASH_COST, of which production accepts the default only.
@@ -400,6 +413,26 @@ describe('mail', () => {
   });
 });
 
+describe('second factors', () => {
+  it('are off until they are switched on, and for every command', () => {
+    expect(load({}).factors).toBeUndefined();
+    const env = { SECOND_FACTORS: 'on', WEBAUTHN_RP_ID: 'example.com' };
+    expect(loadCommandConfig({ ...production, ...env }, directory).factors).toBeUndefined();
+  });
+
+  it('are named after the host of the issuer, and passkeys belong to the https origin of their domain', () => {
+    const on = { ...production, SECOND_FACTORS: 'on' };
+    expect(load({ ...on, JWT_ISSUER: 'https://auth.example.com:8443/tenant' }).factors).toEqual({
+      totpIssuer: 'auth.example.com',
+    });
+    expect(load({ ...on, WEBAUTHN_RP_ID: 'example.com' }).factors).toEqual({
+      totpIssuer: 'auth.example.com',
+      passkeys: { rpId: 'example.com', rpName: 'auth.example.com', origins: ['https://example.com'] },
+    });
+    expect(load({ SECOND_FACTORS: 'on', JWT_ISSUER: 'http://[::1]:3000' }).factors?.totpIssuer).toBe('Ratchet');
+  });
+});
+
 describe('the issuer that is not set', () => {
   it.each([
     [{ PORT: '4000' }, 'http://127.0.0.1:4000'],
@@ -559,6 +592,19 @@ describe('variables that belong together', () => {
 
   it('an access cookie is for cookie origins', () => {
     expect(problemsOf({ ACCESS_COOKIE: 'on' })).toEqual(['ACCESS_COOKIE=on needs COOKIE_ORIGINS']);
+  });
+
+  it('settings of second factors need them to be on, and those of passkeys a domain too', () => {
+    expect(problemsOf({ TOTP_ISSUER: 'Example', WEBAUTHN_RP_ID: 'example.com' })).toEqual([
+      'TOTP_ISSUER needs SECOND_FACTORS=on',
+      'WEBAUTHN_RP_ID needs SECOND_FACTORS=on',
+    ]);
+    const passkeys = { WEBAUTHN_ORIGINS: 'https://example.com', WEBAUTHN_RP_NAME: 'Example' };
+    expect(problemsOf({ SECOND_FACTORS: 'on', ...passkeys })).toEqual([
+      'WEBAUTHN_ORIGINS needs SECOND_FACTORS=on and WEBAUTHN_RP_ID',
+      'WEBAUTHN_RP_NAME needs SECOND_FACTORS=on and WEBAUTHN_RP_ID',
+    ]);
+    expect(problemsOf({ ...passkeys, WEBAUTHN_RP_ID: 'example.com' })).toHaveLength(3);
   });
 
   it('passwords are hashed for less than the full cost in tests only', () => {

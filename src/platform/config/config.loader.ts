@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
 import { join, resolve } from 'node:path';
 import { ConfigurationError } from './config.errors.js';
-import type { Config, ConfigValues, MailConfig } from './config.js';
+import type { Config, ConfigValues, FactorsConfig, MailConfig } from './config.js';
 import { findBrokenRules } from './config.rules.js';
 import { Settings } from './config.settings.js';
 import { withDotEnv } from './config.source.js';
@@ -50,12 +50,13 @@ export function loadDatabaseConfig(
 }
 
 const VARIABLES_OF_COMMANDS = configVariableList.filter((variable) => {
-  const { http, cookies, metrics, accessTokens, mail } = configVariables;
+  const { http, cookies, metrics, accessTokens, mail, factors } = configVariables;
   const ofServing: readonly ConfigVariable<unknown>[] = [
     ...Object.values(http),
     ...Object.values(cookies),
     ...Object.values(metrics),
     ...Object.values(mail),
+    ...Object.values(factors),
     accessTokens.issuer,
     accessTokens.audience,
   ];
@@ -93,6 +94,7 @@ function load(env: NodeJS.ProcessEnv, workingDirectory: string, variables: reado
     mail: variables.includes(configVariables.mail.transport)
       ? mailOf(values, { dataDir: database.dataDir, issuer, workingDirectory })
       : undefined,
+    factors: factorsOf(values, issuer),
     database,
     secrets: { ...values.secrets, current },
     accessTokens: { ...values.accessTokens, issuer },
@@ -143,6 +145,21 @@ function mailOf(
     from: mail.from ?? { name: 'Ratchet', address: 'ratchet@localhost' },
     accountUrl: mail.accountUrl ?? issuer,
     templatesDir: mail.templatesDir === undefined ? undefined : resolve(workingDirectory, mail.templatesDir),
+  };
+}
+
+/** The host stands without its port, and an IPv6 address, all of whose spellings have colons, is not used. */
+function factorsOf({ factors }: ConfigValues, issuer: string): FactorsConfig | undefined {
+  if (!factors.isOn) {
+    return undefined;
+  }
+  const { hostname } = new URL(issuer);
+  const totpIssuer = factors.totpIssuer ?? (hostname.includes(':') ? 'Ratchet' : hostname);
+  const { rpId, origins, rpName = totpIssuer } = factors;
+  return {
+    totpIssuer,
+    passkeys:
+      rpId === undefined ? undefined : { rpId, rpName, origins: origins.length > 0 ? origins : [`https://${rpId}`] },
   };
 }
 

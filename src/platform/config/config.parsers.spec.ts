@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   cookieOriginList,
   directory,
+  displayName,
   integerBetween,
   issuerUrl,
   languageTag,
@@ -15,7 +16,10 @@ import {
   postgresUrl,
   proxyList,
   redisUrl,
+  relyingPartyId,
   singleAudience,
+  totpIssuerName,
+  webauthnOriginList,
 } from './config.parsers.js';
 
 describe('whole numbers', () => {
@@ -294,6 +298,49 @@ describe('cookie origins', () => {
     'https://app.example.com,',
   ])('may not be %j', (text) => {
     expect(cookieOriginList.parse(text)).toBeUndefined();
+  });
+});
+
+describe('the domain of passkeys', () => {
+  it.each(['example.com', 'localhost', 'xn--bcher-kva.example'])('may be %s', (text) => {
+    expect(relyingPartyId.parse(text)).toBe(text);
+  });
+
+  it.each([
+    '',
+    'Example.com',
+    'https://example.com',
+    'example.com:443',
+    '127.0.0.1',
+    '[::1]',
+    'example.com.',
+    '-a.example',
+  ])('may not be %j', (text) => {
+    expect(relyingPartyId.parse(text)).toBeUndefined();
+  });
+});
+
+describe('the origins of passkeys', () => {
+  it('are https origins, http origins of this machine, and Android apps', () => {
+    const origins = ['https://example.com', 'http://localhost:5173', `android:apk-key-hash:${'A'.repeat(43)}`];
+    expect(webauthnOriginList.parse(origins.join(', '))).toEqual(origins);
+  });
+
+  it.each(['http://example.com', 'https://example.com/', 'android:apk-key-hash:', 'ios:bundle-id:a', '*', 'null'])(
+    'are not %j',
+    (text) => {
+      expect(webauthnOriginList.parse(text)).toBeUndefined();
+    },
+  );
+});
+
+describe('what an authenticator app shows', () => {
+  it('is a name without a colon, a control character and white space around it', () => {
+    expect(totpIssuerName.parse('Example Inc.')).toBe('Example Inc.');
+    for (const text of ['a:b', 'a\nb', ' a', 'a ', '', 'x'.repeat(65)]) {
+      expect(totpIssuerName.parse(text)).toBeUndefined();
+    }
+    expect(displayName.parse('a:b')).toBe('a:b');
   });
 });
 

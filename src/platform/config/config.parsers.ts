@@ -224,12 +224,46 @@ export const originList: ListParser<string> = {
 export const cookieOriginList: ListParser<string> = {
   empty: [],
   accepts: 'a comma-separated list of exact `https` origins, or `http` origins of this machine',
+  parse: (text) => parseList(text, isSecureOrigin),
+};
+
+function isSecureOrigin(origin: string): boolean {
+  const url = parseUrl(origin);
+  const isExact = url?.origin === origin && !origin.includes('*');
+  return isExact && (url.protocol === 'https:' || isThisMachineByHttp(url));
+}
+
+/** A colon would end the issuer in the label of a TOTP URI, where some apps read it. */
+export const totpIssuerName: Parser<string> = {
+  accepts: 'a name of up to 64 characters without a colon',
+  parse: (text) => (text.includes(':') ? undefined : displayName.parse(text)),
+};
+
+export const displayName: Parser<string> = {
+  accepts: 'a name of up to 64 characters',
   parse: (text) =>
-    parseList(text, (origin) => {
-      const url = parseUrl(origin);
-      const isExact = url?.origin === origin && !origin.includes('*');
-      return isExact && (url.protocol === 'https:' || isThisMachineByHttp(url));
-    }),
+    text.length > 0 && text.length <= 64 && text.trim() === text && !hasControlCharacters(text) ? text : undefined,
+};
+
+/** WebAuthn knows no port, no address and no public suffix; browsers check the last. */
+export const relyingPartyId: Parser<string> = {
+  accepts: 'a domain in lower case such as `example.com`, without scheme and port',
+  parse: (text) => {
+    const isDomain =
+      text.length <= 253 && /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z][a-z0-9-]{0,61}[a-z0-9]$/.test(text);
+    return isDomain ? text : undefined;
+  },
+};
+
+/** What an Android app signs for, in place of an origin. */
+const ANDROID_ORIGIN = /^android:apk-key-hash:[A-Za-z0-9_-]{27,86}$/;
+
+/** Browsers have WebAuthn in secure contexts only, and take this machine for one. */
+export const webauthnOriginList: ListParser<string> = {
+  empty: [],
+  accepts:
+    'a comma-separated list of exact `https` origins, `http` origins of this machine, or `android:apk-key-hash:` and a hash',
+  parse: (text) => parseList(text, (origin) => ANDROID_ORIGIN.test(origin) || isSecureOrigin(origin)),
 };
 
 export function isThisMachineByHttp({ protocol, hostname }: URL): boolean {

@@ -19,6 +19,7 @@ const {
   accessTokens,
   cookies,
   database,
+  factors,
   http,
   mail,
   metrics,
@@ -101,6 +102,10 @@ const rules: readonly ConfigRule[] = [
     problem: 'ACCOUNT_URL must be an https URL in production, unless its host is this machine',
     isBroken: (settings) => isProduction(settings) && isPlainHttpElsewhere(settings.get(mail.accountUrl)),
   },
+  needsFactors(factors.totpIssuer),
+  needsFactors(factors.rpId),
+  needsPasskeys(factors.origins),
+  needsPasskeys(factors.rpName),
   {
     concerns: [runtime.environment, passwords.hashCost],
     problem: 'PASSWORD_HASH_COST may be least only with NODE_ENV=test',
@@ -166,6 +171,22 @@ function requiredWithMail(variable: ConfigVariable<unknown>): ConfigRule {
     concerns: [runtime.environment],
     problem: `${variable.name} must be set in production when MAIL_URL is`,
     isBroken: (settings) => isProduction(settings) && settings.isSet(mail.transport) && !settings.isSet(variable),
+  };
+}
+
+function needsFactors(variable: ConfigVariable<unknown>): ConfigRule {
+  return {
+    concerns: [factors.isOn],
+    problem: `${variable.name} needs SECOND_FACTORS=on`,
+    isBroken: (settings) => settings.isSet(variable) && !settings.get(factors.isOn),
+  };
+}
+
+function needsPasskeys(variable: ConfigVariable<unknown>): ConfigRule {
+  return {
+    concerns: [factors.isOn],
+    problem: `${variable.name} needs SECOND_FACTORS=on and WEBAUTHN_RP_ID`,
+    isBroken: (settings) => settings.isSet(variable) && !(settings.get(factors.isOn) && settings.isSet(factors.rpId)),
   };
 }
 

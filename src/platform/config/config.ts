@@ -28,11 +28,20 @@ export interface MailConfig {
   readonly newSignIns: boolean;
 }
 
+/** How users can prove who they are besides their password or mailbox. */
+export interface FactorsConfig {
+  /** Without a colon. */
+  readonly totpIssuer: string;
+  /** Undefined when passkeys are off. */
+  readonly passkeys:
+    { readonly rpId: string; readonly rpName: string; readonly origins: readonly string[] } | undefined;
+}
+
 /**
  * The configuration of the service: validated and frozen before anything else runs. What a value means is written
  * beside its variable in `configVariables`. A class, so that Nest can inject it by its type.
  */
-export abstract class Config implements Omit<ConfigValues, 'mail'> {
+export abstract class Config implements Omit<ConfigValues, 'mail' | 'factors'> {
   abstract readonly database: ConfigValues['database'];
   /** The loader generates the current secret where none is required, so it is never absent. */
   abstract readonly secrets: ConfigValues['secrets'] & { readonly current: Buffer };
@@ -48,6 +57,8 @@ export abstract class Config implements Omit<ConfigValues, 'mail'> {
   abstract readonly limits: ConfigValues['limits'];
   /** Undefined when mail is off. */
   abstract readonly mail: MailConfig | undefined;
+  /** Undefined when second factors are off. */
+  abstract readonly factors: FactorsConfig | undefined;
   abstract readonly runtime: ConfigValues['runtime'];
   /** The settings that differ from their defaults, fit for a log: a secret is only said to be set. */
   abstract readonly changedSettings: readonly string[];

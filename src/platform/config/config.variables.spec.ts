@@ -134,6 +134,9 @@ function readSources(): string[] {
   const paths = readdirSync(new URL('src/', root), { recursive: true, encoding: 'utf8' });
   return paths
     .map((path) => path.replaceAll('\\', '/'))
-    .filter((path) => path.endsWith('.ts') && !path.endsWith('.spec.ts') && !path.startsWith('platform/config/'))
+    .filter(
+      (path) =>
+        path.endsWith('.ts') && !path.endsWith('.spec.ts') && !/^platform\/config\/(?!config\.loader\.ts)/.test(path),
+    )
     .map((path) => readFileSync(new URL(`src/${path}`, root), 'utf8'));
 }

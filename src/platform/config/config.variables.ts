@@ -3,6 +3,7 @@ import { authSecret, authSecretList } from './auth-secret.policy.js';
 import {
   cookieOriginList,
   directory,
+  displayName,
   integerBetween,
   issuerUrl,
   languageTag,
@@ -16,7 +17,10 @@ import {
   postgresUrl,
   proxyList,
   redisUrl,
+  relyingPartyId,
   singleAudience,
+  totpIssuerName,
+  webauthnOriginList,
 } from './config.parsers.js';
 
 export interface ConfigVariable<T> {
@@ -334,6 +338,39 @@ export const configVariables = {
       default: 'off',
       meaning: 'Whether users get a mail when they sign in from where they never have.',
       parser: onOrOff,
+    },
+  },
+  factors: {
+    isOn: {
+      name: 'SECOND_FACTORS',
+      default: 'off',
+      meaning:
+        'Whether users can add second factors: an authenticator app, and passkeys where `WEBAUTHN_RP_ID` is set.',
+      parser: onOrOff,
+    },
+    totpIssuer: {
+      name: 'TOTP_ISSUER',
+      whenUnset: 'the host of `JWT_ISSUER`',
+      meaning: 'What an authenticator app shows beside the address of the user.',
+      parser: totpIssuerName,
+    },
+    rpId: {
+      name: 'WEBAUTHN_RP_ID',
+      whenUnset: 'no passkeys',
+      meaning: 'The domain that passkeys are made for. Those that were made for another one cannot be used any more.',
+      parser: relyingPartyId,
+    },
+    origins: {
+      name: 'WEBAUTHN_ORIGINS',
+      whenUnset: '`https://` and `WEBAUTHN_RP_ID`',
+      meaning: 'The origins whose pages and apps may use the passkeys.',
+      parser: webauthnOriginList,
+    },
+    rpName: {
+      name: 'WEBAUTHN_RP_NAME',
+      whenUnset: 'same as `TOTP_ISSUER`',
+      meaning: 'What a browser calls the service when it makes a passkey.',
+      parser: displayName,
     },
   },
   runtime: {

@@ -1,6 +1,9 @@
 import pg from 'pg';
 import { type ColumnType, DataSource } from 'typeorm';
 import { KnownClientEntity } from '../../auth/sessions/known-client.entity.js';
+import { PasskeyEntity } from '../../factors/passkey.entity.js';
+import { RecoveryCodeEntity } from '../../factors/recovery-code.entity.js';
+import { TotpFactorEntity } from '../../factors/totp-factor.entity.js';
 import { SigningKeyEntity } from '../../keys/signing-key.entity.js';
 import { OutgoingMailEntity } from '../../mail/outgoing-mail.entity.js';
 import { TicketEntity } from '../../tickets/ticket.entity.js';
@@ -32,6 +35,9 @@ function createDataSource(url: string, canSet: boolean): DataSource {
       TicketEntity,
       OutgoingMailEntity,
       KnownClientEntity,
+      TotpFactorEntity,
+      RecoveryCodeEntity,
+      PasskeyEntity,
     ],
     migrations: [...MIGRATIONS],
     migrationsTableName: 'schema_migrations',

@@ -8,6 +8,7 @@ import { CreateInstances1764400000000 } from './migrations/1764400000000-create-
 import { RecordAuthentication1764800000000 } from './migrations/1764800000000-record-authentication.js';
 import { CreateTickets1764900000000 } from './migrations/1764900000000-create-tickets.js';
 import { CreateMails1765000000000 } from './migrations/1765000000000-create-mails.js';
+import { CreateFactors1765100000000 } from './migrations/1765100000000-create-factors.js';
 
 /** Listed in the order in which they run. The database records them by their names. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -20,4 +21,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   RecordAuthentication1764800000000,
   CreateTickets1764900000000,
   CreateMails1765000000000,
+  CreateFactors1765100000000,
 ];

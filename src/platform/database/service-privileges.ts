@@ -15,7 +15,7 @@ export const SERVICE_PRIVILEGES: readonly TablePrivilege[] = [
   {
     table: 'users',
     privilege: 'update',
-    columns: ['password_hash', 'credential_version', 'email', 'email_verified_at', 'locale'],
+    columns: ['password_hash', 'credential_version', 'email', 'email_verified_at', 'locale', 'second_factors'],
   },
   { table: 'refresh_token_families', privilege: 'select' },
   { table: 'refresh_token_families', privilege: 'insert' },
@@ -67,6 +67,18 @@ export const SERVICE_PRIVILEGES: readonly TablePrivilege[] = [
   { table: 'known_clients', privilege: 'insert' },
   { table: 'known_clients', privilege: 'update', columns: ['last_seen'] },
   { table: 'known_clients', privilege: 'delete' },
+  { table: 'totp_factors', privilege: 'select' },
+  { table: 'totp_factors', privilege: 'insert' },
+  { table: 'totp_factors', privilege: 'update', columns: ['confirmed_at', 'last_step', 'last_used_at'] },
+  { table: 'totp_factors', privilege: 'delete' },
+  { table: 'recovery_codes', privilege: 'select' },
+  { table: 'recovery_codes', privilege: 'insert' },
+  { table: 'recovery_codes', privilege: 'update', columns: ['used_at'] },
+  { table: 'recovery_codes', privilege: 'delete' },
+  { table: 'passkeys', privilege: 'select' },
+  { table: 'passkeys', privilege: 'insert' },
+  { table: 'passkeys', privilege: 'update', columns: ['sign_count', 'backed_up', 'name', 'last_used_at'] },
+  { table: 'passkeys', privilege: 'delete' },
 ];
 
 /**
