@@ -17,6 +17,12 @@ async function loadMailboxModule(mail: MailConfig): Promise<DynamicModule> {
   return MailboxModule.forRoot(mail);
 }
 
+/** Only a service with second factors loads what they take. */
+async function loadAuthFactorsModule(): Promise<DynamicModule> {
+  const { AuthFactorsModule } = await import('./auth/factors/auth-factors.module.js');
+  return { module: AuthFactorsModule };
+}
+
 async function loadMailModule(): Promise<DynamicModule> {
   const { MailModule } = await import('./mail/mail.module.js');
   return { module: MailModule };
@@ -40,6 +46,7 @@ export class AppModule {
         ServedKeysModule,
         MetricsModule,
         ...(config.mail === undefined ? [] : [loadMailboxModule(config.mail), loadMailModule()]),
+        ...(config.factors === undefined ? [] : [loadAuthFactorsModule()]),
       ],
     };
   }

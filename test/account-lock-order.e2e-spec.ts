@@ -1,12 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import type { Response } from 'supertest';
 import { AccountsService } from '../src/auth/accounts/accounts.service.js';
-import type { Client } from '../src/auth/auth.types.js';
+import { readIdentity } from '../src/auth/access-tokens/access-token.format.js';
+import type { Client, Identity } from '../src/auth/auth.types.js';
 import type { ProblemCode } from '../src/platform/common/domain.errors.js';
 import { eventually } from './support/eventually.js';
 import { holdLock } from './support/held-lock.js';
 import { expectProblem } from './support/problem.js';
-import { type Account, codeOf, newPassword, pairOf, sessionIdOf, type TokenPair } from './support/test-client.js';
+import {
+  type Account,
+  claimsOf,
+  codeOf,
+  newPassword,
+  pairOf,
+  sessionIdOf,
+  type TokenPair,
+} from './support/test-client.js';
 import { createTestDatabase } from './support/test-database.js';
 import { startService, type TestService } from './support/test-service.js';
 import { useDatabase, useInstance, useService } from './support/use-service.js';
@@ -261,12 +270,7 @@ describe('logins, refreshes and everything that ends sessions, all at once', () 
       work.push(keepRefreshing(otherInstance, other, handedOut));
       // Not over HTTP: the session limit may end the caller's own session before its request is read.
       await (isPasswordChange
-        ? accounts.changePassword(
-            { userId: account.id, sessionId: sessionIdOf(account.pair) },
-            account.password,
-            newPassword(),
-            NOBODY,
-          )
+        ? accounts.changePassword(identityOf(account.pair), account.password, newPassword(), NOBODY)
         : accounts.disable(account.id));
       await Promise.all(work);
 
@@ -301,3 +305,12 @@ describe('logins, refreshes and everything that ends sessions, all at once', () 
     await database.close();
   });
 });
+
+/** What the access-token guard reads from the token. */
+function identityOf({ access_token }: TokenPair): Identity {
+  const identity = readIdentity(claimsOf(access_token), Date.now() / 1_000);
+  if (identity === undefined) {
+    throw new Error('the service has issued a token that it would not accept');
+  }
+  return identity;
+}

@@ -29,7 +29,7 @@ import {
   type TestClient,
 } from './support/test-client.js';
 import { AUTH_SECRET, startService, type TestService } from './support/test-service.js';
-import { TICKET_MODULES, TicketDesk } from './support/ticket-desk.js';
+import { TICKETS_ON, TicketDesk } from './support/ticket-desk.js';
 
 /** Within which every instance refuses the tokens of an ended session. */
 const REVOCATION_BOUND_MS = 1_000;
@@ -47,7 +47,7 @@ describe('a database with a role for each purpose', () => {
     await migrateDatabase(database.migrator.url);
     await database.applyGrants();
     const settings = { MAX_SESSIONS_PER_USER: '2', PASSWORD_HASH_COST: 'full' };
-    near = await startService(database.service, settings, TICKET_MODULES);
+    near = await startService(database.service, { ...settings, ...TICKETS_ON });
     far = await startService(database.service);
     ({ client } = near);
   });

@@ -174,6 +174,8 @@ describe('the HTTP contract', () => {
       session_expired: 401,
       ticket_invalid: 401,
       code_invalid: 401,
+      second_factor_invalid: 401,
+      second_factor_required: 403,
       account_disabled: 403,
       insufficient_role: 403,
       cross_site_request: 403,

@@ -5,7 +5,7 @@ import { TICKET_FORMS, type Ticket, type TicketForm, type TicketVerdict } from '
 import { TombstoneCleanerService } from '../src/tokens/tombstone-cleaner.service.js';
 import { changeCredentials, cleanUp, issue, newWorld, present, type Verdict } from './support/model/ticket.model.js';
 import { AUTH_SECRET } from './support/test-service.js';
-import { TICKET_MODULES, TicketDesk } from './support/ticket-desk.js';
+import { TICKETS_ON, TicketDesk } from './support/ticket-desk.js';
 import { useDatabase, useInstance } from './support/use-service.js';
 
 const RUNS = Number(process.env['MODEL_RUNS'] ?? 40);
@@ -85,8 +85,8 @@ describe('tickets', () => {
   const database = useDatabase();
   const quiet = { LOG_LEVEL: 'error' };
   const services = [
-    useInstance(database, { ...quiet, AUTH_SECRET, AUTH_SECRET_ACCEPTED: OTHER_SECRET }, TICKET_MODULES),
-    useInstance(database, { ...quiet, AUTH_SECRET: OTHER_SECRET, AUTH_SECRET_ACCEPTED: AUTH_SECRET }, TICKET_MODULES),
+    useInstance(database, { ...quiet, AUTH_SECRET, AUTH_SECRET_ACCEPTED: OTHER_SECRET, ...TICKETS_ON }),
+    useInstance(database, { ...quiet, AUTH_SECRET: OTHER_SECRET, AUTH_SECRET_ACCEPTED: AUTH_SECRET, ...TICKETS_ON }),
   ];
   const desks = services.map((service) => new TicketDesk(service));
   let userIds: string[];

@@ -6,7 +6,6 @@ import { DatabaseService } from '../src/platform/database/database.service.js';
 import { encodeTicketToken } from '../src/tickets/ticket.codec.js';
 import { CodeInvalidError, TicketInvalidError } from '../src/tickets/tickets.errors.js';
 import { TICKET_FORMS, type Ticket, type TicketForm, type TicketVerdict } from '../src/tickets/tickets.types.js';
-import { TokensService } from '../src/tokens/tokens.service.js';
 import { TombstoneCleanerService } from '../src/tokens/tombstone-cleaner.service.js';
 import { UsersService } from '../src/users/users.service.js';
 import { eventually } from './support/eventually.js';
@@ -19,7 +18,7 @@ import { type Account, newPassword } from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { serverKeyOf } from './support/test-family.js';
 import { AUTH_SECRET, startService, type TestService } from './support/test-service.js';
-import { type Presentation, TICKET_MODULES, TicketDesk } from './support/ticket-desk.js';
+import { type Presentation, TICKETS_ON, TicketDesk } from './support/ticket-desk.js';
 import { useDatabase, useInstance, useProxy } from './support/use-service.js';
 
 const FORMS = Object.keys(TICKET_FORMS) as TicketForm[];
@@ -65,8 +64,8 @@ const times = <T>(count: number, make: (index: number) => T): T[] => Array.from(
 describe('a ticket', () => {
   const database = useDatabase();
   const proxy = useProxy(database);
-  const service = useInstance(proxy, {}, TICKET_MODULES);
-  const others = [useInstance(database, {}, TICKET_MODULES), useInstance(database, {}, TICKET_MODULES)];
+  const service = useInstance(proxy, TICKETS_ON);
+  const others = [useInstance(database, TICKETS_ON), useInstance(database, TICKETS_ON)];
   const desk = new TicketDesk(service);
   const desks = [desk, ...others.map((each) => new TicketDesk(each))];
 
@@ -101,7 +100,13 @@ describe('a ticket', () => {
           expect(tally(verdicts)).toEqual({ consumed: 1, used: 49 });
           expect(verdicts.find(({ kind }) => kind === 'consumed')).toEqual({
             kind: 'consumed',
-            contents: { userId: undefined, email: undefined, ...contents, data: { step: 1 } },
+            contents: {
+              userId: undefined,
+              email: undefined,
+              ...contents,
+              data: { step: 1 },
+              issuedAt: expect.any(Date) as Date,
+            },
           });
         }
       },
@@ -201,6 +206,7 @@ describe('a ticket', () => {
         userId: account.id,
         email: undefined,
         data: { step: 1 },
+        issuedAt: expect.any(Date) as Date,
       });
       // What has been committed is not done again.
       expect([verdict.kind, effects]).toEqual(cut === 'after' ? ['consumed before', 1] : ['consumed', 3]);
@@ -388,12 +394,12 @@ describe('a ticket', () => {
     it('invariant 4: a session that a ticket opened is ended by a password change that waited for it', async () => {
       const account = await service.client.signUp();
       const ticket = await desk.issue('second_factor', { userId: account.id });
-      const family = service.app.get(TokensService).newFamily(account.id);
+      const signIn = service.app.get(SignInsService).newSignIn(account.id);
       const client = { ipAddress: undefined, userAgent: undefined };
       const lock = await holdLock(database, USER_ROW, [account.id]);
       const presentation = use(ticket, 'lg1', {
         effect: async (transaction, user) => {
-          await service.app.get(SignInsService).open(transaction, user!, ['pwd', 'otp'] as never, { family, client });
+          await service.app.get(SignInsService).open(transaction, user!, ['pwd', 'otp', 'mfa'], { ...signIn, client });
         },
       });
       await lock.untilWaiting(1);
@@ -402,9 +408,9 @@ describe('a ticket', () => {
       await lock.release();
       expect(tally([await presentation])).toEqual({ consumed: 1 });
       expect(await change).toBe(1);
-      expect(await database.sql('select revoke_reason from refresh_token_families where id = $1', [family.id])).toEqual(
-        [{ revoke_reason: 'password_changed' }],
-      );
+      expect(
+        await database.sql('select revoke_reason from refresh_token_families where id = $1', [signIn.family.id]),
+      ).toEqual([{ revoke_reason: 'password_changed' }]);
     });
   });
 
@@ -544,8 +550,8 @@ describe('a ticket', () => {
       const open: Presentation = {
         code: 'right',
         effect: async (transaction, user) => {
-          const family = service.app.get(TokensService).newFamily(account.id);
-          await service.app.get(SignInsService).open(transaction, user!, [], { family, client });
+          const signIns = service.app.get(SignInsService);
+          await signIns.open(transaction, user!, [], { ...signIns.newSignIn(account.id), client });
         },
       };
       const work: Promise<unknown>[] = tickets.map((ticket, index) => use(ticket, 'lg1', open, deskOf(index)));
@@ -570,12 +576,8 @@ describe('a ticket', () => {
 describe('tickets and a change of AUTH_SECRET', () => {
   const database = useDatabase();
   const proxy = useProxy(database);
-  const before = useInstance(database, { AUTH_SECRET, AUTH_SECRET_ACCEPTED: OTHER_SECRET }, TICKET_MODULES);
-  const during = useInstance(
-    database,
-    { AUTH_SECRET: OTHER_SECRET, AUTH_SECRET_ACCEPTED: AUTH_SECRET },
-    TICKET_MODULES,
-  );
+  const before = useInstance(database, { AUTH_SECRET, AUTH_SECRET_ACCEPTED: OTHER_SECRET, ...TICKETS_ON });
+  const during = useInstance(database, { AUTH_SECRET: OTHER_SECRET, AUTH_SECRET_ACCEPTED: AUTH_SECRET, ...TICKETS_ON });
 
   it.each(['lg1', 'pr1', 'sc1', 'of1'] as const)('%s is accepted both ways, with the same code', async (form) => {
     const { purpose } = TICKET_FORMS[form];
@@ -600,7 +602,7 @@ describe('tickets and a change of AUTH_SECRET', () => {
     // The signing keys of this database need the secret that is dropped, so the last instance has one of its own.
     const other = await createTestDatabase();
     proxy.cutWhen(() => undefined);
-    const after = await startService(other, { AUTH_SECRET: OTHER_SECRET }, TICKET_MODULES);
+    const after = await startService(other, { AUTH_SECRET: OTHER_SECRET, ...TICKETS_ON });
     try {
       const late = new TicketDesk(after);
       await expect(late.present('pr1', token)).rejects.toThrow(TicketInvalidError);
@@ -621,7 +623,7 @@ describe('tickets and a change of AUTH_SECRET', () => {
 describe('tickets that have expired', () => {
   const database = useDatabase();
   const proxy = useProxy(database);
-  const service = useInstance(proxy, {}, TICKET_MODULES);
+  const service = useInstance(proxy, TICKETS_ON);
   const without = useInstance(proxy);
   const desk = new TicketDesk(service);
 
@@ -681,7 +683,7 @@ describe('tickets that have expired', () => {
     expect(await clean()).toBe(1);
   });
 
-  it('cost an instance without the module nothing, and one with it a single statement in a run', async () => {
+  it('cost an instance that issues none nothing, and any other a single statement in a run', async () => {
     const ofTickets: string[] = [];
     let count = 0;
     proxy.cutWhen((text) => {
@@ -700,7 +702,7 @@ describe('tickets that have expired', () => {
 
 describe('a ticket that is issued', () => {
   const database = useDatabase();
-  const service = useInstance(database, {}, TICKET_MODULES);
+  const service = useInstance(database, TICKETS_ON);
 
   it('invariant 8: leaves no token, code or challenge in the log', async () => {
     const desk = new TicketDesk(service);

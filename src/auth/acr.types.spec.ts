@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { acrOf, meetsAcr } from './acr.types.js';
+import { acrOf, meetsAcr, joinMethods } from './acr.types.js';
 
 describe('acrOf', () => {
   it.each([
@@ -34,5 +34,13 @@ describe('meetsAcr', () => {
     ['', 'aal1', false],
   ] as const)('%j meets %s: %s', (acr, demanded, expected) => {
     expect(meetsAcr(acr, demanded)).toBe(expected);
+  });
+});
+
+describe('what was proved in several steps', () => {
+  it('is a set in one order, without what this version does not know', () => {
+    expect(joinMethods(['pwd'], ['otp', 'mfa'])).toEqual(['pwd', 'otp', 'mfa']);
+    expect(joinMethods(['mfa', 'pop', 'sms'], ['pwd', 'pop', 'user'])).toEqual(['pwd', 'pop', 'user', 'mfa']);
+    expect(joinMethods()).toEqual([]);
   });
 });

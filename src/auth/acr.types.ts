@@ -1,3 +1,5 @@
+import { AUTHENTICATION_METHODS, type AuthenticationMethod } from '../tokens/tokens.types.js';
+
 /** How much a sign-in has proved, the weakest class first; each is as good as all before it. */
 export const ACR_CLASSES = ['aal1', 'aal2', 'phr'] as const;
 
@@ -21,6 +23,11 @@ export function acrOf(amr: readonly string[]): Acr {
 /** Tells whether a class is at least the demanded one. A class that this version does not know meets no demand. */
 export function meetsAcr(acr: string, demanded: Acr): boolean {
   return rankOf(acr) >= rankOf(demanded);
+}
+
+/** Returns everything that was proved, once each, in the order of `AUTHENTICATION_METHODS`. */
+export function joinMethods(...proved: readonly (readonly string[])[]): readonly AuthenticationMethod[] {
+  return AUTHENTICATION_METHODS.filter((method) => proved.some((methods) => methods.includes(method)));
 }
 
 function rankOf(acr: string): number {

@@ -55,6 +55,7 @@ export class AuthController {
   @ApiProblems(
     'validation_failed',
     'invalid_credentials',
+    'second_factor_required',
     'account_disabled',
     'too_many_attempts',
     'temporarily_unavailable',
@@ -210,13 +211,16 @@ export class AuthController {
   @ApiBearerAuth(ACCESS_TOKEN_SCHEME)
   @ApiOperation({
     summary: 'Change the password',
-    description: "Ends every session of the user, including the caller's, and returns the token pair of a new one.",
+    description:
+      "Ends every session of the user, including the caller's, and returns the token pair of a new one. A user who has " +
+      'a second factor has to have proved it within the last 300 seconds.',
   })
   @ApiOkResponse({ type: TokenPairDto, description: 'The first pair of a new session; all others have ended.' })
   @ApiProblems(
     'validation_failed',
     'invalid_credentials',
     ...BEARER_PROBLEMS,
+    'insufficient_user_authentication',
     'account_disabled',
     'too_many_attempts',
     'temporarily_unavailable',

@@ -1,4 +1,5 @@
 import { DomainError, type ProblemCode } from '../platform/common/domain.errors.js';
+import { type SecondFactor, SECOND_FACTORS } from '../users/users.types.js';
 import type { Acr } from './acr.types.js';
 
 /** No bearer credentials came with the request. */
@@ -37,6 +38,27 @@ export class InsufficientUserAuthenticationError extends DomainError {
     super(`acr ${demand.acr ?? 'any'} of the last ${demand.maxAgeSeconds ?? 'unlimited'} s is required`);
     this.acrValues = demand.acr;
     this.maxAgeSeconds = demand.maxAgeSeconds;
+  }
+}
+
+/** What was proved is right and not enough: the user has a second factor. Nothing was opened. */
+export class SecondFactorRequiredError extends DomainError {
+  readonly code = 'second_factor_required';
+  override readonly members: Readonly<Record<string, unknown>>;
+
+  /**
+   * @param factors the kinds that the user has; a recovery code stands in for each
+   * @param ticket a token of the form `lg1`, for the second step of a sign-in
+   */
+  constructor(
+    factors: readonly SecondFactor[],
+    ticket?: { readonly token: string; readonly expiresInSeconds: number },
+  ) {
+    super();
+    this.members = {
+      ...(ticket !== undefined && { ticket: ticket.token, expires_in: ticket.expiresInSeconds }),
+      factors: [...SECOND_FACTORS.filter((kind) => factors.includes(kind)), 'recovery_code'],
+    };
   }
 }
 

@@ -7,6 +7,7 @@ export interface TicketRow {
   readonly user_id: string | null;
   readonly email: string | null;
   readonly data: Readonly<Record<string, unknown>>;
+  readonly created_at: Date;
 }
 
 export interface JudgementRow extends TicketRow {
@@ -66,5 +67,5 @@ export const JUDGE_TICKET: PreparedStatement = {
         and sibling.consumed_at is null
         and (judged.credential_version is not null or sibling.created_at > judged.created_at)
     )
-    select verdict, user_id, email, data from judged`,
+    select verdict, user_id, email, data, created_at from judged`,
 };

@@ -14,7 +14,7 @@ const INSERT_TICKET: PreparedStatement = {
 
 const FIND_TICKET: PreparedStatement = {
   name: 'find_ticket',
-  text: 'select user_id, email, data from tickets where id = $1 and purpose = $2 and key_id = $3',
+  text: 'select user_id, email, data, created_at from tickets where id = $1 and purpose = $2 and key_id = $3',
 };
 
 /** Holds the only SQL on `tickets`. */
@@ -23,7 +23,10 @@ export class TicketsRepository {
   async insertTicket(
     connection: Connection,
     ticket: Ticket,
-    contents: TicketContents & { readonly credentialVersion: number | undefined; readonly lifetimeSeconds: number },
+    contents: Omit<TicketContents, 'issuedAt'> & {
+      readonly credentialVersion: number | undefined;
+      readonly lifetimeSeconds: number;
+    },
   ): Promise<void> {
     await connection.queryPrepared(INSERT_TICKET, [
       ticket.id,
@@ -104,5 +107,5 @@ export class TicketsRepository {
 }
 
 function contentsOf(row: TicketRow): TicketContents {
-  return { userId: row.user_id ?? undefined, email: row.email ?? undefined, data: row.data };
+  return { userId: row.user_id ?? undefined, email: row.email ?? undefined, data: row.data, issuedAt: row.created_at };
 }

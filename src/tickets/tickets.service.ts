@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { type ServerKey, ServerKeys } from '../platform/common/server-keys.js';
+import { Config } from '../platform/config/config.js';
 import type { Connection, Transaction } from '../platform/database/database.service.js';
 import { TombstoneCleanerService } from '../tokens/tombstone-cleaner.service.js';
 import {
@@ -41,9 +42,14 @@ export class TicketsService implements OnModuleInit {
     private readonly repository: TicketsRepository,
     private readonly keys: ServerKeys,
     private readonly cleaner: TombstoneCleanerService,
+    private readonly config: Config,
   ) {}
 
   onModuleInit(): void {
+    if (this.config.mail === undefined && this.config.factors === undefined) {
+      // Nothing here issues tickets.
+      return;
+    }
     this.cleaner.alsoClean((transaction, batchSize) => this.repository.deleteExpired(transaction, batchSize));
   }
 

@@ -100,6 +100,8 @@ export interface TicketContents {
   readonly email: string | undefined;
   /** What the issuer wants back; never anything that would let in on its own. */
   readonly data: Readonly<Record<string, unknown>>;
+  /** By the database's clock, to the millisecond before. */
+  readonly issuedAt: Date;
 }
 
 export interface Consumption {

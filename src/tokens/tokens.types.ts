@@ -11,6 +11,7 @@ export type RevokeReason =
   | 'session_limit'
   | 'password_changed'
   | 'email_changed'
+  | 'factors_changed'
   | 'user_disabled'
   | 'user_deleted'
   | 'operator'

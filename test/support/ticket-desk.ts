@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { TemporarilyUnavailableError } from '../../src/platform/common/domain.errors.js';
 import { DatabaseService, type Transaction } from '../../src/platform/database/database.service.js';
-import { TicketsModule } from '../../src/tickets/tickets.module.js';
 import { TicketsService } from '../../src/tickets/tickets.service.js';
 import {
   type CodedPurpose,
@@ -19,8 +18,8 @@ import { UsersService } from '../../src/users/users.service.js';
 import type { LockedUser } from '../../src/users/users.types.js';
 import type { TestService } from './test-service.js';
 
-/** No route has tickets yet: an instance that is to have them is started with these. */
-export const TICKET_MODULES = [TicketsModule];
+/** Turns on what issues tickets, so that an instance cleans them up. */
+export const TICKETS_ON = { SECOND_FACTORS: 'on' } as const;
 
 export interface Presentation {
   /** What is typed, for a form that needs a code. */

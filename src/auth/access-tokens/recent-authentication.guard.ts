@@ -1,9 +1,7 @@
 import { type CanActivate, type ExecutionContext, Injectable, UseGuards } from '@nestjs/common';
 import { DatabaseClock } from '../../platform/database/database-clock.js';
-import { InsufficientUserAuthenticationError } from '../auth.errors.js';
 import type { AuthenticatedRequest } from '../auth.types.js';
-
-const RECENT_SECONDS = 300;
+import { RECENT_SECONDS, requireAuthentication } from '../authentication-demand.js';
 
 /**
  * Lets only users pass who proved who they are within the last 300 seconds: the holder of a session that was left open, or
@@ -15,9 +13,7 @@ export class RecentAuthenticationGuard implements CanActivate {
 
   canActivate(context: ExecutionContext): true {
     const { user } = context.switchToHttp().getRequest<AuthenticatedRequest>();
-    if (this.clock.nowSeconds() - user.authenticatedAtSeconds > RECENT_SECONDS) {
-      throw new InsufficientUserAuthenticationError({ maxAgeSeconds: RECENT_SECONDS });
-    }
+    requireAuthentication(user, { maxAgeSeconds: RECENT_SECONDS }, this.clock.nowSeconds());
     return true;
   }
 }

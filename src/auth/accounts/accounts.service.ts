@@ -1,15 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
+import { FactorRemovalsService } from '../../factors/factor-removals.service.js';
 import { OutboxService } from '../../mail/outbox.service.js';
 import { Clock } from '../../platform/common/clock.js';
 import { NotFoundError } from '../../platform/common/domain.errors.js';
+import { DatabaseClock } from '../../platform/database/database-clock.js';
 import { DatabaseService, type Transaction } from '../../platform/database/database.service.js';
 import { TokensService } from '../../tokens/tokens.service.js';
 import type { RevokeReason } from '../../tokens/tokens.types.js';
 import { InvalidCredentialsError } from '../../users/users.errors.js';
 import { UsersService } from '../../users/users.service.js';
 import { AccessTokenIssuer } from '../access-tokens/access-token.issuer.js';
+import { joinMethods } from '../acr.types.js';
 import type { Client, Identity, TokenPair } from '../auth.types.js';
+import { demandOfChange, requireAuthentication } from '../authentication-demand.js';
 import { UserTurnsService } from '../user-turns.service.js';
 import { KnownClientsService } from '../sessions/known-clients.service.js';
 import { SessionsService } from '../sessions/sessions.service.js';
@@ -31,18 +35,21 @@ export class AccountsService {
     private readonly turns: UserTurnsService,
     private readonly outbox: OutboxService,
     private readonly knownClients: KnownClientsService,
+    private readonly factors: FactorRemovalsService,
     private readonly clock: Clock,
+    private readonly databaseClock: DatabaseClock,
   ) {}
 
   /**
    * Changes the password and ends every session, including the caller's, because a thief may hold a copy of its token.
    * The caller gets a new one, whose authentication is this check of the current password, now. Where mail is on, the
-   * user is told.
+   * user is told. A user who has a second factor has to have proved it lately in this session, and the new one keeps that.
    *
    * @throws ValidationFailedError, InvalidCredentialsError, AccountDisabledError, TooManyAttemptsError, OverloadedError
+   * @throws InsufficientUserAuthenticationError the password stays
    */
   async changePassword(
-    identity: Pick<Identity, 'userId' | 'sessionId'>,
+    identity: Identity,
     currentPassword: string,
     newPassword: string,
     client: Client,
@@ -56,18 +63,23 @@ export class AccountsService {
         newPassword,
         client,
       );
-      const family = this.tokens.newFamily(userId);
+      const signIn = this.signIns.newSignIn(userId);
       const mailId = randomUUID();
       const changed = await this.settleInTurn(userId, () =>
         this.database.transaction(async (transaction) => {
           const user = await this.users.lockUser(transaction, userId);
+          const hasFactors = user !== undefined && user.secondFactors.length > 0;
+          if (hasFactors) {
+            requireAuthentication(identity, demandOfChange(user), this.databaseClock.nowSeconds());
+          }
           const replacement = await this.users.replacePasswordHash(transaction, userId, verifiedHash, newHash);
           if (user?.status !== 'active' || replacement === 'superseded') {
             return undefined;
           }
-          const spared = { exceptId: family.id };
+          const spared = { exceptId: signIn.family.id };
           const ended = await this.tokens.endSessionsOfUser(transaction, userId, 'password_changed', spared);
-          const { grant } = await this.signIns.open(transaction, user, ['pwd'], { family, client });
+          const methods = hasFactors ? joinMethods(identity.amr, ['pwd']) : (['pwd'] as const);
+          const outcome = await this.signIns.open(transaction, user, methods, { ...signIn, client });
           await this.outbox.enqueue(transaction, {
             id: mailId,
             template: 'password_changed',
@@ -75,13 +87,13 @@ export class AccountsService {
             locale: user.locale,
             params: { at: this.clock.now().toISOString() },
           });
-          return { grant, endedIds: ended.allEndedIds };
+          return { outcome, endedIds: ended.allEndedIds };
         }),
       );
       if (changed !== undefined) {
         this.tokens.announceEnded(changed.endedIds);
         this.outbox.wake();
-        return this.sessions.tokenPair(changed.grant);
+        return this.sessions.conclude(changed.outcome, client);
       }
       // The stored hash has changed since it was verified, by a rehash or another password change; verify again.
     }
@@ -132,6 +144,7 @@ export class AccountsService {
   delete(userId: string): Promise<number> {
     return this.changeAndEndSessions(userId, 'user_deleted', async (transaction) => {
       await this.knownClients.forget(transaction, userId);
+      await this.factors.removeAll(transaction, userId);
       await this.users.deleteUser(transaction, userId);
     });
   }

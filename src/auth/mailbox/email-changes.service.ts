@@ -9,6 +9,7 @@ import { TICKET_PURPOSES } from '../../tickets/tickets.types.js';
 import { TokensService } from '../../tokens/tokens.service.js';
 import { EmailTakenError } from '../../users/users.errors.js';
 import { UsersService } from '../../users/users.service.js';
+import { FactorEvictionsService } from '../accounts/factor-evictions.service.js';
 import { AccessTokenRevokedError } from '../auth.errors.js';
 import type { Client, Identity } from '../auth.types.js';
 import { UserTurnsService } from '../user-turns.service.js';
@@ -28,6 +29,7 @@ export class EmailChangesService {
     private readonly outbox: OutboxService,
     private readonly database: DatabaseService,
     private readonly turns: UserTurnsService,
+    private readonly factorEvictions: FactorEvictionsService,
   ) {}
 
   /**
@@ -122,8 +124,9 @@ export class EmailChangesService {
 
   /**
    * Takes a change back, whether or not it was confirmed: the old address returns unless another account has it by now, all
-   * sessions and tickets end, and the password is removed, because an intruder may have set or known it. The old mailbox gets
-   * a link that sets a new one.
+   * sessions and tickets end, and the password is removed, because an intruder may have set or known it. So are the factors and
+   * recovery codes that were added after the change was asked for; older ones stay. The old mailbox gets a link that sets a new
+   * password.
    *
    * @throws TicketInvalidError
    */
@@ -132,7 +135,8 @@ export class EmailChangesService {
     const reset = this.tickets.newTicket('password_reset');
     const mailId = randomUUID();
     const undo = (): Promise<void> =>
-      this.mailboxTickets.redeem(ticket, async (transaction, user, { email: oldEmail = '' }) => {
+      this.mailboxTickets.redeem(ticket, async (transaction, user, { email: oldEmail = '', issuedAt }) => {
+        await this.factorEvictions.evictAddedSince(transaction, user, issuedAt);
         const credentialVersion = await this.users.restoreEmail(transaction, user.id, oldEmail);
         const { allEndedIds } = await this.tokens.endSessionsOfUser(transaction, user.id, 'email_changed');
         await this.tickets.issue(transaction, reset, { user: { id: user.id, credentialVersion }, email: oldEmail });

@@ -45,6 +45,7 @@ export class EmailSignInsController {
     'validation_failed',
     'ticket_invalid',
     'code_invalid',
+    'second_factor_required',
     'too_many_attempts',
     'temporarily_unavailable',
     'outcome_unknown',

@@ -16,6 +16,7 @@ import { TokensService } from '../../tokens/tokens.service.js';
 import type { NewFamily } from '../../tokens/tokens.types.js';
 import { UsersService } from '../../users/users.service.js';
 import type { LockedUser } from '../../users/users.types.js';
+import { FactorEvictionsService } from '../accounts/factor-evictions.service.js';
 import { AccessTokenIssuer } from '../access-tokens/access-token.issuer.js';
 import type { Client, TokenPair } from '../auth.types.js';
 import { SessionsService } from '../sessions/sessions.service.js';
@@ -40,6 +41,7 @@ export class EmailSignInsService {
     private readonly issuer: AccessTokenIssuer,
     private readonly database: DatabaseService,
     private readonly turns: UserTurnsService,
+    private readonly factorEvictions: FactorEvictionsService,
     private readonly clock: Clock,
   ) {}
 
@@ -77,9 +79,9 @@ export class EmailSignInsService {
 
   /**
    * Opens a session for a ticket and the code of the mail, or for its link. If this is the first proof of the mailbox, everyone who
-   * was in the account before is out, and its password is removed.
+   * was in the account before is out, and its password and factors are removed.
    *
-   * @throws TicketInvalidError, CodeInvalidError, TooManyAttemptsError
+   * @throws TicketInvalidError, CodeInvalidError, TooManyAttemptsError, SecondFactorRequiredError
    */
   async signIn(proof: MailboxProof, client: Client): Promise<TokenPair> {
     this.issuer.requireKey();
@@ -106,34 +108,37 @@ export class EmailSignInsService {
     // A ticket of nobody is judged as one of a user is, and finds no row to lock.
     const userId = (await this.tickets.find(this.database, ticket))?.userId ?? randomUUID();
     const [attemptId, mailId] = [randomUUID(), randomUUID()];
-    const family = this.tokens.newFamily(userId);
+    const signIn = this.signIns.newSignIn(userId);
     let endedIds: readonly string[] = [];
-    const { verdict, opened } = await this.turns.run(userId, () =>
+    const { verdict, outcome } = await this.turns.run(userId, () =>
       this.database.settle(() =>
         this.database.transaction(async (transaction) => {
           const user = await this.users.lockUser(transaction, userId);
           const judged = await consume(transaction, { attemptId, user });
-          if (judged.kind === 'consumed' && user?.isEmailVerified === false) {
-            endedIds = await this.claim(transaction, user, family, mailId);
+          const isClaimed = judged.kind === 'consumed' && user?.isEmailVerified === false;
+          if (isClaimed) {
+            endedIds = await this.claim(transaction, user, signIn.family, mailId);
           }
           // Also of an attempt that has committed and whose answer was lost: it is idempotent per family.
           const isDone = judged.kind === 'consumed' || judged.kind === 'consumed before';
-          const session =
+          const signedIn =
             isDone && user?.status === 'active'
-              ? await this.signIns.open(transaction, user, ['otp'], { family, client })
+              ? await this.signIns.open(transaction, isClaimed ? { ...user, secondFactors: [] } : user, ['otp'], {
+                  ...signIn,
+                  client,
+                })
               : undefined;
-          return { verdict: judged, opened: session };
+          return { verdict: judged, outcome: signedIn };
         }),
       ),
     );
     this.tickets.requireConsumed(verdict);
-    if (opened === undefined) {
+    if (outcome === undefined) {
       throw new TicketInvalidError('of no active account');
     }
-    this.tokens.announceEnded([...endedIds, ...opened.evictedIds]);
+    this.tokens.announceEnded(endedIds);
     this.outbox.wake();
-    client.noteSession(opened.grant);
-    return this.sessions.tokenPair(opened.grant);
+    return this.sessions.conclude(outcome, client);
   }
 
   /** @returns the sessions to announce as ended after the commit */
@@ -144,6 +149,7 @@ export class EmailSignInsService {
     mailId: string,
   ): Promise<readonly string[]> {
     await this.users.claimByMailbox(transaction, user.id);
+    await this.factorEvictions.evictAll(transaction, user);
     const { allEndedIds } = await this.tokens.endSessionsOfUser(transaction, user.id, 'password_changed', {
       exceptId: family.id,
     });

@@ -7,6 +7,7 @@ import { DatabaseService } from '../../platform/database/database.service.js';
 import { TicketsService } from '../../tickets/tickets.service.js';
 import { TokensService } from '../../tokens/tokens.service.js';
 import { UsersService } from '../../users/users.service.js';
+import { FactorEvictionsService } from '../accounts/factor-evictions.service.js';
 import type { Client } from '../auth.types.js';
 import { MailboxTicketsService } from './mailbox-tickets.service.js';
 
@@ -21,6 +22,7 @@ export class PasswordResetsService {
     private readonly limits: MailLimitsService,
     private readonly outbox: OutboxService,
     private readonly database: DatabaseService,
+    private readonly factorEvictions: FactorEvictionsService,
     private readonly clock: Clock,
   ) {}
 
@@ -57,8 +59,9 @@ export class PasswordResetsService {
   }
 
   /**
-   * Sets a new password, ends every session and opens none: the owner signs in, by whatever else that asks for. An account
-   * whose address had not been proven belongs to the owner of the mailbox from now on, and no one else has a way in.
+   * Sets a new password, ends every session and opens none: the owner signs in, by whatever else that asks for; factors stay.
+   * An account whose address had not been proven belongs to the owner of the mailbox from now on, and no one else has a way in:
+   * its factors, which another may have added, are removed.
    *
    * @throws TicketInvalidError, ValidationFailedError, OverloadedError
    */
@@ -67,7 +70,11 @@ export class PasswordResetsService {
     const newHash = await this.users.hashNewPassword(newPassword, { field: 'new_password', applicant: client });
     const mailId = randomUUID();
     await this.mailboxTickets.redeem(ticket, async (transaction, user, { email }) => {
-      await this.users.resetPassword(transaction, user.id, newHash, { isEmailProven: email === user.email });
+      const isEmailProven = email === user.email;
+      await this.users.resetPassword(transaction, user.id, newHash, { isEmailProven });
+      if (isEmailProven && !user.isEmailVerified) {
+        await this.factorEvictions.evictAll(transaction, user);
+      }
       const { allEndedIds } = await this.tokens.endSessionsOfUser(transaction, user.id, 'password_changed');
       await this.outbox.enqueue(transaction, {
         id: mailId,

@@ -6,7 +6,6 @@ import { DatabaseService, type Transaction } from '../../platform/database/datab
 import { TicketInvalidError } from '../../tickets/tickets.errors.js';
 import { TicketsService } from '../../tickets/tickets.service.js';
 import { TICKET_PURPOSES, type TicketVerdict } from '../../tickets/tickets.types.js';
-import { TokensService } from '../../tokens/tokens.service.js';
 import { UsersService } from '../../users/users.service.js';
 import { AccessTokenIssuer } from '../access-tokens/access-token.issuer.js';
 import type { Client, TokenPair } from '../auth.types.js';
@@ -27,7 +26,6 @@ type Consume = (transaction: Transaction, attemptId: string) => Promise<TicketVe
 export class ProvenRegistrationsService {
   constructor(
     private readonly users: UsersService,
-    private readonly tokens: TokensService,
     private readonly tickets: TicketsService,
     private readonly mailboxTickets: MailboxTicketsService,
     private readonly limits: MailLimitsService,
@@ -107,8 +105,8 @@ export class ProvenRegistrationsService {
 
   private async create(client: Client, chosenHash: string | undefined, consume: Consume): Promise<TokenPair> {
     const [attemptId, userId] = [randomUUID(), randomUUID()];
-    const family = this.tokens.newFamily(userId);
-    const { verdict, opened } = await this.database.settle(() =>
+    const signIn = this.signIns.newSignIn(userId);
+    const { verdict, outcome } = await this.database.settle(() =>
       this.database.transaction(async (transaction) => {
         const judged = await consume(transaction, attemptId);
         if (judged.kind === 'consumed') {
@@ -123,15 +121,14 @@ export class ProvenRegistrationsService {
         const isDone = judged.kind === 'consumed' || judged.kind === 'consumed before';
         const user = isDone ? await this.users.lockUser(transaction, userId) : undefined;
         // A retry finds the session that the first attempt has opened.
-        const session = user && (await this.signIns.open(transaction, user, ['pwd'], { family, client }));
-        return { verdict: judged, opened: session };
+        const signedIn = user && (await this.signIns.open(transaction, user, ['pwd'], { ...signIn, client }));
+        return { verdict: judged, outcome: signedIn };
       }),
     );
     this.tickets.requireConsumed(verdict);
-    if (opened === undefined) {
+    if (outcome === undefined) {
       throw new TicketInvalidError('the account was deleted before the answer');
     }
-    client.noteSession(opened.grant);
-    return this.sessions.tokenPair(opened.grant);
+    return this.sessions.conclude(outcome, client);
   }
 }

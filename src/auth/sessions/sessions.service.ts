@@ -9,7 +9,7 @@ import { UsersService } from '../../users/users.service.js';
 import { AccessTokenIssuer } from '../access-tokens/access-token.issuer.js';
 import type { Client, Identity, TokenPair } from '../auth.types.js';
 import { UserTurnsService } from '../user-turns.service.js';
-import { SignInsService } from './sign-ins.service.js';
+import { type SignInOutcome, SignInsService } from './sign-ins.service.js';
 
 /** Opens, continues, lists and ends the sessions of users who act for themselves. */
 @Injectable()
@@ -27,13 +27,13 @@ export class SessionsService {
   /**
    * Opens a new session with every login and never continues one that the client names.
    *
-   * @throws InvalidCredentialsError, AccountDisabledError, TooManyAttemptsError, OverloadedError
+   * @throws InvalidCredentialsError, AccountDisabledError, SecondFactorRequiredError, TooManyAttemptsError, OverloadedError
    */
   async login(email: string, password: string, client: Client): Promise<TokenPair> {
     this.issuer.requireKey();
     const { user, credentialVersion } = await this.users.verifyCredentials(email, password, client);
-    const family = this.tokens.newFamily(user.id);
-    const opened = await this.turns.run(user.id, () =>
+    const signIn = this.signIns.newSignIn(user.id);
+    const outcome = await this.turns.run(user.id, () =>
       this.database.settle(() =>
         this.database.transaction(async (transaction) => {
           // The password was verified outside the transaction; under the lock, check that neither it nor the account
@@ -43,20 +43,30 @@ export class SessionsService {
             return 'account_disabled';
           }
           return locked?.credentialVersion === credentialVersion
-            ? this.signIns.open(transaction, locked, ['pwd'], { family, client })
+            ? this.signIns.open(transaction, locked, ['pwd'], { ...signIn, client })
             : 'credentials_changed';
         }),
       ),
     );
-    if (opened === 'credentials_changed') {
+    if (outcome === 'credentials_changed') {
       throw new InvalidCredentialsError('the credentials changed while they were being checked');
     }
-    if (opened === 'account_disabled') {
+    if (outcome === 'account_disabled') {
       throw new AccountDisabledError('the account was disabled while the credentials were being checked');
     }
-    this.tokens.announceEnded(opened.evictedIds);
-    client.noteSession(opened.grant);
-    return this.tokenPair(opened.grant);
+    return this.conclude(outcome, client);
+  }
+
+  /**
+   * Concludes a sign-in after its commit.
+   *
+   * @throws SecondFactorRequiredError
+   */
+  async conclude(outcome: SignInOutcome, client: Client): Promise<TokenPair> {
+    const { grant, evictedIds } = this.signIns.requireOpened(outcome);
+    this.tokens.announceEnded(evictedIds);
+    client.noteSession(grant);
+    return this.tokenPair(grant);
   }
 
   /** @throws TooManyAttemptsError, and the errors of `TokensService.identify` and `TokensService.refresh` */

@@ -14,6 +14,8 @@ export type ProblemCode =
   | 'session_expired'
   | 'ticket_invalid'
   | 'code_invalid'
+  | 'second_factor_required'
+  | 'second_factor_invalid'
   | 'account_disabled'
   | 'insufficient_role'
   | 'cross_site_request'
@@ -42,6 +44,8 @@ export type ErrorCode = ProblemCode | OAuthRefusalCode;
  */
 export abstract class DomainError extends Error {
   abstract readonly code: ErrorCode;
+  /** What one occurrence adds to its problem; extension members of RFC 9457 section 3.2. */
+  readonly members?: Readonly<Record<string, unknown>>;
 
   constructor(detail = '', options?: ErrorOptions) {
     super(detail, options);

@@ -92,20 +92,23 @@ export class Sessions {
     }
     const userId = knownId ?? (await this.made.make([{ ...(roles !== undefined && { roles }) }]))[0]?.id ?? '';
     const { users, tokens, signIns, database } = this.services;
-    const family = tokens.newFamily(userId);
-    const opened = await database.transaction(async (transaction) => {
+    const signIn = signIns.newSignIn(userId);
+    const outcome = await database.transaction(async (transaction) => {
       const locked = await users.lockUser(transaction, userId);
-      return locked && signIns.open(transaction, locked, ['pwd'], { family, client: CLIENT });
+      // A user who has a second factor has proved it.
+      const methods = locked?.secondFactors.length === 0 ? (['pwd'] as const) : (['pwd', 'otp', 'mfa'] as const);
+      return locked && signIns.open(transaction, locked, methods, { ...signIn, client: CLIENT });
     });
-    if (opened === undefined) {
+    if (outcome === undefined) {
       throw new TestProblem(
         404,
         'user_unknown',
         'The namespace has no user of this id; make it by POST …/users, after the last reset.',
       );
     }
-    tokens.announceEnded(opened.evictedIds);
-    return opened.grant;
+    const { grant, evictedIds } = signIns.requireOpened(outcome);
+    tokens.announceEnded(evictedIds);
+    return grant;
   }
 
   /** Skips the refreshes in between: the number is all that they would have left behind. */

@@ -6,6 +6,12 @@ import { PROBLEM_CATALOGUE } from './problem.catalogue.js';
 const EXAMPLE_FIELD_ERROR = { field: 'email', message: 'must be a string' };
 const EXAMPLE_REQUEST_ID = '4968080f-7456-416a-92b6-9b9ca50d4b60';
 
+const EXAMPLE_SECOND_STEP = {
+  ticket: 'lg1.AZr0Q1m9eVYxQd1x2v8pKk7mTt0cJb3nUe5wLh6sGf4aDq2yNi8zRoPjXvCuBkElA',
+  expires_in: 300,
+  factors: ['totp', 'recovery_code'],
+};
+
 class FieldErrorDto {
   @ApiProperty({ description: 'Dotted path of the member.', example: 'email' })
   readonly field!: string;
@@ -33,6 +39,26 @@ export class ProblemDto {
 
   @ApiPropertyOptional({ type: [FieldErrorDto], description: 'With `validation_failed` only.' })
   readonly errors?: FieldErrorDto[];
+
+  @ApiPropertyOptional({
+    description: 'With `second_factor_required` of a sign-in: for the second step of it.',
+    example: 'lg1.AZr0Q1m9eVYxQd1x2v8pKk7mTt0cJb3nUe5wLh6sGf4aDq2yNi8zRoPjXvCuBkElA',
+  })
+  readonly ticket?: string;
+
+  @ApiPropertyOptional({
+    type: 'integer',
+    description: 'With `ticket`: seconds from now until it expires.',
+    example: 300,
+  })
+  readonly expires_in?: number;
+
+  @ApiPropertyOptional({
+    type: [String],
+    enum: ['totp', 'passkey', 'recovery_code'],
+    description: 'With `second_factor_required` only: one of these is to be proved.',
+  })
+  readonly factors?: string[];
 
   @ApiProperty({ description: 'The `X-Request-Id` of the answer, to quote in a report.' })
   readonly request_id!: string;
@@ -76,6 +102,7 @@ function exampleOf(code: ProblemCode): ProblemBody {
   return {
     ...body,
     ...(code === 'validation_failed' && { errors: [EXAMPLE_FIELD_ERROR] }),
+    ...(code === 'second_factor_required' && EXAMPLE_SECOND_STEP),
     request_id: EXAMPLE_REQUEST_ID,
   };
 }

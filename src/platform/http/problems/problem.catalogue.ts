@@ -81,6 +81,16 @@ export const PROBLEM_CATALOGUE: Readonly<Record<ProblemCode, ProblemDefinition>>
     title: 'Code invalid',
     detail: 'The code is wrong.',
   },
+  second_factor_invalid: {
+    status: 401,
+    title: 'Second factor invalid',
+    detail: 'The code or the passkey is wrong or has been used.',
+  },
+  second_factor_required: {
+    status: 403,
+    title: 'Second factor required',
+    detail: 'The user has a second factor; prove one of those that are listed.',
+  },
   account_disabled: {
     status: 403,
     title: 'Account disabled',

@@ -60,6 +60,7 @@ export function toProblem(error: DomainError, requestId: string): Problem {
     headers: problemHeaders(error, body),
     body: {
       ...body,
+      ...error.members,
       ...(error instanceof ValidationFailedError && { errors: error.errors }),
       request_id: requestId,
     },

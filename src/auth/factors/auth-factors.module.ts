@@ -1,0 +1,27 @@
+import { Module } from '@nestjs/common';
+import { FactorsModule } from '../../factors/factors.module.js';
+import { LimitsModule } from '../../limits/limits.module.js';
+import { OutboxModule } from '../../mail/outbox.module.js';
+import { TicketsModule } from '../../tickets/tickets.module.js';
+import { TokensModule } from '../../tokens/tokens.module.js';
+import { UsersModule } from '../../users/users.module.js';
+import { AccountsModule } from '../accounts/accounts.module.js';
+import { AuthModule } from '../auth.module.js';
+import { FactorProofsService } from './factor-proofs.service.js';
+
+/** Enrols second factors, asks for them at a sign-in, and takes them as a further proof. Loaded where they are on. */
+@Module({
+  imports: [
+    AccountsModule,
+    AuthModule,
+    FactorsModule,
+    LimitsModule,
+    OutboxModule,
+    TicketsModule,
+    TokensModule,
+    UsersModule,
+  ],
+  controllers: [],
+  providers: [FactorProofsService],
+})
+export class AuthFactorsModule {}
