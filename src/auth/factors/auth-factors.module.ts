@@ -8,6 +8,8 @@ import { UsersModule } from '../../users/users.module.js';
 import { AccountsModule } from '../accounts/accounts.module.js';
 import { AuthModule } from '../auth.module.js';
 import { FactorProofsService } from './factor-proofs.service.js';
+import { SecondFactorSignInsController } from './second-factor-sign-ins.controller.js';
+import { SecondFactorSignInsService } from './second-factor-sign-ins.service.js';
 
 /** Enrols second factors, asks for them at a sign-in, and takes them as a further proof. Loaded where they are on. */
 @Module({
@@ -21,7 +23,7 @@ import { FactorProofsService } from './factor-proofs.service.js';
     TokensModule,
     UsersModule,
   ],
-  controllers: [],
-  providers: [FactorProofsService],
+  controllers: [SecondFactorSignInsController],
+  providers: [FactorProofsService, SecondFactorSignInsService],
 })
 export class AuthFactorsModule {}

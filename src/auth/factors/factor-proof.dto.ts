@@ -51,6 +51,16 @@ export class FactorProofDto {
   readonly passkey?: PasskeyProofDto;
 }
 
+/** `ticket`, and exactly one of the others. */
+export class SecondStepDto extends FactorProofDto {
+  @IsString()
+  @ApiProperty({
+    description: 'Of the problem `second_factor_required`.',
+    example: 'lg1.AZr0Q1m9eVYxQd1x2v8pKk7mTt0cJb3nUe5wLh6sGf4aDq2yNi8zRoPjXvCuBkElA',
+  })
+  readonly ticket!: string;
+}
+
 /** @throws ValidationFailedError for none and for more than one */
 export function readFactorProof({ totp, recovery_code, passkey }: FactorProofDto): FactorProof {
   const [proof, ...more] = [

@@ -83,6 +83,7 @@ export function describeApi(
     .addTag('auth', 'Sign up, sign in, refresh, sign out')
     .addTag('sessions', "The user's own sessions")
     .addTag('mail', 'What goes by mail: lost passwords, new addresses and their proofs')
+    .addTag('factors', 'Second factors: authenticator apps, passkeys, recovery codes')
     .addTag('oauth', 'The same for standard OAuth clients')
     .addTag('gateway', 'What API gateways ask')
     .addTag('keys', 'Public keys for verifiers')
