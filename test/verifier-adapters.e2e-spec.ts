@@ -6,20 +6,27 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Controller, Get, Module, Patch } from '@nestjs/common';
+import { Controller, Get, Module, Patch, Put } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import { type AccessToken, createVerifier, type Fetch, IssuerMismatchError, Verifier } from '@ratchet/verifier';
 import * as express from '@ratchet/verifier/express';
 import * as fastify from '@ratchet/verifier/fastify';
-import { AccessTokenGuard, AnyRole, CurrentAccessToken, Public, RatchetModule } from '@ratchet/verifier/nestjs';
+import {
+  AccessTokenGuard,
+  AnyRole,
+  CurrentAccessToken,
+  Public,
+  RatchetModule,
+  RequireAuthentication,
+} from '@ratchet/verifier/nestjs';
 import createFastify from 'fastify';
 import request, { type Response } from 'supertest';
 import type { ProblemCode } from '../src/platform/common/domain.errors.js';
 import { UsersService } from '../src/users/users.service.js';
 import { eventually } from './support/eventually.js';
-import { expectProblem } from './support/problem.js';
+import { expectProblem, expectStepUpDemand } from './support/problem.js';
 import { RunningCommand, runCommand } from './support/run-command.js';
 import { sessionIdOf, type TokenPair } from './support/test-client.js';
 import { useService } from './support/use-service.js';
@@ -45,6 +52,12 @@ class OrdersController {
     return { userId };
   }
 
+  @Put()
+  @RequireAuthentication({ requireAcr: 'aal2', maxAgeSeconds: 300 })
+  pay(@CurrentAccessToken() { userId }: AccessToken): object {
+    return { userId };
+  }
+
   @Get('catalogue')
   @Public()
   catalogue(): object {
@@ -56,7 +69,7 @@ class OrdersModule {}
 Module({ controllers: [OrdersController] })(OrdersModule);
 
 describe('a backend that verifies tokens with', () => {
-  const { service } = useService();
+  const { service, database } = useService();
   let verifier: Verifier;
   let plain: TokenPair;
   let admin: TokenPair;
@@ -76,12 +89,22 @@ describe('a backend that verifies tokens with', () => {
     verifier.close();
   });
 
-  async function send(method: 'get' | 'patch', url: string, accessToken?: string): Promise<Response> {
+  async function send(method: 'get' | 'patch' | 'put', url: string, accessToken?: string): Promise<Response> {
     const call = request(url)[method]('/orders');
     return accessToken === undefined ? call : call.set('authorization', `Bearer ${accessToken}`);
   }
 
-  /** Everybody with a token may GET, admins may PATCH; refusals are the service's own. */
+  /** What a session that has proved this much, so many seconds ago, gets by its next refresh. */
+  async function tokenBy(amr: readonly string[], secondsAgo: number): Promise<string> {
+    const { pair } = await service.client.signUpAndIn();
+    await database.sql(
+      'update refresh_token_families set amr = $2, auth_time = clock_timestamp() - make_interval(secs => $3) where id = $1',
+      [sessionIdOf(pair), amr, secondsAgo],
+    );
+    return (await service.client.rotate(pair.refresh_token)).access_token;
+  }
+
+  /** Everybody with a token may GET, admins may PATCH, a second factor of late may PUT; refusals are the service's own. */
   async function expectGuarded(url: string): Promise<void> {
     expect((await send('get', url, admin.access_token)).body).toEqual({ userId: adminId });
     expect((await send('patch', url, admin.access_token)).body).toEqual({ userId: adminId });
@@ -89,17 +112,26 @@ describe('a backend that verifies tokens with', () => {
     expectRefusal(await send('get', url), 'access_token_missing');
     expectRefusal(await send('get', url, `${plain.access_token}x`), 'access_token_invalid');
     expectRefusal(await send('patch', url, plain.access_token), 'insufficient_role');
+    expect((await send('put', url, await tokenBy(['pwd', 'otp', 'mfa'], 200))).status).toBe(200);
+    for (const token of [await tokenBy(['pwd'], 0), await tokenBy(['pop', 'user', 'mfa'], 400)]) {
+      expect((await send('get', url, token)).status).toBe(200);
+      expectStepUpDemand(withPlainType(await send('put', url, token)), { acr: 'aal2', maxAge: 300 });
+    }
     const { pair } = await service.client.signUpAndIn();
     await service.client.logout({ refreshToken: pair.refresh_token });
     await eventually(async () => (await send('get', url, pair.access_token)).status === 401, { withinMs: 2_000 });
     expectRefusal(await send('get', url, pair.access_token), 'access_token_revoked');
   }
 
-  /** Nest has Fastify add a charset, which the media type does not know and nobody minds. */
   function expectRefusal(response: Response, code: ProblemCode): void {
+    expectProblem(withPlainType(response), code);
+  }
+
+  /** Nest has Fastify add a charset, which the media type does not know and nobody minds. */
+  function withPlainType(response: Response): { status: number; headers: object; body: unknown } {
     const { status, headers, body } = response as { status: number; headers: Record<string, string>; body: unknown };
     const contentType = headers['content-type']?.replace('; charset=utf-8', '');
-    expectProblem({ status, headers: { ...headers, 'content-type': contentType }, body }, code);
+    return { status, headers: { ...headers, 'content-type': contentType }, body };
   }
 
   async function listening(server: Server): Promise<string> {
@@ -111,8 +143,9 @@ describe('a backend that verifies tokens with', () => {
   it('middleware, as Express calls it', async () => {
     const anybody = express.requireAccessToken(verifier);
     const admins = express.requireAccessToken(verifier, { anyRole: ['owner', 'admin'] });
+    const steppedUp = express.requireAccessToken(verifier, { requireAcr: 'aal2', maxAgeSeconds: 300 });
     const server = createServer((incoming, outgoing) => {
-      (incoming.method === 'GET' ? anybody : admins)(incoming, outgoing, () => {
+      (incoming.method === 'GET' ? anybody : incoming.method === 'PUT' ? steppedUp : admins)(incoming, outgoing, () => {
         const { userId } = express.accessTokenOf(incoming);
         outgoing.setHeader('content-type', 'application/json').end(JSON.stringify({ userId }));
       });
@@ -127,6 +160,8 @@ describe('a backend that verifies tokens with', () => {
       userId: fastify.accessTokenOf(incoming).userId,
     }));
     const onRequest = fastify.requireAccessToken(verifier, { anyRole: ['owner', 'admin'] });
+    const ofLate = fastify.requireAccessToken(verifier, { requireAcr: 'aal2', maxAgeSeconds: 300 });
+    app.put('/orders', { onRequest: ofLate }, (incoming) => ({ userId: fastify.accessTokenOf(incoming).userId }));
     app.patch('/orders', { onRequest }, (incoming) => ({ userId: fastify.accessTokenOf(incoming).userId }));
     await expectGuarded(await app.listen({ port: 0, host: '127.0.0.1' }));
     await app.close();

@@ -13,7 +13,7 @@ export interface AccessToken {
   readonly clientId: string;
   readonly issuedAt: Date;
   readonly expiresAt: Date;
-  /** How much the sign-in proved (`acr`); `aal1`, one factor, when the token does not say. */
+  /** How much the user has proved (`acr`): `aal1`, one factor, also when the token does not say; `aal2`, two; `phr`, a passkey. */
   readonly acr: string;
   /** How the user proved who they are (`amr`, RFC 8176); empty when the token does not say. */
   readonly amr: readonly string[];

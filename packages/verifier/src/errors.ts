@@ -4,6 +4,7 @@ export type VerificationErrorCode =
   | 'access_token_invalid'
   | 'access_token_expired'
   | 'access_token_revoked'
+  | 'insufficient_user_authentication'
   | 'insufficient_role'
   | 'cross_site_request'
   | 'temporarily_unavailable';
@@ -53,6 +54,20 @@ export class AccessTokenExpiredError extends VerificationError {
 export class AccessTokenRevokedError extends VerificationError {
   readonly code = 'access_token_revoked';
   readonly status = 401;
+}
+
+/** A valid token whose user has proved too little, or too long ago: the client asks the user for a proof (RFC 9470). */
+export class InsufficientUserAuthenticationError extends VerificationError {
+  readonly code = 'insufficient_user_authentication';
+  readonly status = 401;
+
+  /** All that is demanded, whichever part is not met. */
+  constructor(
+    readonly acrValues: string | undefined,
+    readonly maxAgeSeconds: number | undefined,
+  ) {
+    super(`acr ${acrValues ?? 'any'} of the last ${maxAgeSeconds ?? 'unlimited'} s is required`);
+  }
 }
 
 /** A valid token without any of the required roles. */

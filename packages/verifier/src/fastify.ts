@@ -2,7 +2,13 @@ import type { AccessToken } from './access-token.format.js';
 import type { NodeRequest } from './bearer-token.js';
 import { VerificationError } from './errors.js';
 import { toProblem } from './problem.js';
-import { authorizeRequest, type RequestVerifier, type Requirement, tokenOf } from './request-tokens.js';
+import {
+  authorizeRequest,
+  readRequirement,
+  type RequestVerifier,
+  type Requirement,
+  tokenOf,
+} from './request-tokens.js';
 
 /** The part of Fastify's request and reply that is used. */
 export interface FastifyRequestLike {
@@ -20,11 +26,14 @@ export type Hook = (request: FastifyRequestLike, reply: FastifyReplyLike) => Pro
 /**
  * An `onRequest` hook: passes requests with a valid token on and answers all others with a problem, before any body is
  * read.
+ *
+ * @throws TypeError for a requirement that no token could meet
  */
 export function requireAccessToken(verifier: RequestVerifier, requirement: Requirement = {}): Hook {
+  const required = readRequirement(requirement);
   return async (request, reply) => {
     try {
-      await authorizeRequest(verifier, request.raw, requirement);
+      await authorizeRequest(verifier, request.raw, required);
       return undefined;
     } catch (error) {
       if (!(error instanceof VerificationError)) {

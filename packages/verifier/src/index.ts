@@ -1,5 +1,6 @@
 // The public API of the package, beside the adapters. Everything else may change without notice.
 export type { AccessToken, Algorithm } from './access-token.format.js';
+export { type Acr, type AuthenticationDemand, requireAuthentication } from './authentication-demand.js';
 export { type FetchHeaders, type FetchRequest, type NodeRequest, readBearerToken } from './bearer-token.js';
 export {
   AccessTokenExpiredError,
@@ -8,6 +9,7 @@ export {
   AccessTokenRevokedError,
   CrossSiteRequestError,
   InsufficientRoleError,
+  InsufficientUserAuthenticationError,
   IssuerMismatchError,
   TemporarilyUnavailableError,
   VerificationError,

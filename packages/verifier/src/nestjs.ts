@@ -13,6 +13,7 @@ import {
   SetMetadata,
 } from '@nestjs/common';
 import { APP_GUARD, Reflector } from '@nestjs/core';
+import { type AuthenticationDemand, requireReadable } from './authentication-demand.js';
 import type { NodeRequest } from './bearer-token.js';
 import { VerificationError } from './errors.js';
 import { toProblem } from './problem.js';
@@ -22,12 +23,23 @@ import { createVerifier, Verifier } from './verifier.js';
 
 const PUBLIC = '@ratchet/verifier:public';
 const ANY_ROLE = '@ratchet/verifier:any-role';
+const AUTHENTICATION = '@ratchet/verifier:authentication';
 
 /** Opens a route, or all of a controller, to requests without a token. */
 export const Public = (): CustomDecorator => SetMetadata(PUBLIC, true);
 
 /** Requires one of the roles. At a route it replaces what the controller requires. */
 export const AnyRole = (...roles: readonly string[]): CustomDecorator => SetMetadata(ANY_ROLE, roles);
+
+/**
+ * Requires how, and how lately, the user signed in. At a route it replaces what the controller requires.
+ *
+ * @throws TypeError for a demand that no token could meet
+ */
+export function RequireAuthentication(demand: AuthenticationDemand): CustomDecorator {
+  requireReadable(demand);
+  return SetMetadata(AUTHENTICATION, demand);
+}
 
 /** Passes the verified token to a handler's parameter. */
 export const CurrentAccessToken = createParamDecorator((_data: unknown, context: ExecutionContext) =>
@@ -50,8 +62,10 @@ export class AccessTokenGuard implements CanActivate {
       return true;
     }
     const anyRole = this.reflector.getAllAndOverride<readonly string[] | undefined>(ANY_ROLE, targets);
+    const demand = this.reflector.getAllAndOverride<AuthenticationDemand | undefined>(AUTHENTICATION, targets);
     try {
-      await authorizeRequest(this.verifier, nodeRequestOf(context), anyRole === undefined ? {} : { anyRole });
+      const requirement = { ...demand, ...(anyRole !== undefined && { anyRole }) };
+      await authorizeRequest(this.verifier, nodeRequestOf(context), requirement);
       return true;
     } catch (error) {
       throw error instanceof VerificationError ? refuse(context, error) : error;

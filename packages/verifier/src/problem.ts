@@ -1,4 +1,4 @@
-import type { VerificationError, VerificationErrorCode } from './errors.js';
+import { InsufficientUserAuthenticationError, type VerificationError, type VerificationErrorCode } from './errors.js';
 
 /** An answer as application/problem+json (RFC 9457), identical to the service's own. */
 export interface Problem {
@@ -40,6 +40,11 @@ const SENTENCES: Readonly<Record<VerificationErrorCode, Sentence>> = {
     detail: 'The session of this access token has ended.',
     challengeError: 'invalid_token',
   },
+  insufficient_user_authentication: {
+    title: 'Stronger or more recent authentication required',
+    detail: 'The user has proved too little for this, or too long ago; authenticate again and repeat the request.',
+    challengeError: 'insufficient_user_authentication',
+  },
   insufficient_role: {
     title: 'Insufficient role',
     detail: 'The access token does not carry a role that this resource asks for.',
@@ -59,9 +64,11 @@ const SENTENCES: Readonly<Record<VerificationErrorCode, Sentence>> = {
  * Returns what a client may know about an error: constant text per code, and the challenge that RFC 9110 requires on a
  * 401.
  */
-export function toProblem({ code, status }: VerificationError): Problem {
+export function toProblem(error: VerificationError): Problem {
+  const { code, status } = error;
   const { title, detail, challengeError } = SENTENCES[code];
-  const reason = challengeError === undefined ? '' : `, error="${challengeError}", error_description="${detail}"`;
+  const reason =
+    challengeError === undefined ? '' : `, error="${challengeError}", error_description="${detail}"${demandOf(error)}`;
   return {
     status,
     headers: {
@@ -72,4 +79,16 @@ export function toProblem({ code, status }: VerificationError): Problem {
     },
     body: { type: `urn:ratchet:problem:${code}`, title, status, detail, code },
   };
+}
+
+/** The members of RFC 9470 section 3. */
+function demandOf(error: VerificationError): string {
+  if (!(error instanceof InsufficientUserAuthenticationError)) {
+    return '';
+  }
+  const { acrValues, maxAgeSeconds } = error;
+  return (
+    (acrValues === undefined ? '' : `, acr_values="${acrValues}"`) +
+    (maxAgeSeconds === undefined ? '' : `, max_age=${maxAgeSeconds}`)
+  );
 }

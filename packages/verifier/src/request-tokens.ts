@@ -1,4 +1,5 @@
 import type { AccessToken } from './access-token.format.js';
+import { type AuthenticationDemand, requireAuthentication, requireReadable } from './authentication-demand.js';
 import type { NodeRequest } from './bearer-token.js';
 import { AccessTokenMissingError } from './errors.js';
 import { requireAnyRole, type Verifier } from './verifier.js';
@@ -7,27 +8,34 @@ import { requireAnyRole, type Verifier } from './verifier.js';
 const TOKENS = new WeakMap<NodeRequest, AccessToken>();
 
 /** What the adapters use of a verifier, and all that a fake in a test needs. */
-export type RequestVerifier = Pick<Verifier, 'verifyRequest'>;
+export type RequestVerifier = Pick<Verifier, 'verifyRequest'> & Partial<Pick<Verifier, 'now'>>;
 
-export interface Requirement {
+export interface Requirement extends AuthenticationDemand {
   /** The user must have at least one of these. */
   readonly anyRole?: readonly string[];
 }
 
+/** @throws TypeError for a requirement that no token could meet, when the backend starts */
+export function readRequirement(requirement: Requirement): Requirement {
+  requireReadable(requirement);
+  return requirement;
+}
+
 /**
- * Verifies the request's token, checks its roles and keeps it for `tokenOf`.
+ * Verifies the request's token, checks its roles and its authentication, and keeps it for `tokenOf`.
  *
  * @throws VerificationError
  */
 export async function authorizeRequest(
   verifier: RequestVerifier,
   request: NodeRequest,
-  { anyRole }: Requirement,
+  { anyRole, ...demand }: Requirement,
 ): Promise<void> {
   const accessToken = await verifier.verifyRequest(request);
   if (anyRole !== undefined) {
     requireAnyRole(accessToken, anyRole);
   }
+  requireAuthentication(accessToken, demand, verifier.now?.());
   TOKENS.set(request, accessToken);
 }
 

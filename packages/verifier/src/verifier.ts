@@ -97,6 +97,11 @@ export class Verifier {
     return this.telling(() => this.judge(readAccessToken(request, this.settings.cookie)));
   }
 
+  /** Returns the time by which this verifier judges tokens: for `requireAuthentication`, where the option `now` moves it. */
+  now(): Date {
+    return this.runtime.now();
+  }
+
   /** Returns ages and counts for probes and metrics. */
   state(): VerifierState {
     const { keys, follower } = this;
