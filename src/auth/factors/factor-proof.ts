@@ -11,6 +11,12 @@ export type FactorProof =
 
 export type FactorProofKind = FactorProof['kind'];
 
+/** What a proof is for. The challenge that a passkey signs is good for one occasion only. */
+export type FactorOccasion =
+  /** `loginId`: the id of the `lg1` ticket. */
+  | { readonly kind: 'second_factor'; readonly loginId: string }
+  | { readonly kind: 'step_up'; readonly sessionId: string };
+
 /** What a proof says under the lock of one transaction. */
 export interface JudgedProof {
   readonly isProven: boolean;
@@ -37,5 +43,10 @@ export interface FactorVerifier<Kind extends FactorProofKind> {
    *
    * @throws TicketInvalidError when the proof has a ticket of its own, and that is dead
    */
-  prepare(proof: Extract<FactorProof, { readonly kind: Kind }>, userId: string, client: Client): Promise<PreparedProof>;
+  prepare(
+    proof: Extract<FactorProof, { readonly kind: Kind }>,
+    userId: string,
+    occasion: FactorOccasion,
+    client: Client,
+  ): Promise<PreparedProof>;
 }

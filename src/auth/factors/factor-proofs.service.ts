@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { ValidationFailedError } from '../../platform/common/domain.errors.js';
 import type { Client } from '../auth.types.js';
-import type { FactorProof, FactorProofKind, FactorVerifier, PreparedProof } from './factor-proof.js';
+import type { FactorOccasion, FactorProof, FactorProofKind, FactorVerifier, PreparedProof } from './factor-proof.js';
 
 type Verifiers = { [Kind in FactorProofKind]?: FactorVerifier<Kind> };
 
@@ -20,11 +20,11 @@ export class FactorProofsService {
    *
    * @throws ValidationFailedError for a kind that is off
    */
-  async prepare(proof: FactorProof, userId: string, client: Client): Promise<PreparedProof> {
+  async prepare(proof: FactorProof, userId: string, occasion: FactorOccasion, client: Client): Promise<PreparedProof> {
     const verifier = this.verifiers[proof.kind] as FactorVerifier<FactorProofKind> | undefined;
     if (verifier === undefined) {
       throw new ValidationFailedError([{ field: proof.kind, message: 'is not accepted by this service' }]);
     }
-    return verifier.prepare(proof, userId, client);
+    return verifier.prepare(proof, userId, occasion, client);
   }
 }
