@@ -29,7 +29,7 @@ describe('an attempt with a code whose counters are lost once it is judged', () 
   it('is answered as it was judged, because a code that was right is used up', async () => {
     expect(
       await attempts.countAttempt(
-        'ada@example.com',
+        { kind: 'code', address: 'ada@example.com' },
         () => Promise.resolve('session'),
         () => false,
       ),
@@ -40,7 +40,7 @@ describe('an attempt with a code whose counters are lost once it is judged', () 
     const error = new TemporarilyUnavailableError('the database is away');
     await expect(
       attempts.countAttempt(
-        'ada@example.com',
+        { kind: 'code', address: 'ada@example.com' },
         () => Promise.reject(error),
         () => false,
       ),

@@ -66,7 +66,11 @@ export class MailboxTicketsService {
     const { email } = (await this.tickets.find(this.database, ticket)) ?? {};
     return email === undefined
       ? redeem()
-      : this.codeAttempts.countAttempt(email, redeem, (error) => error instanceof CodeInvalidError);
+      : this.codeAttempts.countAttempt(
+          { kind: 'code', address: email },
+          redeem,
+          (error) => error instanceof CodeInvalidError,
+        );
   }
 
   /**
