@@ -38,6 +38,8 @@ interface Inside {
   readonly via: (fetch?: typeof globalThis.fetch) => Post;
   /** Opens a session by another route than `/auth/login`, exactly as `signIn` does. */
   readonly begin: (path: string, body: object, as?: As) => Promise<void>;
+  /** Gets another access token, however new the present one is. */
+  readonly refresh: () => Promise<unknown>;
 }
 
 /** A tab sees what another has stored a moment after the lock has passed on; this is ten times what was measured. */
@@ -120,7 +122,7 @@ export class RatchetClient {
     this.#ask = (...args) => fetch(...args);
     const via = (ask = this.#ask): Post => poster(base, ask, this.#isCookieMode ? 'include' : 'omit');
     this.#post = via();
-    this[INSIDE] = { via, begin: (...args) => this.#begin(...args) };
+    this[INSIDE] = { via, begin: (...args) => this.#begin(...args), refresh: () => this.#refresh() };
     this.#store = store ?? defaultStore(this.#name);
     this.#isShared = this.#store.isShared !== false;
     this.#locks = this.#isShared ? (browser.navigator?.locks ?? pageLocks) : localLocks();

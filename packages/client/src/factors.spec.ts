@@ -257,8 +257,10 @@ describe('the factors of a user', () => {
     expect(await within(factors.list())).toEqual({ totp: undefined, passkeys: [], recoveryCodesLeft: 0 });
   });
 
-  it('get an authenticator app, and the next access token says that it was used', async () => {
+  it('get an authenticator app, and the next access token says that it was used, however new the present one is', async () => {
     const { service, client, factors } = await signedIn();
+    await within(client.accessToken({ minValiditySeconds: 1_000 }));
+    service.asked.length = 0;
     service.script = [
       json(200, { secret: 'SECRET', otpauth_uri: 'otpauth://totp/x' }),
       json(200, { recovery_codes: CODES }),
@@ -268,9 +270,9 @@ describe('the factors of a user', () => {
     expect(service.asked.map(({ path, body }) => [path, body])).toEqual([
       ['/auth/totp', {}],
       ['/auth/totp/confirm', { totp: '012345' }],
-      ['/auth/refresh', { refresh_token: 'refresh-1' }],
+      ['/auth/refresh', { refresh_token: 'refresh-2' }],
     ]);
-    expect(await within(client.accessToken())).toBe('access-2');
+    expect(await within(client.accessToken())).toBe('access-3');
     service.script = [noContent()];
     expect(await within(factors.confirmTotp({ totp: '012345' }))).toEqual([]);
   });

@@ -1,4 +1,4 @@
-import type { RatchetClient } from './client.js';
+import { INSIDE, type RatchetClient } from './client.js';
 import type { Answer } from './service.js';
 
 /** A passkey of the user who is signed in. */
@@ -31,5 +31,5 @@ export function codesIn({ recovery_codes = [] }: Answer['body']): readonly strin
 
 /** A new factor counts for the session that has added it, which its next access token says. */
 export async function renewed(client: RatchetClient): Promise<void> {
-  await client.accessToken({ minValiditySeconds: Number.MAX_SAFE_INTEGER }).catch(() => undefined);
+  await client[INSIDE].refresh().catch(() => undefined);
 }
