@@ -1,10 +1,8 @@
-import { StepUpRequiredError } from '@ratchet/client/account';
 import { useRef, useState } from 'preact/hooks';
-import { call } from './api.js';
+import { confirmed } from './factors.js';
 import { FIELDS, Form } from './form.jsx';
 import { account, usePendingCode } from './mail.js';
 import { describeMailProblem } from './problems.js';
-import { client } from './session.js';
 import { TypedCode } from './typed-code.jsx';
 
 /** @param user as `/auth/me` has it, with `reload` */
@@ -12,7 +10,6 @@ export function Address({ data: user, reload, onSessionsChanged }) {
   const [view, setView] = useState('closed');
   const [message, setMessage] = useState('');
   const [problem, setProblem] = useState();
-  const [wish, setWish] = useState();
   const [pending, setPending] = usePendingCode('email_change', 'email_verification');
   const heading = useRef(null);
 
@@ -26,33 +23,12 @@ export function Address({ data: user, reload, onSessionsChanged }) {
     }
   }
 
-  async function change(newEmail) {
-    const ticket = await account.changeEmail({ newEmail });
-    setPending({ purpose: 'email_change', email: newEmail, ...ticket });
-    setView('closed');
-  }
-
-  async function askForChange({ new_email: newEmail }) {
-    try {
-      await change(newEmail);
-    } catch (error) {
-      if (!(error instanceof StepUpRequiredError)) {
-        throw error;
-      }
-      setWish(newEmail);
-      setView('again');
-    }
-  }
-
-  async function signInAgain({ password }) {
-    const before = await call('/auth/sessions');
-    await client.signIn({ email: user.email, password });
-    // The new session has taken the place of the one that was here.
-    const { id } = before.sessions.find(({ current }) => current);
-    await call(`/auth/sessions/${id}`, { method: 'DELETE' });
-    onSessionsChanged();
-    await change(wish);
-  }
+  const askForChange = ({ new_email: newEmail }) =>
+    confirmed(async () => {
+      const ticket = await account.changeEmail({ newEmail });
+      setPending({ purpose: 'email_change', email: newEmail, ...ticket });
+      setView('closed');
+    });
 
   async function askForVerification() {
     setProblem(undefined);
@@ -94,24 +70,6 @@ export function Address({ data: user, reload, onSessionsChanged }) {
           busy="Sending…"
           hasFocus
           onSubmit={askForChange}
-          describe={describeMailProblem}
-        />
-        <p class="switch">{cancel}</p>
-      </>
-    ),
-    again: (
-      <>
-        <p class="lead" role="status">
-          You signed in a while ago. Type your password again, so that no one changes your address on a screen that you
-          left open.
-        </p>
-        <Form
-          fields={[FIELDS.password]}
-          button="Go on"
-          busy="Signing in…"
-          hasFocus
-          blame={{ invalid_credentials: 'password' }}
-          onSubmit={signInAgain}
           describe={describeMailProblem}
         />
         <p class="switch">{cancel}</p>

@@ -1,8 +1,10 @@
 import { useEffect, useState } from 'preact/hooks';
+import { usePendingSignIn } from './factors.js';
 import { Home } from './home.jsx';
 import { LinkPage, needsSession } from './link.jsx';
 import { useOpenedLink } from './mail.js';
 import { describeEnding, describeProblem } from './problems.js';
+import { SecondStep } from './second-step.jsx';
 import { client, useSession } from './session.js';
 import { SignIn } from './sign-in.jsx';
 
@@ -11,10 +13,15 @@ const PAUSE_MS = 2_000;
 export function App() {
   const session = useSession();
   const { link, notice } = useOpenedLink();
+  const pendingSignIn = usePendingSignIn();
   const ending = link && needsSession(link) ? 'Sign in first, to the account that has asked for this mail.' : notice;
   const views = {
     unknown: <Looking isAway={session.isAway} />,
-    signed_out: <SignIn notice={ending ?? describeEnding(session)} isNext={session.before === 'signed_in'} />,
+    signed_out: pendingSignIn ? (
+      <SecondStep pending={pendingSignIn} />
+    ) : (
+      <SignIn notice={ending ?? describeEnding(session)} isNext={session.before === 'signed_in'} />
+    ),
     signed_in: <Home isAway={session.isAway} notice={notice} />,
   };
   const isLinkShown = link !== undefined && (session.state === 'signed_in' || !needsSession(link));

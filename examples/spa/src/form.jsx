@@ -12,7 +12,8 @@ const NEW_PASSWORD = {
 
 /** What people type. `name` is the service's, which says what is wrong with each. */
 export const FIELDS = {
-  email: { ...EMAIL, name: 'email', label: 'E-mail address', autocomplete: 'username' },
+  // Browsers that can offer passkeys at this field.
+  email: { ...EMAIL, name: 'email', label: 'E-mail address', autocomplete: 'username webauthn' },
   newEmail: { ...EMAIL, name: 'new_email', label: 'New e-mail address', autocomplete: 'email' },
   password: {
     name: 'password',
@@ -32,6 +33,22 @@ export const FIELDS = {
     missing: 'Please type the code.',
     wrong: 'A code has eight digits.',
   },
+  totp: {
+    name: 'code',
+    label: 'Code of the app',
+    type: 'text',
+    inputmode: 'numeric',
+    autocomplete: 'one-time-code',
+    missing: 'Please type the code.',
+  },
+  recoveryCode: {
+    name: 'code',
+    label: 'Recovery code',
+    type: 'text',
+    autocomplete: 'off',
+    missing: 'Please type a code.',
+  },
+  passkeyName: { name: 'name', label: 'Name', type: 'text', autocomplete: 'off', missing: 'Please type a name.' },
 };
 
 /**

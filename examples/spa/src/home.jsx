@@ -4,7 +4,9 @@ import { call, useResource } from './api.js';
 import { Mark } from './app.jsx';
 import { deviceOf, relativeTimeOf } from './format.js';
 import { describeProblem, isTemporary } from './problems.js';
+import { Security } from './security.jsx';
 import { client } from './session.js';
+import { StepUp } from './step-up.jsx';
 
 /**
  * @param isAway whether the client waits for the service
@@ -14,8 +16,9 @@ export function Home({ isAway, notice }) {
   const account = useResource('/auth/me');
   const orders = useResource('/orders');
   const sessions = useResource('/auth/sessions');
+  const owned = useResource('/auth/factors');
   const heading = useRef(null);
-  const all = [account, orders, sessions];
+  const all = [account, orders, sessions, owned];
   const isWaiting = isAway || all.some(({ error }) => error !== undefined && isTemporary(error));
 
   useEffect(() => heading.current?.focus({ preventScroll: true }), []);
@@ -57,7 +60,9 @@ export function Home({ isAway, notice }) {
           <Orders {...orders} />
           <Sessions {...sessions} />
           <Address {...account} onSessionsChanged={sessions.reload} />
+          <Security {...owned} onSessionsChanged={sessions.reload} />
         </div>
+        <StepUp email={account.data?.email} owned={owned.data} onSessionsChanged={sessions.reload} />
       </main>
     </>
   );

@@ -1,6 +1,7 @@
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import { call } from './api.js';
 import { Mark } from './app.jsx';
+import { signInBy } from './factors.js';
 import { FIELDS, Form } from './form.jsx';
 import { account, closeLink } from './mail.js';
 import { describeMailProblem } from './problems.js';
@@ -49,7 +50,7 @@ const PAGES = {
     text: 'To the account that this link was sent to, in this browser.',
     button: 'Sign in',
     busy: 'Signing in…',
-    act: ({ token }) => account.signInWithCode({ token }),
+    act: ({ token }) => signInBy(() => account.signInWithCode({ token })),
   },
   email_verification: {
     title: 'Confirm your e-mail address',

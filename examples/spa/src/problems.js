@@ -29,6 +29,7 @@ const TEXTS = {
   cross_site_request: 'This address of the page is not one from which you can sign in. Ask for the right one.',
   insufficient_role: 'Your account may not do this.',
   code_invalid: 'This code is not right. Please look at the latest mail.',
+  second_factor_invalid: 'This code is not right, or was used already.',
   no_mail: 'This service does not send mails for that.',
   signed_out: 'You are signed out.',
   not_found: 'That is not there any more.',
@@ -52,6 +53,20 @@ export function isTemporary({ code }) {
 /** A sentence for people, whatever was thrown. */
 export function describeProblem({ code }) {
   return TEXTS[code] ?? `Something went wrong${code === undefined ? '' : ` (${code})`}. Please try again.`;
+}
+
+const PASSKEY_TEXTS = {
+  NotAllowedError: 'No passkey was used. Please try again, or choose another way.',
+  InvalidStateError: 'This device has a passkey of your account already.',
+  second_factor_invalid:
+    'This passkey does not belong to an account here, or your device has not checked that it is you.',
+  not_found: 'This service has no passkeys.',
+  ticket_invalid: 'That took too long. Please try again.',
+};
+
+/** A sentence for what the browser, or the service, says about a passkey. */
+export function describePasskeyProblem(problem, describe = describeProblem) {
+  return PASSKEY_TEXTS[problem.code] ?? PASSKEY_TEXTS[problem.name] ?? describe(problem);
 }
 
 const STALE = {

@@ -1,8 +1,10 @@
+import { canAutofill, hasPasskeys } from '@ratchet/client/passkeys';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { Mark } from './app.jsx';
+import { passkeys, signInBy } from './factors.js';
 import { FIELDS, Form } from './form.jsx';
 import { account, usePendingCode } from './mail.js';
-import { describeMailProblem } from './problems.js';
+import { describeMailProblem, describePasskeyProblem } from './problems.js';
 import { client } from './session.js';
 import { TypedCode } from './typed-code.jsx';
 
@@ -69,7 +71,7 @@ export function SignIn({ notice, isNext }) {
   }
 
   const actions = {
-    signIn: (credentials) => client.signIn(credentials),
+    signIn: (credentials) => signInBy(() => client.signIn(credentials)),
     signUp: async (credentials) => {
       const made = await client.signUp(credentials);
       if (made.ticket === undefined) {
@@ -121,6 +123,7 @@ export function SignIn({ notice, isNext }) {
               onInput={({ target }) => target.name === 'email' && (email.current = target.value)}
               onSubmit={actions[view]}
             />
+            {view === 'signIn' && <PasskeySignIn onProblem={setSaid} />}
             <Switches view={view} onChoose={show} />
           </>
         ) : (
@@ -129,7 +132,7 @@ export function SignIn({ notice, isNext }) {
             {...code}
             pending={pending}
             act={async (proof) => {
-              await account[act](proof);
+              await signInBy(() => account[act](proof));
               setPending(undefined);
             }}
           >
@@ -141,6 +144,45 @@ export function SignIn({ notice, isNext }) {
         )}
       </main>
     </div>
+  );
+}
+
+/** The browser offers passkeys at the field for the address, and the button is for those that it does not offer there. */
+function PasskeySignIn({ onProblem }) {
+  const [isOff, setOff] = useState(!hasPasskeys());
+  const [isAsked, setAsked] = useState(false);
+  const [round, setRound] = useState(0);
+
+  useEffect(() => {
+    const aborter = new AbortController();
+    async function ask() {
+      if (!isAsked && !(await canAutofill())) {
+        return;
+      }
+      try {
+        await passkeys.signIn({ autofill: !isAsked, signal: aborter.signal });
+      } catch (error) {
+        if (aborter.signal.aborted) {
+          return;
+        }
+        setOff(error.code === 'not_found');
+        if (isAsked || error.code === 'second_factor_invalid') {
+          onProblem(describePasskeyProblem(error));
+          setAsked(false);
+          setRound((count) => count + 1);
+        }
+      }
+    }
+    if (!isOff) {
+      void ask();
+    }
+    return () => aborter.abort();
+  }, [isAsked, round]);
+
+  return isOff ? null : (
+    <button type="button" onClick={() => setAsked(true)}>
+      Sign in with a passkey
+    </button>
   );
 }
 
