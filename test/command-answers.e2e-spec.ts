@@ -82,6 +82,11 @@ const CALLS: readonly Call[] = [
   { program: 'users', args: ['disable', EMAIL], answer: { ...account, status: 'disabled', ended_sessions: 0 } },
   { program: 'users', args: ['enable', EMAIL], answer: account },
   { program: 'users', args: ['end-sessions', EMAIL], answer: { ...account, ended_sessions: 0 } },
+  {
+    program: 'users',
+    args: ['reset-factors', EMAIL],
+    answer: { ...account, removed_factors: [], ended_sessions: 0 },
+  },
   { program: 'users', args: ['delete', EMAIL, '--yes'], answer: { ...account, ended_sessions: 0 } },
   {
     program: 'keys',

@@ -21,6 +21,7 @@ import { type CommandResult, runCommand } from './support/run-command.js';
 import { ServiceProcess } from './support/service-process.js';
 import {
   claimsOf,
+  codeOf,
   newEmail,
   newIdempotencyKey,
   newPassword,
@@ -356,7 +357,7 @@ describe('a database with a role for each purpose', () => {
   });
 
   describe('gives ratchet_operator', () => {
-    it('what only an operator decides: roles, status, the password of another, the end of an account', async () => {
+    it('what only an operator decides: roles, status, the password and factors of another, the end of an account', async () => {
       const desk = await startService(database.operator);
       const [users, accounts] = [desk.app.get(UsersService), desk.app.get(AccountsService)];
       const { pair, ...account } = await client.signUpAndIn();
@@ -367,6 +368,10 @@ describe('a database with a role for each purpose', () => {
       await accounts.enable(account.id);
       const password = newPassword();
       await accounts.setPassword(account.id, password);
+      await client.signIn({ email: account.email, password });
+      await database.operator.sql(`update users set second_factors = '{totp}' where id = $1`, [account.id]);
+      expect(codeOf(await client.login({ email: account.email, password }))).toBe('second_factor_required');
+      expect(await accounts.resetFactors(account.id)).toEqual({ endedCount: 1, removedKinds: ['totp'] });
       await client.signIn({ email: account.email, password });
       expect(await accounts.delete(account.id)).toBe(1);
       expectProblem(await client.login({ email: account.email, password }), 'invalid_credentials');

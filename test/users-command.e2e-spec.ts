@@ -10,6 +10,7 @@ import { runInProcess } from './support/command-in-process.js';
 import { postgresProcessesOf } from './support/embedded/postgres-processes.js';
 import { eventually } from './support/eventually.js';
 import { killPostgresOf } from './support/kill-postgres.js';
+import { OutgoingMails } from './support/outgoing-mails.js';
 import { type CommandOptions, type CommandResult, RunningCommand, runCommand } from './support/run-command.js';
 import { claimsOf, codeOf, newEmail, newPassword, TestClient } from './support/test-client.js';
 import { AUTH_SECRET } from './support/test-service.js';
@@ -135,6 +136,79 @@ describe('the users command beside a running service', () => {
     await expectRefusedSoon(pair.access_token);
     expect(codeOf(await client.refresh(pair.refresh_token))).toBe('session_revoked');
     await client.signIn(account);
+  });
+
+  /** An account with a factor of each kind and a recovery code, which are never judged here. */
+  async function giveFactors(userId: string): Promise<void> {
+    await database.sql(`update users set second_factors = '{totp,passkey}' where id = $1`, [userId]);
+    await database.sql(
+      `insert into totp_factors (user_id, id, secret_encrypted, encryption_key_id, confirmed_at, created_at)
+       values ($1, gen_random_uuid(), 'sealed', 1, now(), now())`,
+      [userId],
+    );
+    await database.sql(`insert into recovery_codes (user_id, code_hash, created_at) values ($1, 'hash', now())`, [
+      userId,
+    ]);
+    await database.sql(
+      `insert into passkeys (id, user_id, rp_id, public_key, algorithm, sign_count, transports, aaguid, backup_eligible,
+         backed_up, name, created_at)
+       values (uuid_send(gen_random_uuid()), $1, 'example.com', 'key', -7, 0, '{}', gen_random_uuid(), false, false, 'Laptop', now())`,
+      [userId],
+    );
+  }
+
+  async function countOf(userId: string): Promise<unknown> {
+    const [row] = await database.sql(
+      `select
+         (select count(*)::int from totp_factors where user_id = $1) as apps,
+         (select count(*)::int from passkeys where user_id = $1) as passkeys,
+         (select count(*)::int from recovery_codes where user_id = $1) as codes`,
+      [userId],
+    );
+    return row;
+  }
+
+  async function versionOf(userId: string): Promise<number> {
+    const [row] = await database.sql<{ version: number }>(
+      'select credential_version as version from users where id = $1',
+      [userId],
+    );
+    return row!.version;
+  }
+
+  it('invariant 4: resets second factors, after which the password opens a session and every earlier one is refused', async () => {
+    const [lost, other] = [await client.signUpAndIn(), await client.signUp()];
+    await giveFactors(lost.id);
+    await giveFactors(other.id);
+    const { email, password, pair } = lost;
+    const version = await versionOf(lost.id);
+    expect(codeOf(await client.login({ email, password }))).toBe('second_factor_required');
+
+    expect(await users(['reset-factors', email])).toEqual({
+      exitCode: 0,
+      stdout: `Reset the second factors of ${email} (totp and passkey); 1 session ended.\n`,
+      stderr: '',
+    });
+    await expectRefusedSoon(pair.access_token);
+    expect(codeOf(await client.refresh(pair.refresh_token))).toBe('session_revoked');
+    expect(await countOf(lost.id)).toEqual({ apps: 0, passkeys: 0, codes: 0 });
+    expect(await countOf(other.id)).toEqual({ apps: 1, passkeys: 1, codes: 1 });
+    await client.signIn(lost);
+    // Tickets of the earlier credential version, as of a sign-in that was under way, are dead.
+    expect(await versionOf(lost.id)).toBe(version + 1);
+  });
+
+  it('mails the user once whose second factors it has reset, whether or not it knows of mail', async () => {
+    const { id, email } = await client.signUp();
+    await giveFactors(id);
+    const answers = [await users(['reset-factors', id, '--json']), await users(['reset-factors', id, '--json'])];
+    expect(answers.map(({ stdout }) => JSON.parse(stdout) as unknown)).toEqual([
+      expect.objectContaining({ email, removed_factors: ['totp', 'passkey'], ended_sessions: 0 }),
+      expect.objectContaining({ email, removed_factors: [], ended_sessions: 0 }),
+    ]);
+    expect(await new OutgoingMails(database, service).to(email)).toEqual([
+      { template: 'factors_reset', locale: null, params: { at: expect.any(String) }, token: '', code: '' },
+    ]);
   });
 
   it('invariant 4: deletes an account with its sessions, and only after a yes', async () => {

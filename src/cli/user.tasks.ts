@@ -85,6 +85,17 @@ export class UserTasks {
     });
   }
 
+  async resetFactors(name: string): Promise<void> {
+    await this.withUser(name, async ({ accounts }, user) => {
+      const { endedCount, removedKinds } = await accounts.resetFactors(user.id);
+      const removed = removedKinds.length === 0 ? 'there were none' : removedKinds.join(' and ');
+      this.writeAnswer({
+        text: `Reset the second factors of ${user.email} (${removed}); ${describeEnded(endedCount)}.`,
+        json: { ...userJson(user), removed_factors: removedKinds, ended_sessions: endedCount },
+      });
+    });
+  }
+
   async delete(name: string, { mustConfirm }: { readonly mustConfirm: boolean }): Promise<void> {
     await this.withUser(name, async ({ accounts }, user) => {
       if (mustConfirm) {

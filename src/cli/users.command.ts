@@ -83,6 +83,14 @@ export function usersCommand(invocation: Invocation): Command {
     .action((user: string) => tasks.endSessions(user));
 
   program
+    .command('reset-factors')
+    .description(
+      'Remove all second factors and recovery codes of an account, and end its sessions. The user is mailed.',
+    )
+    .argument('<user>', USER)
+    .action((user: string) => tasks.resetFactors(user));
+
+  program
     .command('delete')
     .description('Remove an account and end its sessions.')
     .argument('<user>', USER)

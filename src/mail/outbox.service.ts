@@ -34,6 +34,14 @@ export class OutboxService {
   }
 
   /**
+   * Stores a mail in a command, which does not know whether mail is on; idempotent per `id`. An instance sends it, and where mail
+   * is off it stays unsent.
+   */
+  async enqueueForInstances(connection: Connection, mail: OutgoingMail): Promise<void> {
+    await this.repository.insertMail(connection, mail);
+  }
+
+  /**
    * Chooses the language of a user's mails among those that there are templates in.
    *
    * @param acceptLanguage the header of the request

@@ -10,6 +10,7 @@ import { TokensService } from '../../tokens/tokens.service.js';
 import type { RevokeReason } from '../../tokens/tokens.types.js';
 import { InvalidCredentialsError } from '../../users/users.errors.js';
 import { UsersService } from '../../users/users.service.js';
+import type { LockedUser, SecondFactor } from '../../users/users.types.js';
 import { AccessTokenIssuer } from '../access-tokens/access-token.issuer.js';
 import { joinMethods } from '../acr.types.js';
 import type { Client, Identity, TokenPair } from '../auth.types.js';
@@ -135,6 +136,36 @@ export class AccountsService {
     );
   }
 
+  /**
+   * Removes every second factor and recovery code for an operator, whose user has lost them, and ends every session. The
+   * user's tickets die, and the user is told where mail is on: those who talk an operator into it would not tell.
+   *
+   * @returns which kinds of factors the user had
+   * @throws NotFoundError
+   */
+  async resetFactors(
+    userId: string,
+  ): Promise<{ readonly endedCount: number; readonly removedKinds: readonly SecondFactor[] }> {
+    const mailId = randomUUID();
+    let removedKinds: readonly SecondFactor[] = [];
+    const endedCount = await this.changeAndEndSessions(userId, 'factors_changed', async (transaction, user) => {
+      await this.factors.removeAll(transaction, userId);
+      await this.users.setSecondFactors(transaction, userId, []);
+      // A retry after a commit whose answer was lost finds none.
+      if (user.secondFactors.length > 0) {
+        removedKinds = user.secondFactors;
+        await this.outbox.enqueueForInstances(transaction, {
+          id: mailId,
+          template: 'factors_reset',
+          recipient: user.email,
+          locale: user.locale,
+          params: { at: this.clock.now().toISOString() },
+        });
+      }
+    });
+    return { endedCount, removedKinds };
+  }
+
   /** @throws NotFoundError */
   endSessions(userId: string): Promise<number> {
     return this.changeAndEndSessions(userId, 'operator', () => Promise.resolve());
@@ -158,7 +189,7 @@ export class AccountsService {
   private async changeAndEndSessions(
     userId: string,
     reason: RevokeReason,
-    change: (transaction: Transaction) => Promise<unknown>,
+    change: (transaction: Transaction, user: LockedUser) => Promise<unknown>,
   ): Promise<number> {
     const endedIds = new Set<string>();
     const { isFound, allEndedIds } = await this.settleInTurn(userId, (isRetry) =>
@@ -168,7 +199,7 @@ export class AccountsService {
         // Counted over all attempts: after one whose answer alone was lost, the next finds nothing left to end.
         ended.endedIds.forEach((id) => endedIds.add(id));
         if (user !== undefined) {
-          await change(transaction);
+          await change(transaction, user);
         }
         const isDeleted = isRetry && reason === 'user_deleted';
         return { isFound: user !== undefined || isDeleted, allEndedIds: ended.allEndedIds };
