@@ -31,8 +31,18 @@ export class FakeFactor {
     }
   }
 
-  /** Records on the account that it has the factor. */
+  /** Gives the account the factor, ten recovery codes, and the credential version that comes with them. */
   async give(database: Pick<TestDatabase, 'sql'>, { id }: Pick<Account, 'id'>): Promise<void> {
-    await database.sql(`update users set second_factors = '{totp}' where id = $1`, [id]);
+    await database.sql(
+      `with factor as (
+         insert into totp_factors (user_id, id, secret_encrypted, encryption_key_id, confirmed_at, created_at)
+         select $1, gen_random_uuid(), '', 0, at, at from clock_timestamp() as at
+       ), codes as (
+         insert into recovery_codes (user_id, code_hash, created_at)
+         select $1, decode(lpad(number::text, 2, '0'), 'hex'), clock_timestamp() from generate_series(1, 10) as number
+       )
+       update users set second_factors = '{totp}', credential_version = credential_version + 1 where id = $1`,
+      [id],
+    );
   }
 }

@@ -48,7 +48,8 @@ export class SecondFactorSignInsService {
     if (userId === undefined) {
       throw new TicketInvalidError('unknown, or of no user');
     }
-    return this.redeem(ticket, userId, await this.proofs.prepare(proof, userId, client), client);
+    const occasion = { kind: 'second_factor', loginId: ticket.id } as const;
+    return this.redeem(ticket, userId, await this.proofs.prepare(proof, userId, occasion, client), client);
   }
 
   private async redeem(
