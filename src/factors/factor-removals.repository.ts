@@ -4,7 +4,7 @@ import type { FactorKind } from './factor-removals.types.js';
 
 /**
  * Removes what a user can prove a second factor with, all of it or what has been added since an instant: an authenticator
- * app counts from its confirmation. The recovery codes go with those that are as new, and with the last factor.
+ * app counts from its confirmation, and a secret that is not confirmed goes in any case. The recovery codes go with those that are as new, and with the last factor.
  *
  * $1 user id, $2 instant or null for all
  */
@@ -21,7 +21,7 @@ const REMOVE_FACTORS: PreparedStatement = {
       select * from kept_totp union all select * from kept_passkeys
     ),
     without_totp as (
-      delete from totp_factors where user_id = $1 and not exists (select from kept_totp)
+      delete from totp_factors where user_id = $1 and (confirmed_at < $2) is not true
     ),
     without_passkeys as (
       delete from passkeys where user_id = $1 and (created_at < $2) is not true

@@ -1,14 +1,16 @@
-import { Column, Entity, PrimaryColumn } from 'typeorm';
+import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 
-/** The authenticator app of a user; one at most. */
+/** The authenticator app of a user, one at most, and beside it one that may replace it once it is confirmed. */
 @Entity('totp_factors')
+@Index('totp_factors_confirmed_key', ['userId'], { unique: true, where: 'confirmed_at is not null' })
+@Index('totp_factors_unconfirmed_key', ['userId'], { unique: true, where: 'confirmed_at is null' })
 export class TotpFactorEntity {
-  @PrimaryColumn('uuid', { name: 'user_id', primaryKeyConstraintName: 'totp_factors_pkey' })
-  userId!: string;
-
   /** Names the factor in what its secret is bound to. */
-  @Column('uuid')
+  @PrimaryColumn('uuid', { primaryKeyConstraintName: 'totp_factors_pkey' })
   id!: string;
+
+  @Column('uuid', { name: 'user_id' })
+  userId!: string;
 
   @Column('bytea', { name: 'secret_encrypted', select: false })
   secretEncrypted!: Buffer;

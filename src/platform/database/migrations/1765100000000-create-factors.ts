@@ -9,8 +9,8 @@ export class CreateFactors1765100000000 implements MigrationInterface {
         add constraint users_second_factors_check check (second_factors <@ array['totp', 'passkey'])`);
     await queryRunner.query(`
       create table totp_factors (
-        user_id uuid constraint totp_factors_pkey primary key,
-        id uuid not null,
+        id uuid constraint totp_factors_pkey primary key,
+        user_id uuid not null,
         secret_encrypted bytea not null,
         encryption_key_id smallint not null,
         confirmed_at timestamptz,
@@ -18,6 +18,13 @@ export class CreateFactors1765100000000 implements MigrationInterface {
         created_at timestamptz not null,
         last_used_at timestamptz
       )`);
+    // One factor of a user, and beside it one secret that may replace it.
+    await queryRunner.query(
+      'create unique index totp_factors_confirmed_key on totp_factors (user_id) where confirmed_at is not null',
+    );
+    await queryRunner.query(
+      'create unique index totp_factors_unconfirmed_key on totp_factors (user_id) where confirmed_at is null',
+    );
     await queryRunner.query(`
       create table recovery_codes (
         user_id uuid,
