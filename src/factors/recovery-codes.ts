@@ -1,8 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { ScureBase32Plugin } from 'otplib';
-
-/** How many a user gets at a time. */
-export const RECOVERY_CODES = 10;
+import { RECOVERY_CODES } from './factors.types.js';
 
 /** 80 bits: too many to guess, also for who has the hashes. */
 const CODE_BYTES = 10;

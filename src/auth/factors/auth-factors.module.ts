@@ -7,9 +7,14 @@ import { TokensModule } from '../../tokens/tokens.module.js';
 import { UsersModule } from '../../users/users.module.js';
 import { AccountsModule } from '../accounts/accounts.module.js';
 import { AuthModule } from '../auth.module.js';
+import { CodeVerifiersService } from './code-verifiers.service.js';
+import { FactorChangesService } from './factor-changes.service.js';
 import { FactorProofsService } from './factor-proofs.service.js';
+import { FactorsController } from './factors.controller.js';
+import { RecoveryCodeSetsService } from './recovery-code-sets.service.js';
 import { SecondFactorSignInsController } from './second-factor-sign-ins.controller.js';
 import { SecondFactorSignInsService } from './second-factor-sign-ins.service.js';
+import { TotpEnrolmentsService } from './totp-enrolments.service.js';
 
 /** Enrols second factors, asks for them at a sign-in, and takes them as a further proof. Loaded where they are on. */
 @Module({
@@ -23,7 +28,14 @@ import { SecondFactorSignInsService } from './second-factor-sign-ins.service.js'
     TokensModule,
     UsersModule,
   ],
-  controllers: [SecondFactorSignInsController],
-  providers: [FactorProofsService, SecondFactorSignInsService],
+  controllers: [SecondFactorSignInsController, FactorsController],
+  providers: [
+    CodeVerifiersService,
+    FactorChangesService,
+    FactorProofsService,
+    RecoveryCodeSetsService,
+    SecondFactorSignInsService,
+    TotpEnrolmentsService,
+  ],
 })
 export class AuthFactorsModule {}

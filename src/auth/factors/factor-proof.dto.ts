@@ -5,7 +5,7 @@ import { ValidationFailedError } from '../../platform/common/domain.errors.js';
 import type { FactorProof } from './factor-proof.js';
 
 /** Longer than any code with the separators that people type. */
-const LONGEST_CODE_CHARACTERS = 64;
+export const LONGEST_CODE_CHARACTERS = 64;
 
 const isSent =
   (member: string) =>

@@ -1,0 +1,61 @@
+import { ApiProperty } from '@nestjs/swagger';
+import { IsString, MaxLength } from 'class-validator';
+import { RECOVERY_CODES, type TotpEnrolment, type TotpFactor } from '../../factors/factors.types.js';
+import { LONGEST_CODE_CHARACTERS } from './factor-proof.dto.js';
+
+export class TotpCodeDto {
+  @IsString()
+  @MaxLength(LONGEST_CODE_CHARACTERS)
+  @ApiProperty({ description: 'The six digits that the authenticator app shows.', example: '204815' })
+  readonly totp!: string;
+}
+
+export class TotpEnrolmentDto {
+  @ApiProperty({
+    description: 'In base32, for an app that reads no QR code. Shown once.',
+    example: 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ',
+  })
+  readonly secret!: string;
+
+  @ApiProperty({
+    description: 'For a QR code that the page draws by itself: it holds the secret.',
+    example:
+      'otpauth://totp/auth.example.com:ada%40example.com?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=auth.example.com',
+  })
+  readonly otpauth_uri!: string;
+}
+
+export class RecoveryCodesDto {
+  @ApiProperty({
+    type: [String],
+    minItems: RECOVERY_CODES,
+    maxItems: RECOVERY_CODES,
+    description: 'Each is good once in place of a second factor. Shown once.',
+    example: ['MFZW-I5DF-NRWG-K4TF', 'ONSW-G4TF-OQQG-S43O'],
+  })
+  readonly recovery_codes!: readonly string[];
+}
+
+export class TotpFactorDto {
+  @ApiProperty({ format: 'date-time', example: '2026-11-23T09:30:00.000Z' })
+  readonly created_at!: string;
+
+  @ApiProperty({ type: String, format: 'date-time', nullable: true, example: '2026-11-23T10:00:00.000Z' })
+  readonly last_used_at!: string | null;
+}
+
+export class FactorsDto {
+  @ApiProperty({ type: TotpFactorDto, nullable: true, description: 'The authenticator app; null without one.' })
+  readonly totp!: TotpFactorDto | null;
+
+  @ApiProperty({ type: 'integer', description: 'How many recovery codes are unused.', example: RECOVERY_CODES })
+  readonly recovery_codes_left!: number;
+}
+
+export function toTotpEnrolmentDto({ secret, otpauthUri }: TotpEnrolment): TotpEnrolmentDto {
+  return { secret, otpauth_uri: otpauthUri };
+}
+
+export function toTotpFactorDto({ createdAt, lastUsedAt }: TotpFactor): TotpFactorDto {
+  return { created_at: createdAt.toISOString(), last_used_at: lastUsedAt?.toISOString() ?? null };
+}
