@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { copyCheckout } from './support/checkout-copy.js';
+import { beginTotp, confirmTotp } from './support/factors.js';
 import { runCommand } from './support/run-command.js';
 import { type Account, newIdempotencyKey, pairOf, type TokenPair } from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
@@ -150,5 +151,35 @@ describe('changing AUTH_SECRET in two deploys', () => {
     // The command cannot help without the old secret either.
     expect((await reencrypt(WITHOUT_OLD)).exitCode).toBe(1);
     expect(await database.sql('select * from signing_keys')).toEqual(before);
+  });
+
+  it('takes authenticator apps along, and tells of those that it cannot read', async () => {
+    const factors = { SECOND_FACTORS: 'on' };
+    const alone = await boot({ ...ALONE, ...factors });
+    const account = await alone.client.signUpAndIn();
+    const app = await beginTotp(alone.client, database, account.pair.access_token);
+    await stop(alone);
+    await stop(await boot({ ...SECOND_DEPLOY, ...factors }));
+
+    expect((await reencrypt(SECOND_DEPLOY)).stdout).toBe(
+      'Re-encrypted 1 of 1 keys and 1 of 1 authenticator apps; all are under AUTH_SECRET now.\n',
+    );
+    expect((await reencrypt(WITHOUT_OLD)).stdout).toBe(
+      'Re-encrypted 0 of 1 keys and 0 of 1 authenticator apps; all are under AUTH_SECRET now.\n',
+    );
+    const last = await boot({ ...WITHOUT_OLD, ...factors });
+    expect((await confirmTotp(last.client, account.pair.access_token, await app.code())).status).toBe(200);
+
+    // Of a secret that is not configured: its one-byte id is neither of the two.
+    await database.sql('update totp_factors set encryption_key_id = (encryption_key_id + 1) % 256');
+    const before = await database.sql('select * from totp_factors');
+    expect(await reencrypt(WITHOUT_OLD)).toEqual({
+      exitCode: 1,
+      stdout: '',
+      stderr:
+        '1 of 1 authenticator apps cannot be decrypted with AUTH_SECRET or any of AUTH_SECRET_ACCEPTED: list the secret that ' +
+        'they were encrypted under. All else is under AUTH_SECRET now.\n',
+    });
+    expect(await database.sql('select * from totp_factors')).toEqual(before);
   });
 });

@@ -141,7 +141,12 @@ const CALLS: readonly Call[] = [
   {
     program: 'keys',
     args: ['reencrypt'],
-    answer: { reencrypted_keys: 0, total_keys: expect.any(Number) },
+    answer: {
+      reencrypted_keys: 0,
+      total_keys: expect.any(Number),
+      reencrypted_totp_factors: 0,
+      total_totp_factors: 0,
+    },
   },
   { program: 'mails', args: ['list'], answer: [] },
   { program: 'mails', args: ['retry', '--all'], answer: { due_mails: 0 } },

@@ -131,12 +131,27 @@ export class KeyTasks {
     });
   }
 
+  /** @throws CommandFailedError after all the others, when an authenticator app cannot be decrypted */
   async reencrypt(): Promise<void> {
-    await this.withKeys(async ({ keys }) => {
-      const { changedCount, totalCount } = await keys.reencrypt();
+    await this.withKeys(async ({ keys, factorReencryption }) => {
+      const reencrypted = await keys.reencrypt();
+      const factors = await factorReencryption.reencrypt();
+      if (factors.unreadableCount > 0) {
+        throw new CommandFailedError(
+          `${factors.unreadableCount} of ${factors.totalCount} authenticator apps cannot be decrypted with AUTH_SECRET or any ` +
+            'of AUTH_SECRET_ACCEPTED: list the secret that they were encrypted under. All else is under AUTH_SECRET now.',
+        );
+      }
+      const apps =
+        factors.totalCount > 0 ? ` and ${factors.changedCount} of ${factors.totalCount} authenticator apps` : '';
       this.writeAnswer({
-        text: `Re-encrypted ${changedCount} of ${totalCount} keys; all are under AUTH_SECRET now.`,
-        json: { reencrypted_keys: changedCount, total_keys: totalCount },
+        text: `Re-encrypted ${reencrypted.changedCount} of ${reencrypted.totalCount} keys${apps}; all are under AUTH_SECRET now.`,
+        json: {
+          reencrypted_keys: reencrypted.changedCount,
+          total_keys: reencrypted.totalCount,
+          reencrypted_totp_factors: factors.changedCount,
+          total_totp_factors: factors.totalCount,
+        },
       });
     });
   }

@@ -65,7 +65,9 @@ export function keysCommand(invocation: Invocation): Command {
 
   program
     .command('reencrypt')
-    .description('Encrypt every private key under AUTH_SECRET, so that none needs AUTH_SECRET_ACCEPTED.')
+    .description(
+      'Encrypt private keys and authenticator apps under AUTH_SECRET, so that none needs AUTH_SECRET_ACCEPTED.',
+    )
     .action(() => tasks.reencrypt());
 
   return program;

@@ -2,6 +2,7 @@ import { NestFactory } from '@nestjs/core';
 import { AccountsService } from '../auth/accounts/accounts.service.js';
 import type { Config } from '../platform/config/config.js';
 import { openDatabase } from '../platform/database/open-database.js';
+import { FactorReencryptionService } from '../factors/factor-reencryption.service.js';
 import { KeyLifeCycleService } from '../keys/key-life-cycle.service.js';
 import { createLogger } from '../platform/logging/logger.js';
 import { NestLogger } from '../platform/logging/nest.logger.js';
@@ -16,6 +17,7 @@ export interface Services {
   readonly users: UsersService;
   readonly accounts: AccountsService;
   readonly keys: KeyLifeCycleService;
+  readonly factorReencryption: FactorReencryptionService;
   readonly mails: MailQueueService;
   readonly config: Config;
 }
@@ -39,6 +41,7 @@ export async function withServices<T>(invocation: Invocation, work: (services: S
         users: context.get(UsersService, { strict: false }),
         accounts: context.get(AccountsService, { strict: false }),
         keys: context.get(KeyLifeCycleService, { strict: false }),
+        factorReencryption: context.get(FactorReencryptionService, { strict: false }),
         mails: context.get(MailQueueService, { strict: false }),
         config,
       });
