@@ -307,7 +307,7 @@ describe('an authenticator app', () => {
     );
     expectUnavailable(await confirm(account.pair, await app.code()), 'temporarily_unavailable');
     expect(service.logs.filter(({ event }) => event === 'factor_unreadable')).toMatchObject([
-      { level: 'error', userId: account.id },
+      { level: 'error', user_id: account.id },
     ]);
   });
 

@@ -35,7 +35,7 @@ export class FactorSecretsVault {
         msg:
           'the secret of an authenticator app cannot be decrypted, so its user cannot sign in with it; list the secret that it ' +
           'was encrypted under in AUTH_SECRET_ACCEPTED',
-        userId: factor.userId,
+        user_id: factor.userId,
       });
       throw new TemporarilyUnavailableError('the secret of the factor cannot be decrypted');
     }
