@@ -332,6 +332,27 @@ describe('an authenticator app', () => {
   });
 });
 
+describe('a wrong code for a new authenticator app', () => {
+  const database = useDatabase();
+  const service = useInstance(database, { ...FACTORS_ON, RATE_LIMITS: 'on' });
+
+  it('counts as a wrong second factor does: from the fifth on, one is judged per delay', async () => {
+    const { pair } = await service.client.signUpAndIn();
+    const confirm = (totp: string): Promise<Response> => confirmTotp(service.client, pair.access_token, totp);
+    for (let waiting = 0; waiting < 6; waiting += 1) {
+      // No secret waits for a code, so none is judged.
+      expectProblem(await confirm('123456'), 'not_found');
+    }
+    const app = await beginTotp(service.client, database, pair.access_token);
+    for (let wrong = 0; wrong < 5; wrong += 1) {
+      expectProblem(await confirm(await app.code(3)), 'second_factor_invalid');
+    }
+    expectProblem(await confirm(await app.code()), 'too_many_attempts');
+    await database.sql('delete from rate_limits');
+    expect((await confirm(await app.code())).status).toBe(200);
+  });
+});
+
 describe('a service without second factors', () => {
   const database = useDatabase();
   const service = useInstance(database);

@@ -8,6 +8,7 @@ import { UsersModule } from '../../users/users.module.js';
 import { AccountsModule } from '../accounts/accounts.module.js';
 import { AuthModule } from '../auth.module.js';
 import { CodeVerifiersService } from './code-verifiers.service.js';
+import { FactorAttemptsService } from './factor-attempts.service.js';
 import { FactorChangesService } from './factor-changes.service.js';
 import { FactorProofsService } from './factor-proofs.service.js';
 import { FactorsController } from './factors.controller.js';
@@ -31,6 +32,7 @@ import { TotpEnrolmentsService } from './totp-enrolments.service.js';
   controllers: [SecondFactorSignInsController, FactorsController],
   providers: [
     CodeVerifiersService,
+    FactorAttemptsService,
     FactorChangesService,
     FactorProofsService,
     RecoveryCodeSetsService,

@@ -6,8 +6,8 @@ import { TotpFactorsService } from '../../factors/totp-factors.service.js';
 import { ACCESS_TOKEN_SCHEME } from '../../platform/http/openapi.js';
 import { ApiProblems } from '../../platform/http/problems/api-problems.js';
 import { BEARER_PROBLEMS } from '../auth.errors.js';
-import type { Identity } from '../auth.types.js';
-import { CurrentIdentity } from '../request.decorators.js';
+import type { Client, Identity } from '../auth.types.js';
+import { CurrentClient, CurrentIdentity } from '../request.decorators.js';
 import {
   FactorsDto,
   RecoveryCodesDto,
@@ -79,15 +79,17 @@ export class FactorsController {
     'insufficient_user_authentication',
     'account_disabled',
     'not_found',
+    'too_many_attempts',
     'temporarily_unavailable',
     'outcome_unknown',
   )
   async confirmTotp(
     @Body() { totp }: TotpCodeDto,
     @CurrentIdentity() identity: Identity,
+    @CurrentClient() client: Client,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<RecoveryCodesDto | undefined> {
-    const { recoveryCodes } = await this.enrolments.confirm(identity, totp);
+    const { recoveryCodes } = await this.enrolments.confirm(identity, totp, client);
     if (recoveryCodes === undefined) {
       reply.status(204);
       return undefined;

@@ -3,8 +3,9 @@ import { SecondFactorInvalidError } from '../../factors/factors.errors.js';
 import type { TotpEnrolment } from '../../factors/factors.types.js';
 import { type PresentedTotp, TotpFactorsService } from '../../factors/totp-factors.service.js';
 import { NotFoundError } from '../../platform/common/domain.errors.js';
-import type { Identity } from '../auth.types.js';
+import type { Client, Identity } from '../auth.types.js';
 import { CODE_METHODS } from './code-verifiers.service.js';
+import { FactorAttemptsService } from './factor-attempts.service.js';
 import { type FactorChanged, FactorChangesService } from './factor-changes.service.js';
 
 /** Adds the authenticator app of a user, and removes it. */
@@ -13,6 +14,7 @@ export class TotpEnrolmentsService {
   constructor(
     private readonly totpFactors: TotpFactorsService,
     private readonly changes: FactorChangesService,
+    private readonly attempts: FactorAttemptsService,
   ) {}
 
   /**
@@ -35,32 +37,34 @@ export class TotpEnrolmentsService {
 
   /**
    * Makes the secret that was asked for the factor of the user, if the code of their app is right. The sign-in has to be as
-   * recent as it had to be when the secret was asked for.
+   * recent as it had to be when the secret was asked for. A wrong code counts as one at a sign-in does.
    *
-   * @throws SecondFactorInvalidError, InsufficientUserAuthenticationError, AccountDisabledError
+   * @throws SecondFactorInvalidError, TooManyAttemptsError, InsufficientUserAuthenticationError, AccountDisabledError
    * @throws NotFoundError when no secret was asked for within 600 seconds
    */
-  async confirm(identity: Identity, code: string): Promise<FactorChanged> {
+  async confirm(identity: Identity, code: string, client: Client): Promise<FactorChanged> {
     const presented: PresentedTotp = { code };
     const prepared = this.changes.prepare();
-    return this.changes.carryOut(identity, {
-      apply: async (transaction, user) => {
-        const pending = await this.totpFactors.findPending(transaction, user.id);
-        if (pending === undefined) {
-          throw new NotFoundError('no secret waits for its first code');
-        }
-        this.changes.requireAuthentication(identity, user, pending.askedAtSeconds);
-        if (!(await this.totpFactors.confirm(transaction, pending, presented))) {
-          throw new SecondFactorInvalidError('a wrong code for a secret that is not confirmed');
-        }
-        return this.changes.recordAddition(transaction, user, identity, {
-          factor: 'totp',
-          methods: CODE_METHODS,
-          prepared,
-        });
-      },
-      isApplied: (transaction) => this.totpFactors.hasUsed(transaction, identity.userId, presented),
-    });
+    const confirm = (): Promise<FactorChanged> =>
+      this.changes.carryOut(identity, {
+        apply: async (transaction, user) => {
+          const pending = await this.totpFactors.findPending(transaction, user.id);
+          if (pending === undefined) {
+            throw new NotFoundError('no secret waits for its first code');
+          }
+          this.changes.requireAuthentication(identity, user, pending.askedAtSeconds);
+          if (!(await this.totpFactors.confirm(transaction, pending, presented))) {
+            throw new SecondFactorInvalidError('a wrong code for a secret that is not confirmed');
+          }
+          return this.changes.recordAddition(transaction, user, identity, {
+            factor: 'totp',
+            methods: CODE_METHODS,
+            prepared,
+          });
+        },
+        isApplied: (transaction) => this.totpFactors.hasUsed(transaction, identity.userId, presented),
+      });
+    return this.attempts.countAttempt(identity.userId, client, confirm);
   }
 
   /**
