@@ -3,9 +3,10 @@ import type { Response } from 'supertest';
 import { OverloadedError } from '../src/platform/common/domain.errors.js';
 import { PasswordHasherService } from '../src/users/password-hasher.service.js';
 import { eventually } from './support/eventually.js';
+import { FakeFactor, RIGHT_CODE, WRONG_CODE } from './support/fake-factor.js';
 import { expectProblem } from './support/problem.js';
 import { isRedisInstalled, RedisServer } from './support/redis-server.js';
-import { codeOf, newEmail, newPassword } from './support/test-client.js';
+import { type Account, codeOf, newEmail, newPassword } from './support/test-client.js';
 import type { TestService } from './support/test-service.js';
 import { useDatabase, useInstance } from './support/use-service.js';
 
@@ -63,6 +64,7 @@ describe.each([['PostgreSQL'], ...(isRedisInstalled ? [['Redis']] : [])])('guess
   const database = useDatabase();
   const environment = (): Record<string, string> => ({
     ...BEHIND_A_PROXY,
+    SECOND_FACTORS: 'on',
     ...(redis !== undefined && { REDIS_URL: redis.url }),
   });
   const service = useInstance(database, environment);
@@ -273,5 +275,82 @@ describe.each([['PostgreSQL'], ...(isRedisInstalled ? [['Redis']] : [])])('guess
     expect((await service.client.post('/auth/register', elsewhere, { 'x-forwarded-for': newAddress() })).status).toBe(
       201,
     );
+  });
+
+  describe('second factors', () => {
+    let factor: FakeFactor;
+
+    beforeAll(() => {
+      factor = new FakeFactor(...instances);
+    });
+
+    async function signUp(): Promise<Account> {
+      const credentials = { email: newEmail(), password: newPassword() };
+      const { body } = await service.client.post('/auth/register', credentials, { 'x-forwarded-for': newAddress() });
+      const account = { ...credentials, id: (body as { id: string }).id };
+      await factor.give(database, account);
+      return account;
+    }
+
+    async function begin({ email, password }: Account): Promise<string> {
+      const { body } = await loginFrom(service, newAddress(), email, password);
+      return (body as { ticket: string }).ticket;
+    }
+
+    const prove = (ticket: string, totp: string, address = newAddress(), at = service): Promise<Response> =>
+      at.client.post('/auth/login/second-factor', { ticket, totp }, { 'x-forwarded-for': address });
+
+    it('are checked 5 times of 200 at once, with many tickets and over three instances', async () => {
+      const account = await signUp();
+      const tickets: string[] = [];
+      for (let count = 0; count < 20; count += 1) {
+        tickets.push(await begin(account));
+      }
+      factor.judged = 0;
+      const answers = await Promise.all(
+        Array.from({ length: 200 }, (_, index) =>
+          prove(tickets[index % 20]!, WRONG_CODE, newAddress(), instances[index % 3]),
+        ),
+      );
+      expect(answers.filter((answer) => codeOf(answer) === 'second_factor_invalid')).toHaveLength(5);
+      expect(answers.filter((answer) => codeOf(answer) === 'too_many_attempts')).toHaveLength(195);
+      expect(factor.judged).toBe(5);
+    });
+
+    it('stay limited after a right password, and are free again after a right factor', async () => {
+      const account = await signUp();
+      const wrong = async (): Promise<string> => codeOf(await prove(await begin(account), WRONG_CODE));
+      for (let count = 0; count < 4; count += 1) {
+        expect(await wrong()).toBe('second_factor_invalid');
+      }
+      expect((await prove(await begin(account), RIGHT_CODE)).status).toBe(200);
+      for (let count = 0; count < 5; count += 1) {
+        expect(await wrong()).toBe('second_factor_invalid');
+      }
+      const refused = await prove(await begin(account), RIGHT_CODE);
+      expect(expectTooMany(refused)).toBe(30);
+    });
+
+    it('count for nothing with a ticket that is dead', async () => {
+      const account = await signUp();
+      const dead = await begin(account);
+      expect((await prove(dead, RIGHT_CODE)).status).toBe(200);
+      for (let count = 0; count < 6; count += 1) {
+        expectProblem(await prove(dead, WRONG_CODE), 'ticket_invalid');
+      }
+      expect((await prove(await begin(account), RIGHT_CODE)).status).toBe(200);
+    });
+
+    it('that are wrong are a hundred by a network in 15 minutes', async () => {
+      const address = newAddress();
+      for (let user = 0; user < 25; user += 1) {
+        const ticket = await begin(await signUp());
+        const answers = await Promise.all(Array.from({ length: 4 }, () => prove(ticket, WRONG_CODE, address)));
+        expect(answers.map(codeOf)).toEqual(Array<string>(4).fill('second_factor_invalid'));
+      }
+      const ticket = await begin(await signUp());
+      expect(expectTooMany(await prove(ticket, RIGHT_CODE, address))).toBeGreaterThan(800);
+      expect((await prove(ticket, RIGHT_CODE)).status).toBe(200);
+    });
   });
 });

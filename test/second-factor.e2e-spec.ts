@@ -1,9 +1,16 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Response } from 'supertest';
+import { AccountsService } from '../src/auth/accounts/accounts.service.js';
 import { FakeFactor, RIGHT_CODE, WRONG_CODE } from './support/fake-factor.js';
+import { holdLock } from './support/held-lock.js';
+import { MAIL_ON } from './support/mail-on.js';
+import { OutgoingMails } from './support/outgoing-mails.js';
 import { expectProblem } from './support/problem.js';
-import { type Account, claimsOf, newPassword, pairOf } from './support/test-client.js';
+import { type Account, claimsOf, codeOf, newPassword, pairOf } from './support/test-client.js';
+import { TicketDesk } from './support/ticket-desk.js';
 import { useDatabase, useInstance, useProxy, useService } from './support/use-service.js';
+
+const USER_ROW = 'select 1 from users where id = $1 for update';
 
 const FACTORS_ON = { SECOND_FACTORS: 'on' };
 
@@ -105,6 +112,126 @@ describe('the second step of a sign-in', () => {
     expect(await database.sql('select amr from refresh_token_families where user_id = $1', [account.id])).toEqual([
       { amr: ['pwd', 'otp', 'mfa'] },
     ]);
+  });
+});
+
+describe('ten wrong second factors in a row', () => {
+  const database = useDatabase();
+  const service = useInstance(database, { ...FACTORS_ON, ...MAIL_ON, RATE_LIMITS: 'on' });
+  const mails = new OutgoingMails(database, service);
+
+  it('warn the user by one mail, and start again after a right one', async () => {
+    const factor = new FakeFactor(service);
+    const account = await service.client.signUp();
+    await factor.give(database, account);
+    const prove = async (totp: string): Promise<Response> => {
+      await database.sql(`delete from rate_limits where key like 'factor-gate%'`);
+      const { body } = await service.client.login({ email: account.email, password: account.password });
+      return service.client.post('/auth/login/second-factor', { ticket: (body as SecondStep).ticket, totp });
+    };
+    for (let count = 1; count <= 12; count += 1) {
+      expectProblem(await prove(WRONG_CODE), 'second_factor_invalid');
+      expect(await mails.templatesTo(account.email)).toEqual(count < 10 ? [] : ['second_factor_failures']);
+    }
+    pairOf(await prove(RIGHT_CODE));
+    for (let count = 1; count <= 10; count += 1) {
+      expectProblem(await prove(WRONG_CODE), 'second_factor_invalid');
+    }
+    expect(await mails.templatesTo(account.email)).toEqual(['second_factor_failures', 'second_factor_failures']);
+  });
+});
+
+describe('a ticket of the second step', () => {
+  const database = useDatabase();
+  const service = useInstance(database, {
+    ...FACTORS_ON,
+    ...MAIL_ON,
+    EMAIL_SIGN_IN: 'on',
+    WEBAUTHN_RP_ID: 'localhost',
+  });
+  const proving = useInstance(database, { ...FACTORS_ON, ...MAIL_ON, EMAIL_VERIFICATION: 'required' });
+  let factor: FakeFactor;
+
+  beforeAll(() => {
+    factor = new FakeFactor(service);
+  });
+
+  async function begin(): Promise<{ readonly account: Account; readonly ticket: string }> {
+    const account = await service.client.signUp();
+    await factor.give(database, account);
+    const { body } = await service.client.login({ email: account.email, password: account.password });
+    return { account, ticket: (body as SecondStep).ticket };
+  }
+
+  const prove = (ticket: string): Promise<Response> =>
+    service.client.post('/auth/login/second-factor', { ticket, totp: RIGHT_CODE });
+
+  const CHANGES = [
+    ['a new password', ({ id }: Account) => service.app.get(AccountsService).setPassword(id, newPassword())],
+    ['disabling', ({ id }: Account) => service.app.get(AccountsService).disable(id)],
+    ['a reset of the factors', ({ id }: Account) => service.app.get(AccountsService).resetFactors(id)],
+  ] as const;
+
+  it.each(CHANGES)('dies with %s that comes between the steps', async (_change, make) => {
+    const { account, ticket } = await begin();
+    const lock = await holdLock(database, USER_ROW, [account.id]);
+    const change = make(account);
+    await lock.untilWaiting(1);
+    const second = prove(ticket);
+    await lock.untilWaiting(2);
+    await lock.release();
+    await change;
+    expectProblem(await second, 'ticket_invalid');
+    expect(await database.sql('select 1 from refresh_token_families where user_id = $1', [account.id])).toEqual([]);
+  });
+
+  it.each(CHANGES)('opens a session that %s after it ends', async (_change, make) => {
+    const { account, ticket } = await begin();
+    const lock = await holdLock(database, USER_ROW, [account.id]);
+    const second = prove(ticket);
+    await lock.untilWaiting(1);
+    const change = make(account);
+    await lock.untilWaiting(2);
+    await lock.release();
+    await change;
+    const pair = pairOf(await second);
+    expect((await service.client.me(pair.access_token)).status).toBe(401);
+    expect((await service.client.refresh(pair.refresh_token)).status).toBeGreaterThanOrEqual(401);
+  });
+
+  it('is refused everywhere else, as is that of a passkey, and both stay good', async () => {
+    const { account, ticket } = await begin();
+    const desk = new TicketDesk(service);
+    const passkey = desk.tickets.tokenOf(await desk.issue('webauthn', { userId: account.id }), 'wa1');
+    const proof = { totp: RIGHT_CODE };
+    expectProblem(
+      await service.client.post('/auth/login/second-factor', { ticket: passkey, ...proof }),
+      'ticket_invalid',
+    );
+    for (const token of [ticket, passkey]) {
+      const bearer = { authorization: `Bearer ${token}` };
+      expectProblem(await service.client.me(token), 'access_token_invalid');
+      expect((await service.client.get('/auth/verify', token)).status).toBe(401);
+      expectProblem(await service.client.post('/auth/logout', {}, bearer), 'access_token_invalid');
+      expectProblem(await service.client.logoutAll(token), 'access_token_invalid');
+      expectProblem(await service.client.refresh(token), 'refresh_token_invalid');
+      expectProblem(await service.client.logout({ refreshToken: token }), 'refresh_token_invalid');
+      expect((await service.client.exchange(token)).body).toMatchObject({ error: 'invalid_grant' });
+      for (const [at, path, body] of [
+        [service, '/auth/login/email-code', { ticket: token, code: '12345678' }],
+        [service, '/auth/login/email-code', { token }],
+        [service, '/auth/password/reset', { token, new_password: newPassword() }],
+        [service, '/auth/email/confirm', { ticket: token, code: '12345678' }],
+        [service, '/auth/email/confirm', { token }],
+        [service, '/auth/email/verify', { ticket: token, code: '12345678' }],
+        [service, '/auth/email/undo', { token }],
+        [proving, '/auth/register/complete', { ticket: token, code: '12345678' }],
+        [proving, '/auth/register/complete', { token, password: newPassword() }],
+      ] as const) {
+        expect([path, codeOf(await at.client.post(path, body))]).toEqual([path, 'ticket_invalid']);
+      }
+    }
+    pairOf(await prove(ticket));
   });
 });
 

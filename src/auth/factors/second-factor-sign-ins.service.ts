@@ -15,6 +15,7 @@ import { SessionsService } from '../sessions/sessions.service.js';
 import { SignInsService } from '../sessions/sign-ins.service.js';
 import { UserTurnsService } from '../user-turns.service.js';
 import type { FactorProof, PreparedProof } from './factor-proof.js';
+import { FactorAttemptsService } from './factor-attempts.service.js';
 import { FactorProofsService } from './factor-proofs.service.js';
 
 /** Runs the second step of a sign-in, whatever the first one was. */
@@ -24,6 +25,7 @@ export class SecondFactorSignInsService {
     private readonly users: UsersService,
     private readonly tickets: TicketsService,
     private readonly proofs: FactorProofsService,
+    private readonly attempts: FactorAttemptsService,
     private readonly outbox: OutboxService,
     private readonly refusedTokenLimiter: RefusedTokenLimiterService,
     private readonly signIns: SignInsService,
@@ -34,10 +36,11 @@ export class SecondFactorSignInsService {
   ) {}
 
   /**
-   * Opens the session that the first step could not. The fifth wrong proof kills the ticket.
+   * Opens the session that the first step could not. The fifth wrong proof kills the ticket, and
+   * wrong ones count against the user over all tickets and sessions.
    *
    * @throws TicketInvalidError, also when a change of the user's credentials or factors came between the steps
-   * @throws SecondFactorInvalidError, ValidationFailedError
+   * @throws SecondFactorInvalidError, TooManyAttemptsError, ValidationFailedError
    */
   async complete(token: string, proof: FactorProof, client: Client): Promise<TokenPair> {
     this.issuer.requireKey();
@@ -49,7 +52,9 @@ export class SecondFactorSignInsService {
       throw new TicketInvalidError('unknown, or of no user');
     }
     const occasion = { kind: 'second_factor', loginId: ticket.id } as const;
-    return this.redeem(ticket, userId, await this.proofs.prepare(proof, userId, occasion, client), client);
+    return this.attempts.countAttempt(userId, client, async () =>
+      this.redeem(ticket, userId, await this.proofs.prepare(proof, userId, occasion, client), client),
+    );
   }
 
   private async redeem(
