@@ -721,7 +721,7 @@ describe('the runner of the test kit', () => {
           path.replace('{ns}', 'nowhere').replace('{id}', 'x'),
         ]),
       );
-      expect(routes).toHaveLength(16);
+      expect(routes).toHaveLength(17);
       for (const [method = '', path = ''] of routes.filter(([method]) => method !== 'PUT')) {
         const { status, body } = await kit.runner.call(method, path.slice('/test'.length));
         expect([path, status === 200 || codeOf({ body }) === 'namespace_unknown']).toEqual([path, true]);

@@ -38,6 +38,8 @@ export interface UserBody {
   readonly password?: string;
   readonly roles?: readonly string[];
   readonly status?: 'active' | 'disabled';
+  /** Whether the user has an authenticator app, and ten recovery codes with it. */
+  readonly totp?: boolean;
 }
 
 export interface UserAnswer {
@@ -47,6 +49,19 @@ export interface UserAnswer {
   readonly password: string;
   readonly roles: readonly string[];
   readonly status: 'active' | 'disabled';
+  readonly totp?: TotpAnswer;
+}
+
+/** What the user of an authenticator app has. */
+export interface TotpAnswer {
+  /** In base32. */
+  readonly secret: string;
+  readonly recovery_codes: readonly string[];
+}
+
+/** `POST /test/{ns}/totp` with `{user_id}`: 200. */
+export interface TotpCodeAnswer {
+  readonly code: string;
 }
 
 /** `POST /test/{ns}/tokens`: 201. Without `user_id` the token is a new user's, who has `roles`. */

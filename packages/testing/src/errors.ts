@@ -8,10 +8,17 @@ export class RatchetTestError extends Error {
   readonly code: string;
   /** What the answer said about its cause, without the request. */
   readonly detail: string;
+  /** With the code `second_factor_required`: what the second step of the sign-in takes. */
+  readonly ticket: string | undefined;
 
   constructor(
     message: string,
-    { code, status, detail = message }: { readonly code: string; readonly status?: number; readonly detail?: string },
+    {
+      code,
+      status,
+      detail = message,
+      ticket,
+    }: { readonly code: string; readonly status?: number; readonly detail?: string; readonly ticket?: string },
     options?: ErrorOptions,
   ) {
     super(message, options);
@@ -19,5 +26,6 @@ export class RatchetTestError extends Error {
     this.code = code;
     this.status = status;
     this.detail = detail;
+    this.ticket = ticket;
   }
 }

@@ -64,7 +64,7 @@ function noAnswerError(what: string, cause: Error): RatchetTestError {
 
 /** The sentences of the service are constant, and what is wrong stands in `errors`; the runner's have it all. */
 function problemError(what: string, status: number, answer: unknown): RatchetTestError {
-  const { code = 'unknown', detail = 'no detail', errors } = (answer ?? {}) as Readonly<Record<string, string>>;
+  const { code = 'unknown', detail = 'no detail', errors, ticket } = (answer ?? {}) as Readonly<Record<string, string>>;
   const fields = (Array.isArray(errors) ? errors : []) as readonly {
     readonly field: string;
     readonly message: string;
@@ -73,5 +73,10 @@ function problemError(what: string, status: number, answer: unknown): RatchetTes
     detail,
     ...fields.filter(({ message }) => !detail.includes(message)).map(({ field, message }) => `${field} ${message}`),
   ].join(' ');
-  return new RatchetTestError(`${what}: ${status} ${code}. ${told}`, { code, status, detail: told });
+  return new RatchetTestError(`${what}: ${status} ${code}. ${told}`, {
+    code,
+    status,
+    detail: told,
+    ...(ticket !== undefined && { ticket }),
+  });
 }

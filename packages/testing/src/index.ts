@@ -12,6 +12,7 @@ export {
   type ReceivedRequest,
   type SessionOptions,
   type TestUser,
+  type UserTotp,
   type TokenPair,
   type UserOptions,
 } from './namespace.js';

@@ -11,6 +11,7 @@ import type {
   TokenAnswer,
   TokenBody,
   TokenPairAnswer,
+  TotpCodeAnswer,
   UserAnswer,
   UserBody,
 } from './contract.js';
@@ -33,6 +34,8 @@ export interface UserOptions {
   readonly password?: string;
   readonly roles?: readonly string[];
   readonly status?: 'active' | 'disabled';
+  /** Gives the user an authenticator app and ten recovery codes. Sign-ins ask for a second factor then. */
+  readonly totp?: boolean;
 }
 
 export interface SessionOptions {
@@ -61,6 +64,15 @@ export interface TokenPair {
   readonly sessionId: string;
 }
 
+/** The authenticator app of a user. */
+export interface UserTotp {
+  /** In base32. */
+  readonly secret: string;
+  readonly recoveryCodes: readonly string[];
+  /** Returns what the app shows now, see `Namespace.totp`. */
+  code(): Promise<string>;
+}
+
 /** A user who can sign in. */
 export interface TestUser {
   readonly id: string;
@@ -68,8 +80,11 @@ export interface TestUser {
   readonly password: string;
   readonly roles: readonly string[];
   readonly status: 'active' | 'disabled';
+  /** There if the user was made with `totp: true`. */
+  readonly totp?: UserTotp;
   /**
-   * Signs the user in by `POST /auth/login`, as an application does: a new session each time.
+   * Signs the user in by `POST /auth/login`, as an application does: a new session each time. With an authenticator app, the
+   * second step follows.
    *
    * @throws RatchetTestError with the problem's code: `account_disabled`
    */
@@ -221,16 +236,49 @@ export class Namespace {
   async users(users: number | readonly UserOptions[]): Promise<readonly TestUser[]> {
     const body: readonly UserBody[] = typeof users === 'number' ? Array.from({ length: users }, () => ({})) : users;
     const answer = (await this.call('POST', 'users', body)) as readonly UserAnswer[];
-    return answer.map((user) => ({ ...user, signIn: () => this.signIn(user) }));
+    return answer.map(({ totp, ...user }) => ({
+      ...user,
+      ...(totp !== undefined && {
+        totp: { secret: totp.secret, recoveryCodes: totp.recovery_codes, code: () => this.totp(user) },
+      }),
+      signIn: () => this.signIn(user),
+    }));
   }
 
   /**
-   * Signs a user in by `POST /auth/login`, as an application does.
+   * Returns the code that a user's authenticator app shows now, also of an app that the user has added on a page. The service
+   * accepts it even if it has been used.
    *
-   * @throws RatchetTestError with the problem's code: `invalid_credentials`
+   * @throws RatchetTestError for a user without an app
    */
-  async signIn({ email, password }: { readonly email: string; readonly password: string }): Promise<TokenPair> {
-    return readPair(await callJson('POST', `${this.url}/auth/login`, { email, password }));
+  async totp(user: UserReference): Promise<string> {
+    return ((await this.call('POST', 'totp', idOf(user))) as TotpCodeAnswer).code;
+  }
+
+  /**
+   * Signs a user in by `POST /auth/login`, as an application does. If the service asks for a second factor and the user's id is
+   * given, the second step follows, with the code of the user's authenticator app.
+   *
+   * @throws RatchetTestError with the problem's code: `invalid_credentials`, `second_factor_required`
+   */
+  async signIn({
+    email,
+    password,
+    id,
+  }: {
+    readonly email: string;
+    readonly password: string;
+    readonly id?: string;
+  }): Promise<TokenPair> {
+    try {
+      return readPair(await callJson('POST', `${this.url}/auth/login`, { email, password }));
+    } catch (error) {
+      if (!(error instanceof RatchetTestError && error.ticket !== undefined) || id === undefined) {
+        throw error;
+      }
+      const proof = { ticket: error.ticket, totp: await this.totp(id) };
+      return readPair(await callJson('POST', `${this.url}/auth/login/second-factor`, proof));
+    }
   }
 
   /**

@@ -10,6 +10,7 @@ import {
   createApp,
   DatabaseClock,
   DatabaseService,
+  FactorSecretsVault,
   KeyLifeCycleService,
   KeyRotationService,
   KeysService,
@@ -20,6 +21,7 @@ import {
   PasswordHasherService,
   publish,
   type PublishedDocument,
+  RecoveryCodesService,
   RefusedTokenLimiterService,
   RevokedSessionsService,
   ServerKeys,
@@ -28,9 +30,11 @@ import {
   SignInsService,
   TokensService,
   TombstoneCleanerService,
+  TotpFactorsService,
   UsersService,
 } from '@ratchet/server/internal';
 import type { ClockAnswer, KeyAnswer, RequestRecord } from '../contract.js';
+import { AuthenticatorApps } from './authenticator-apps.mjs';
 import { type Fault, Faults } from './faults.mjs';
 import { answerInstead } from './fault-answer.mjs';
 import { Gate } from './gate.mjs';
@@ -70,6 +74,7 @@ export class Namespace {
   readonly faults = new Faults();
   readonly journal = new Journal();
   readonly outbox = new Outbox();
+  readonly apps: AuthenticatorApps;
   readonly users: Users;
   readonly sessions: Sessions;
   readonly gate = new Gate();
@@ -87,7 +92,16 @@ export class Namespace {
     const database = app.get(DatabaseService);
     this.database = database;
     this.clock = new TestClock(database, app.get(RevokedSessionsService), app.get(Clock), app.get(DatabaseClock));
-    this.users = new Users(database, app.get(PasswordHasherService));
+    this.apps = new AuthenticatorApps(
+      database,
+      config.factors && {
+        users: app.get(UsersService),
+        totpFactors: app.get(TotpFactorsService, { strict: false }),
+        recoveryCodes: app.get(RecoveryCodesService, { strict: false }),
+        vault: app.get(FactorSecretsVault, { strict: false }),
+      },
+    );
+    this.users = new Users(database, app.get(PasswordHasherService), this.apps);
     this.sessions = new Sessions(
       {
         users: app.get(UsersService),

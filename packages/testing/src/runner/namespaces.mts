@@ -22,6 +22,7 @@ const DEFAULTS: Settings = {
   PASSWORD_HASH_COST: 'least',
   LOG_LEVEL: 'error',
   DATABASE_POOL_SIZE: '3',
+  SECOND_FACTORS: 'on',
 };
 
 /** The kit's own, and what would lead out of the process. */

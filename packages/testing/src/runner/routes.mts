@@ -88,6 +88,7 @@ const USERS_BODY: BodySchema<readonly UserBody[]> = {
       },
       roles: ROLES,
       status: STATUS,
+      totp: { type: 'boolean', description: 'With an authenticator app and ten recovery codes.' },
     },
   },
 };
@@ -96,10 +97,32 @@ const USERS: Schema = {
   type: 'array',
   items: {
     type: 'object',
-    properties: { id: TEXT, email: TEXT, password: TEXT, roles: { type: 'array', items: TEXT }, status: STATUS },
+    properties: {
+      id: TEXT,
+      email: TEXT,
+      password: TEXT,
+      roles: { type: 'array', items: TEXT },
+      status: STATUS,
+      totp: {
+        type: 'object',
+        properties: {
+          secret: { type: 'string', description: 'In base32.' },
+          recovery_codes: { type: 'array', items: TEXT },
+        },
+        required: ['secret', 'recovery_codes'],
+      },
+    },
     required: ['id', 'email', 'password', 'roles', 'status'],
   },
 };
+
+const TOTP_BODY: BodySchema<{ readonly user_id: string }> = {
+  type: 'object',
+  properties: { user_id: { type: 'string', format: 'uuid' } },
+  required: ['user_id'],
+};
+
+const TOTP_CODE: Schema = { type: 'object', properties: { code: TEXT }, required: ['code'] };
 
 const TOKEN_BODY: BodySchema<TokenBody> = {
   type: 'object',
@@ -333,6 +356,17 @@ export const ROUTES: readonly Route[] = [
     run: changing(async (namespace, { body }) => ({
       status: 201,
       body: await namespace.users.make(readBody(USERS_BODY, body)),
+    })),
+  },
+  {
+    method: 'POST',
+    path: '/test/{ns}/totp',
+    summary: "Show the code of a user's authenticator app",
+    body: TOTP_BODY,
+    answers: { 200: { description: 'The service accepts it, even if it has been used.', schema: TOTP_CODE } },
+    run: changing(async (namespace, { body }) => ({
+      status: 200,
+      body: { code: await namespace.apps.code(readBody(TOTP_BODY, body).user_id) },
     })),
   },
   {

@@ -7,7 +7,8 @@ import {
   parseRoleNames,
   type PasswordHasherService,
 } from '@ratchet/server/internal';
-import type { UserAnswer, UserBody } from '../contract.js';
+import type { TotpAnswer, UserAnswer, UserBody } from '../contract.js';
+import type { AuthenticatorApps } from './authenticator-apps.mjs';
 import { type FieldError, TestProblem, validationFailed } from './problems.mjs';
 
 /** What users have who are given none: one hash serves them all. */
@@ -22,6 +23,7 @@ export class Users {
   constructor(
     private readonly database: DatabaseService,
     private readonly hasher: PasswordHasherService,
+    private readonly apps: AuthenticatorApps,
   ) {}
 
   /**
@@ -50,26 +52,33 @@ export class Users {
       }
       const bytes = encoded.kind === 'encoded' ? encoded.bytes : Buffer.alloc(0);
       const status = request.status ?? 'active';
-      return { id: randomUUID(), email: address ?? '', password, bytes, roles: roles ?? [], status };
+      const hasTotp = request.totp ?? false;
+      return { id: randomUUID(), email: address ?? '', password, bytes, roles: roles ?? [], status, hasTotp };
     });
     if (errors.length > 0) {
       throw validationFailed(errors);
     }
     const hashes = await Promise.all(users.map(({ bytes }) => this.hash(bytes)));
+    const totpOf = new Map<string, TotpAnswer>();
     try {
-      await this.database.query(
-        `insert into users (id, email, password_hash, status, roles)
+      await this.database.transaction(async (transaction) => {
+        await transaction.query(
+          `insert into users (id, email, password_hash, status, roles)
          select id, email, password_hash, status, string_to_array(roles, ' ')
          from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[])
            as made (id, email, password_hash, status, roles)`,
-        [
-          users.map(({ id }) => id),
-          users.map(({ email }) => email),
-          hashes,
-          users.map(({ status }) => status),
-          users.map(({ roles }) => roles.join(' ')),
-        ],
-      );
+          [
+            users.map(({ id }) => id),
+            users.map(({ email }) => email),
+            hashes,
+            users.map(({ status }) => status),
+            users.map(({ roles }) => roles.join(' ')),
+          ],
+        );
+        for (const user of users.filter(({ hasTotp }) => hasTotp)) {
+          totpOf.set(user.id, await this.apps.add(transaction, user));
+        }
+      });
     } catch (error) {
       if (isUniqueViolation(error, 'users_email_key')) {
         throw new TestProblem(
@@ -80,7 +89,10 @@ export class Users {
       }
       throw error;
     }
-    return users.map(({ id, email, password, roles, status }) => ({ id, email, password, roles, status }));
+    return users.map(({ id, email, password, roles, status }) => {
+      const totp = totpOf.get(id);
+      return { id, email, password, roles, status, ...(totp !== undefined && { totp }) };
+    });
   }
 
   private hash(password: Buffer): Promise<string> {
