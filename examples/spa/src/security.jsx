@@ -177,7 +177,7 @@ export function Security({ data, error, reload, onSessionsChanged }) {
   );
 }
 
-function List({ totp, passkeys: keys, recovery_codes_left: left, ...on }) {
+function List({ totp, passkeys: keys = [], recovery_codes_left: left, ...on }) {
   const hasFactor = totp !== null || keys.length > 0;
   return (
     <>
