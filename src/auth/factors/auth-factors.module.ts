@@ -10,7 +10,6 @@ import { AuthModule } from '../auth.module.js';
 import { CodeVerifiersService } from './code-verifiers.service.js';
 import { FactorAttemptsService } from './factor-attempts.service.js';
 import { FactorChangesService } from './factor-changes.service.js';
-import { FactorAttemptsService } from './factor-attempts.service.js';
 import { FactorProofsService } from './factor-proofs.service.js';
 import { FactorsController } from './factors.controller.js';
 import { RecoveryCodeSetsService } from './recovery-code-sets.service.js';
@@ -35,7 +34,6 @@ import { TotpEnrolmentsService } from './totp-enrolments.service.js';
     CodeVerifiersService,
     FactorAttemptsService,
     FactorChangesService,
-    FactorAttemptsService,
     FactorProofsService,
     RecoveryCodeSetsService,
     SecondFactorSignInsService,
