@@ -21,7 +21,14 @@ const EXECUTED = [
   'docs/operations.md: Accounts',
   'docs/operations.md: Changing AUTH_SECRET',
   'docs/operations.md: Signing keys',
+  'docs/second-factors.md: Try it with curl',
 ];
+
+/** In place of `oathtool`: what an authenticator app shows so many seconds from now. */
+const TOTP = `totp() { "${process.execPath}" --input-type=module -e '
+  import { generateSync } from "otplib";
+  const [secret, later] = process.argv.slice(1);
+  console.log(generateSync({ secret, epoch: Date.now() / 1_000 + Number(later) }));' "$SECRET" "$1"; }`;
 
 /** "document: section" → its ```sh blocks. */
 async function readShellBlocks(): Promise<ReadonlyMap<string, readonly string[]>> {
@@ -40,7 +47,7 @@ async function readShellBlocks(): Promise<ReadonlyMap<string, readonly string[]>
 }
 
 describe('the shell blocks of the documents', () => {
-  const { database, service } = useService();
+  const { database, service } = useService({ SECOND_FACTORS: 'on' });
   let blocks: ReadonlyMap<string, readonly string[]>;
 
   beforeAll(async () => {
@@ -99,6 +106,27 @@ describe('the shell blocks of the documents', () => {
     expect(signOut).toMatch(
       /^\{"sessions":\[\{.*"current":true.*\}\]\}\n204\n\{.*"code":"access_token_revoked","request_id":"[\w-]+"\}$/,
     );
+  });
+
+  it('lead through both steps of a sign-in as docs/second-factors.md says', async () => {
+    const { exitCode, stdout, stderr } = await paste('docs/second-factors.md: Try it with curl', (block) =>
+      block
+        .replace('BASE=http://127.0.0.1:3000', `BASE=${service.url}`)
+        .replace(/^totp\(\) .*$/m, () => TOTP)
+        // The README has registered the other one.
+        .replace('grace@example.com', 'ada@example.com'),
+    );
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+    const [begun, codes, required, pair, left] = stdout.split(BETWEEN).map((text) => text.trim());
+    expect(begun).toMatch(/^\{"secret":"[A-Z2-7]{32}","otpauth_uri":"otpauth:.*"\}$/);
+    expect(codes).toMatch(/^\{"recovery_codes":\["[A-Z2-7-]{19}"(?:,"[A-Z2-7-]{19}"){9}\]\}$/);
+    expect(JSON.parse(required ?? '')).toMatchObject({
+      code: 'second_factor_required',
+      expires_in: 300,
+      factors: ['totp', 'recovery_code'],
+    });
+    expect(pair).toMatch(/^\{"access_token":"eyJ.*","refresh_expires_in":1209600\}$/);
+    expect(JSON.parse(left ?? '')).toMatchObject({ totp: {}, recovery_codes_left: 9 });
   });
 
   (isInstalled('nginx', '-v') ? it : it.skip)('put a gateway in front of a backend', async () => {

@@ -38,6 +38,12 @@ const ROUTES: readonly Route[] = [
   { method: 'POST', path: '/auth/email/undo', takesBody: true, needsToken: false, allow: 'POST' },
   { method: 'POST', path: '/auth/email/verification', takesBody: false, needsToken: true, allow: 'POST' },
   { method: 'POST', path: '/auth/email/verify', takesBody: true, needsToken: false, allow: 'POST' },
+  { method: 'POST', path: '/auth/login/second-factor', takesBody: true, needsToken: false, allow: 'POST' },
+  { method: 'POST', path: '/auth/totp', takesBody: false, needsToken: true, allow: 'DELETE, POST' },
+  { method: 'POST', path: '/auth/totp/confirm', takesBody: true, needsToken: true, allow: 'POST' },
+  { method: 'DELETE', path: '/auth/totp', takesBody: false, needsToken: true, allow: 'DELETE, POST' },
+  { method: 'POST', path: '/auth/recovery-codes', takesBody: false, needsToken: true, allow: 'POST' },
+  { method: 'GET', path: '/auth/factors', takesBody: false, needsToken: true, allow: 'GET, HEAD' },
   { method: 'GET', path: '/auth/me', takesBody: false, needsToken: true, allow: 'GET, HEAD' },
   { method: 'GET', path: '/auth/sessions', takesBody: false, needsToken: true, allow: 'GET, HEAD' },
   { method: 'DELETE', path: `/auth/sessions/${UUID}`, takesBody: false, needsToken: true, allow: 'DELETE' },
@@ -95,7 +101,7 @@ const BAD_BODIES: readonly (readonly [kind: string, body: string | Buffer, code:
 ];
 
 describe('the HTTP contract', () => {
-  const { database, service } = useService({ ...MAIL_ON, EMAIL_SIGN_IN: 'on' });
+  const { database, service } = useService({ ...MAIL_ON, EMAIL_SIGN_IN: 'on', SECOND_FACTORS: 'on' });
   let account: Account & { readonly pair: TokenPair };
 
   beforeAll(async () => {
