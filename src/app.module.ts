@@ -2,7 +2,7 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { AuthModule } from './auth/auth.module.js';
 import { RegistrationModule } from './auth/registration.module.js';
 import { CommonModule } from './platform/common/common.module.js';
-import type { Config, MailConfig } from './platform/config/config.js';
+import type { Config, FactorsConfig, MailConfig } from './platform/config/config.js';
 import { DatabaseModule } from './platform/database/database.module.js';
 import type { DatabaseAddress } from './platform/database/database.types.js';
 import { GatewayModule } from './gateway/gateway.module.js';
@@ -18,9 +18,9 @@ async function loadMailboxModule(mail: MailConfig): Promise<DynamicModule> {
 }
 
 /** Only a service with second factors loads what they take. */
-async function loadAuthFactorsModule(): Promise<DynamicModule> {
+async function loadAuthFactorsModule(factors: FactorsConfig): Promise<DynamicModule> {
   const { AuthFactorsModule } = await import('./auth/factors/auth-factors.module.js');
-  return { module: AuthFactorsModule };
+  return AuthFactorsModule.forRoot(factors);
 }
 
 async function loadMailModule(): Promise<DynamicModule> {
@@ -46,7 +46,7 @@ export class AppModule {
         ServedKeysModule,
         MetricsModule,
         ...(config.mail === undefined ? [] : [loadMailboxModule(config.mail), loadMailModule()]),
-        ...(config.factors === undefined ? [] : [loadAuthFactorsModule()]),
+        ...(config.factors === undefined ? [] : [loadAuthFactorsModule(config.factors)]),
       ],
     };
   }

@@ -90,6 +90,7 @@ describe('an authenticator app', () => {
       });
       expect(await factorsOf(account.pair)).toMatchObject({
         totp: { created_at: expect.any(String), last_used_at: expect.any(String) },
+        passkeys: [],
         recovery_codes_left: 10,
       });
       expect(claimsOf(account.pair.access_token)).toMatchObject({ acr: 'aal1', amr: ['pwd'] });

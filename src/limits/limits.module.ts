@@ -5,6 +5,7 @@ import { DatabaseService } from '../platform/database/database.service.js';
 import { CodeAttemptsService } from './code-attempts.service.js';
 import { Counters } from './counter.js';
 import { MailLimitsService } from './mail-limits.service.js';
+import { PasskeyOptionsLimiterService } from './passkey-options-limiter.service.js';
 import { PasswordAttemptsService } from './password-attempts.service.js';
 import { PostgresCounters } from './postgres-counters.js';
 import { RefusedTokenLimiterService } from './refused-token-limiter.service.js';
@@ -27,6 +28,7 @@ import { RegistrationsService } from './registrations.service.js';
     },
     CodeAttemptsService,
     MailLimitsService,
+    PasskeyOptionsLimiterService,
     PasswordAttemptsService,
     RefusedTokenLimiterService,
     RegistrationsService,
@@ -34,6 +36,7 @@ import { RegistrationsService } from './registrations.service.js';
   exports: [
     CodeAttemptsService,
     MailLimitsService,
+    PasskeyOptionsLimiterService,
     PasswordAttemptsService,
     RefusedTokenLimiterService,
     RegistrationsService,

@@ -1,7 +1,7 @@
 import type { PreparedStatement } from '../platform/database/database.service.js';
 import type { TicketRefusal } from './tickets.types.js';
 
-const MAX_WRONG_PROOFS = 5;
+export const MAX_WRONG_PROOFS = 5;
 
 export interface TicketRow {
   readonly user_id: string | null;

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Connection, PreparedStatement, Transaction } from '../platform/database/database.service.js';
-import { JUDGE_TICKET, type JudgementRow, type TicketRow } from './judgement.statement.js';
+import { JUDGE_TICKET, type JudgementRow, MAX_WRONG_PROOFS, type TicketRow } from './judgement.statement.js';
 import type { Ticket, TicketContents, TicketVerdict } from './tickets.types.js';
 
 /** A retry with the same id makes no second row. */
@@ -15,6 +15,14 @@ const INSERT_TICKET: PreparedStatement = {
 const FIND_TICKET: PreparedStatement = {
   name: 'find_ticket',
   text: 'select user_id, email, data, created_at from tickets where id = $1 and purpose = $2 and key_id = $3',
+};
+
+const IS_TICKET_GOOD: PreparedStatement = {
+  name: 'is_ticket_good',
+  text: `
+    select 1 from tickets
+    where id = $1 and purpose = $2 and key_id = $3 and user_id = $4 and credential_version is not distinct from $5
+      and consumed_at is null and expires_at > clock_timestamp() and attempts < ${MAX_WRONG_PROOFS}`,
 };
 
 /** Holds the only SQL on `tickets`. */
@@ -44,6 +52,17 @@ export class TicketsRepository {
   async findTicket(connection: Connection, ticket: Ticket): Promise<TicketContents | undefined> {
     const [row] = await connection.queryPrepared<TicketRow>(FIND_TICKET, [ticket.id, ticket.purpose, ticket.keyId]);
     return row && contentsOf(row);
+  }
+
+  /** Tells whether a ticket of a user could be consumed now, and changes nothing. */
+  async isTicketGood(
+    connection: Connection,
+    ticket: Ticket,
+    holder: { readonly userId: string; readonly credentialVersion: number | undefined },
+  ): Promise<boolean> {
+    const { id, purpose, keyId } = ticket;
+    const values = [id, purpose, keyId, holder.userId, holder.credentialVersion ?? null];
+    return (await connection.queryPrepared(IS_TICKET_GOOD, values)).length > 0;
   }
 
   /** Decides one presentation; waits for a transaction that holds the ticket. */

@@ -135,6 +135,16 @@ export class TicketsService implements OnModuleInit {
   }
 
   /**
+   * Tells whether a ticket of a user could still be used, and uses nothing up: for what only its holder may prepare.
+   *
+   * @param user as locked by this transaction
+   */
+  isGood(transaction: Transaction, ticket: PresentedTicket, user: TicketHolder): Promise<boolean> {
+    const credentialVersion = versionFor(ticket.purpose, user);
+    return this.repository.isTicketGood(transaction, ticket, { userId: user.id, credentialVersion });
+  }
+
+  /**
    * Consumes a ticket whose token is enough, at most once however often and wherever it is presented, and the user's
    * other tickets of the purpose with it; one that undoes a change takes only the later ones. The caller has locked the user's row before, in an earlier statement of this
    * transaction, and touches sessions after. May be retried with the same `attemptId` while an outcome is unknown.

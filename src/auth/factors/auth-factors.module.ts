@@ -1,7 +1,8 @@
-import { Module } from '@nestjs/common';
+import { type DynamicModule, Module } from '@nestjs/common';
 import { FactorsModule } from '../../factors/factors.module.js';
 import { LimitsModule } from '../../limits/limits.module.js';
 import { OutboxModule } from '../../mail/outbox.module.js';
+import type { FactorsConfig } from '../../platform/config/config.js';
 import { TicketsModule } from '../../tickets/tickets.module.js';
 import { TokensModule } from '../../tokens/tokens.module.js';
 import { UsersModule } from '../../users/users.module.js';
@@ -40,4 +41,12 @@ import { TotpEnrolmentsService } from './totp-enrolments.service.js';
     TotpEnrolmentsService,
   ],
 })
-export class AuthFactorsModule {}
+export class AuthFactorsModule {
+  static async forRoot({ passkeys }: FactorsConfig): Promise<DynamicModule> {
+    if (passkeys === undefined) {
+      return { module: AuthFactorsModule };
+    }
+    const { passkeyParts } = await import('./passkey-parts.js');
+    return { module: AuthFactorsModule, ...passkeyParts(passkeys) };
+  }
+}

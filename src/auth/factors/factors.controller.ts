@@ -1,6 +1,7 @@
 import { Body, Controller, Delete, Get, HttpCode, Post, Res } from '@nestjs/common';
 import { ApiBearerAuth, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
+import { PasskeyRecordsService } from '../../factors/passkey-records.service.js';
 import { RecoveryCodesService } from '../../factors/recovery-codes.service.js';
 import { TotpFactorsService } from '../../factors/totp-factors.service.js';
 import { ACCESS_TOKEN_SCHEME } from '../../platform/http/openapi.js';
@@ -11,6 +12,7 @@ import { CurrentClient, CurrentIdentity } from '../request.decorators.js';
 import {
   FactorsDto,
   RecoveryCodesDto,
+  toPasskeyDto,
   toTotpEnrolmentDto,
   toTotpFactorDto,
   TotpCodeDto,
@@ -27,6 +29,7 @@ export class FactorsController {
     private readonly enrolments: TotpEnrolmentsService,
     private readonly codeSets: RecoveryCodeSetsService,
     private readonly totpFactors: TotpFactorsService,
+    private readonly passkeys: PasskeyRecordsService,
     private readonly recoveryCodes: RecoveryCodesService,
   ) {}
 
@@ -35,11 +38,22 @@ export class FactorsController {
     summary: 'List the second factors of the user',
     description: 'A secret that is not confirmed is no factor, and not listed.',
   })
-  @ApiOkResponse({ type: FactorsDto, description: 'The authenticator app, and how many recovery codes are left.' })
+  @ApiOkResponse({
+    type: FactorsDto,
+    description: 'The authenticator app, the passkeys, and how many recovery codes are left.',
+  })
   @ApiProblems(...BEARER_PROBLEMS, 'temporarily_unavailable')
   async listFactors(@CurrentIdentity() { userId }: Identity): Promise<FactorsDto> {
-    const [totp, left] = await Promise.all([this.totpFactors.describe(userId), this.recoveryCodes.countLeft(userId)]);
-    return { totp: totp === undefined ? null : toTotpFactorDto(totp), recovery_codes_left: left };
+    const [totp, passkeys, left] = await Promise.all([
+      this.totpFactors.describe(userId),
+      this.passkeys.list(userId),
+      this.recoveryCodes.countLeft(userId),
+    ]);
+    return {
+      totp: totp === undefined ? null : toTotpFactorDto(totp),
+      passkeys: passkeys.map(toPasskeyDto),
+      recovery_codes_left: left,
+    };
   }
 
   @Post('totp')

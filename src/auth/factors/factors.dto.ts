@@ -1,7 +1,15 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { IsString, MaxLength } from 'class-validator';
 import { RECOVERY_CODES, type TotpEnrolment, type TotpFactor } from '../../factors/factors.types.js';
+import { type Passkey, PASSKEY_NAME_MAX_CHARACTERS } from '../../factors/passkeys.types.js';
 import { LONGEST_CODE_CHARACTERS } from './factor-proof.dto.js';
+
+export const PASSKEY_NAME_SCHEMA = {
+  minLength: 1,
+  maxLength: PASSKEY_NAME_MAX_CHARACTERS,
+  description: 'What the user calls it.',
+  example: 'Phone of Ada',
+};
 
 export class TotpCodeDto {
   @IsString()
@@ -44,9 +52,29 @@ export class TotpFactorDto {
   readonly last_used_at!: string | null;
 }
 
+export class PasskeyDto {
+  @ApiProperty({ description: 'Of the credential, base64url.', example: 'vUVDkOQ6pfC2TGcD2Bz6A1sRSJhLCyo2HJvOYyDzpqo' })
+  readonly id!: string;
+
+  @ApiProperty(PASSKEY_NAME_SCHEMA)
+  readonly name!: string;
+
+  @ApiProperty({ format: 'date-time', example: '2026-11-23T09:30:00.000Z' })
+  readonly created_at!: string;
+
+  @ApiProperty({ type: String, format: 'date-time', nullable: true, example: '2026-11-23T10:00:00.000Z' })
+  readonly last_used_at!: string | null;
+
+  @ApiProperty({ description: 'Whether a provider of passkeys holds a copy: it survives the loss of the device.' })
+  readonly backed_up!: boolean;
+}
+
 export class FactorsDto {
   @ApiProperty({ type: TotpFactorDto, nullable: true, description: 'The authenticator app; null without one.' })
   readonly totp!: TotpFactorDto | null;
+
+  @ApiProperty({ type: [PasskeyDto], description: 'The oldest first.' })
+  readonly passkeys!: readonly PasskeyDto[];
 
   @ApiProperty({ type: 'integer', description: 'How many recovery codes are unused.', example: RECOVERY_CODES })
   readonly recovery_codes_left!: number;
@@ -58,4 +86,14 @@ export function toTotpEnrolmentDto({ secret, otpauthUri }: TotpEnrolment): TotpE
 
 export function toTotpFactorDto({ createdAt, lastUsedAt }: TotpFactor): TotpFactorDto {
   return { created_at: createdAt.toISOString(), last_used_at: lastUsedAt?.toISOString() ?? null };
+}
+
+export function toPasskeyDto({ id, name, createdAt, lastUsedAt, isBackedUp }: Passkey): PasskeyDto {
+  return {
+    id,
+    name,
+    created_at: createdAt.toISOString(),
+    last_used_at: lastUsedAt?.toISOString() ?? null,
+    backed_up: isBackedUp,
+  };
 }

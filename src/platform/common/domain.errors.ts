@@ -25,6 +25,7 @@ export type ProblemCode =
   | 'unsupported_media_type'
   | 'headers_too_large'
   | 'email_taken'
+  | 'too_many_passkeys'
   | 'idempotency_key_reused'
   | 'too_many_attempts'
   | 'overloaded'

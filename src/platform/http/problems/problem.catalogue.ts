@@ -136,6 +136,11 @@ export const PROBLEM_CATALOGUE: Readonly<Record<ProblemCode, ProblemDefinition>>
     title: 'E-mail address taken',
     detail: 'There is an account with this e-mail address.',
   },
+  too_many_passkeys: {
+    status: 409,
+    title: 'Too many passkeys',
+    detail: 'The account has 20 passkeys; remove one first.',
+  },
   idempotency_key_reused: {
     status: 422,
     title: 'Idempotency key reused',
