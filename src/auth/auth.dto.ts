@@ -1,4 +1,4 @@
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsOptional, IsString, ValidateIf } from 'class-validator';
 import { NEW_PASSWORD } from '../platform/http/openapi.js';
 import { REFRESH_TOKEN_CHARACTERS, REFRESH_TOKEN_SHAPE, type Session } from '../tokens/tokens.types.js';
@@ -99,6 +99,20 @@ export class TokenPairDto {
     example: 1209600,
   })
   readonly refresh_expires_in!: number;
+}
+
+export class AccessTokenDto {
+  @ApiPropertyOptional({
+    description: 'A JWT (RFC 9068); absent in the answer to a cookie request with `ACCESS_COOKIE=on`.',
+    example: 'eyJhbGciOiJFUzI1…',
+  })
+  readonly access_token?: string;
+
+  @ApiProperty({ enum: ['Bearer'], example: 'Bearer' })
+  readonly token_type!: 'Bearer';
+
+  @ApiProperty({ type: 'integer', description: 'Seconds from now until the access token expires.', example: 300 })
+  readonly expires_in!: number;
 }
 
 /** The answer to a cookie request in place of a token pair; without the access token if that is in a cookie too. */

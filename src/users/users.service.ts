@@ -149,6 +149,22 @@ export class UsersService {
   }
 
   /**
+   * Verifies the password of a user who is signed in, as the first half of a password change does.
+   *
+   * @returns the version that the locked row must still have when the caller acts upon it
+   * @throws ValidationFailedError, InvalidCredentialsError, AccountDisabledError, TooManyAttemptsError, OverloadedError
+   */
+  async verifyOwnPassword(
+    identity: { readonly userId: string; readonly sessionId: string },
+    password: string,
+    applicant: Applicant,
+  ): Promise<Pick<VerifiedCredentials, 'credentialVersion'>> {
+    const bytes = this.requireEncodable('password', password);
+    const { credentialVersion } = await this.requireOwnPassword(identity, bytes, applicant);
+    return { credentialVersion };
+  }
+
+  /**
    * Runs the first half of a password change, outside a transaction because it hashes twice.
    *
    * @throws ValidationFailedError naming `current_password` or `new_password`; nothing was hashed
@@ -159,20 +175,14 @@ export class UsersService {
    * @throws OverloadedError
    */
   async prepareNewPassword(
-    { userId, sessionId }: { readonly userId: string; readonly sessionId: string },
+    identity: { readonly userId: string; readonly sessionId: string },
     currentPassword: string,
     newPassword: string,
     applicant: Applicant,
   ): Promise<PreparedPasswordChange> {
     const currentBytes = this.requireEncodable('current_password', currentPassword);
     const newBytes = await this.requireAcceptable('new_password', newPassword);
-    const stored = isCanonicalUuid(userId) ? await this.repository.findCredentialsById(userId) : undefined;
-    const { passwordHash } = await this.requireCorrectPassword(
-      { account: stored?.user.email ?? userId, networks: applicant.networks, sessionId },
-      applicant,
-      currentBytes,
-      () => Promise.resolve(stored),
-    );
+    const { passwordHash } = await this.requireOwnPassword(identity, currentBytes, applicant);
     return { verifiedHash: passwordHash, newHash: await this.hasher.hash(newBytes, applicant) };
   }
 
@@ -351,6 +361,21 @@ export class UsersService {
     const { emailPrefix } = page;
     return this.repository.listUsersByEmail(
       emailPrefix === undefined ? page : { ...page, emailPrefix: emailPrefix.toLowerCase() },
+    );
+  }
+
+  /** Verifies the password of a session's user: counted by session, see `prepareNewPassword`. */
+  private async requireOwnPassword(
+    { userId, sessionId }: { readonly userId: string; readonly sessionId: string },
+    password: Buffer,
+    applicant: Applicant,
+  ): ReturnType<UsersService['requireCorrectPassword']> {
+    const stored = isCanonicalUuid(userId) ? await this.repository.findCredentialsById(userId) : undefined;
+    return this.requireCorrectPassword(
+      { account: stored?.user.email ?? userId, networks: applicant.networks, sessionId },
+      applicant,
+      password,
+      () => Promise.resolve(stored),
     );
   }
 

@@ -6,7 +6,13 @@ import { Config } from '../../platform/config/config.js';
 import { cookieNamesOf } from '../../platform/http/cookie-names.js';
 import { FORWARD_AUTH_PATH } from '../../platform/http/forward-auth.js';
 import { type BearerToken, readBearerToken } from '../access-tokens/bearer-token.js';
-import { type CookieSessionDto, type TokenPairDto, toCookieSessionDto, toTokenPairDto } from '../auth.dto.js';
+import {
+  type AccessTokenDto,
+  type CookieSessionDto,
+  type TokenPairDto,
+  toCookieSessionDto,
+  toTokenPairDto,
+} from '../auth.dto.js';
 import { CrossSiteRequestError } from '../auth.errors.js';
 import type { TokenPair } from '../auth.types.js';
 import { readCookie } from './cookie-header.js';
@@ -58,6 +64,19 @@ export class SessionCookiesService {
       setCookie(reply, access, pair.accessToken, pair.expiresInSeconds);
     }
     return toCookieSessionDto(pair, !hasAccessCookie);
+  }
+
+  /**
+   * Makes the answer that gives a session another access token, and leaves its refresh token alone. Call it last, like
+   * `answer`.
+   */
+  answerAccess(reply: FastifyReply, token: Pick<TokenPair, 'accessToken' | 'expiresInSeconds'>): AccessTokenDto {
+    const rest = { token_type: 'Bearer', expires_in: token.expiresInSeconds } as const;
+    if (this.mode?.hasAccessCookie !== true || !this.isCookieRequest(reply.request)) {
+      return { access_token: token.accessToken, ...rest };
+    }
+    setCookie(reply, this.mode.access, token.accessToken, token.expiresInSeconds);
+    return rest;
   }
 
   /** Removes both cookies with the answer to a cookie request. Call it last, like `answer`. */

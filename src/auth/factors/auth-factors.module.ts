@@ -16,6 +16,8 @@ import { FactorsController } from './factors.controller.js';
 import { RecoveryCodeSetsService } from './recovery-code-sets.service.js';
 import { SecondFactorSignInsController } from './second-factor-sign-ins.controller.js';
 import { SecondFactorSignInsService } from './second-factor-sign-ins.service.js';
+import { StepUpsController } from './step-ups.controller.js';
+import { StepUpsService } from './step-ups.service.js';
 import { TotpEnrolmentsService } from './totp-enrolments.service.js';
 
 /** Enrols second factors, asks for them at a sign-in, and takes them as a further proof. Loaded where they are on. */
@@ -30,7 +32,7 @@ import { TotpEnrolmentsService } from './totp-enrolments.service.js';
     TokensModule,
     UsersModule,
   ],
-  controllers: [SecondFactorSignInsController, FactorsController],
+  controllers: [SecondFactorSignInsController, FactorsController, StepUpsController],
   providers: [
     CodeVerifiersService,
     FactorAttemptsService,
@@ -38,6 +40,7 @@ import { TotpEnrolmentsService } from './totp-enrolments.service.js';
     FactorProofsService,
     RecoveryCodeSetsService,
     SecondFactorSignInsService,
+    StepUpsService,
     TotpEnrolmentsService,
   ],
 })
