@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Response } from 'supertest';
 import { deriveServerKey } from '../src/platform/common/server-keys.js';
 import { KeysService } from '../src/keys/keys.service.js';
+import { enrolTotp, FACTORS_ON, proveSecondFactor } from './support/factors.js';
 import { findSecrets, scanForSecrets } from './support/secret-scan.mjs';
 import { newEmail, newIdempotencyKey, newPassword, pairOf, type TokenPair } from './support/test-client.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
@@ -125,7 +126,7 @@ describe('a life of sign-ins, refreshes, thefts and mistakes', () => {
 
   beforeAll(async () => {
     database = await createTestDatabase();
-    service = await startService(database);
+    service = await startService(database, FACTORS_ON);
     const { client } = service;
     const email = newEmail();
     const password = secret(newPassword());
@@ -166,6 +167,21 @@ describe('a life of sign-ins, refreshes, thefts and mistakes', () => {
       204,
     );
     refused(await client.refresh(left.refresh_token));
+
+    const enrolling = await client.signUpAndIn();
+    secret(enrolling.password);
+    pairs.push(enrolling.pair);
+    const factor = await enrolTotp(client, database, enrolling);
+    secret(factor.secret);
+    factor.recoveryCodes.forEach(secret);
+    const required = await client.login({ email: enrolling.email, password: enrolling.password });
+    const { ticket } = required.body as { readonly ticket: string };
+    const [guess, unused = ''] = [secret('AAAA-BBBB-CCCC-DDDD'), ...factor.recoveryCodes];
+    refused(await proveSecondFactor(client, ticket, { recovery_code: guess }));
+    refused(await proveSecondFactor(client, ticket, { totp: factor.secret }));
+    refused(await proveSecondFactor(client, ticket, { passkey: { ticket, credential: { id: unused } } }));
+    refused(await client.get(`/auth/factors?recovery_code=${unused}&totp=${factor.secret}`));
+    granted(await proveSecondFactor(client, ticket, { recovery_code: unused }));
   });
 
   afterAll(async () => {
