@@ -216,6 +216,11 @@ describe('the OpenAPI document', () => {
             detail,
             code,
             ...(code === 'validation_failed' && { errors: [{ field: 'email', message: 'must be a string' }] }),
+            ...(code === 'second_factor_required' && {
+              ticket: expect.stringMatching(/^lg1\./) as string,
+              expires_in: 300,
+              factors: ['totp', 'recovery_code'],
+            }),
             request_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
           });
           expect(catalogued).toBe(Number(status));
