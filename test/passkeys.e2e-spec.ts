@@ -17,7 +17,8 @@ import { expectProblem } from './support/problem.js';
 import { type CeremonyOverrides, SoftwareAuthenticator } from './support/software-authenticator.js';
 import { COMMIT } from './support/statements.js';
 import { type Account, claimsOf, pairOf, type TokenPair } from './support/test-client.js';
-import { useDatabase, useInstance, useProxy } from './support/use-service.js';
+import { startService } from './support/test-service.js';
+import { useDatabase, useInstance, useProxy, useService } from './support/use-service.js';
 
 const TICKET = /^wa1\.[\w-]{66}$/;
 const CHALLENGE = /^[\w-]{43}$/;
@@ -510,5 +511,59 @@ describe('a passkey', () => {
       }
       expectProblem(await client.get('/.well-known/webauthn'), 'not_found');
     }
+  });
+});
+
+describe('passkeys of several domains', () => {
+  const database = useDatabase();
+  const before = useInstance(database, PASSKEYS_ON);
+  const origins =
+    'https://example.org,https://example.com,android:apk-key-hash:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
+
+  it('are told to browsers when an origin is outside of the domain, and no others', async () => {
+    expectProblem(await before.client.get('/.well-known/webauthn'), 'not_found');
+    const related = await startService(database, { ...PASSKEYS_ON, WEBAUTHN_ORIGINS: origins });
+    const { status, body, headers } = await related.client.get('/.well-known/webauthn');
+    expect([status, body, headers['cache-control']]).toEqual([
+      200,
+      { origins: ['https://example.org', 'https://example.com'] },
+      'public, max-age=300',
+    ]);
+    await related.stop();
+  });
+
+  it('are counted at the start when they were made for another one, and sign in no more', async () => {
+    const account = await before.client.signUpAndIn();
+    const { authenticator } = await enrolPasskey(before.client, account.pair);
+    const moved = await startService(database, {
+      ...PASSKEYS_ON,
+      WEBAUTHN_RP_ID: 'example.org',
+      WEBAUTHN_ORIGINS: PASSKEY_ORIGIN,
+    });
+    expect(moved.logs).toContainEqual(
+      expect.objectContaining({ event: 'passkeys_orphaned', level: 'warn', count: 1, rp_id: 'example.org' }),
+    );
+    expectProblem(await signInByPasskey(moved.client, authenticator), 'second_factor_invalid');
+    const login = await moved.client.login({ email: account.email, password: account.password });
+    const { ticket } = login.body as { ticket: string };
+    expectProblem(await moved.client.post('/auth/passkeys/options', { ticket }), 'not_found');
+    await moved.stop();
+  });
+});
+
+describe('the limits of passkeys', () => {
+  const { service } = useService({ ...PASSKEYS_ON, RATE_LIMITS: 'on' });
+
+  it('are 60 options a minute per network', async () => {
+    const [begun] = await Promise.all([
+      beginPasskey(service.client),
+      ...Array.from({ length: 59 }, () => beginPasskey(service.client)),
+    ]);
+    expectProblem(await service.client.post('/auth/passkeys/options', {}), 'too_many_attempts');
+    const credential = new SoftwareAuthenticator({ origin: PASSKEY_ORIGIN }).get(begun.options);
+    expectProblem(
+      await service.client.post('/auth/login/passkey', { ticket: begun.ticket, credential }),
+      'second_factor_invalid',
+    );
   });
 });

@@ -75,6 +75,37 @@ export class CodeAttemptsService {
     return result;
   }
 
+  /**
+   * Counts a proof that tells by itself whose it is, so that nobody's count is known before it is judged: by the networks only,
+   * together with the wrong second factors of all users. One that was right or was not judged counts for nothing.
+   *
+   * @param judge throws unless the proof was right
+   * @param isWrong whether what `judge` has thrown says that the proof was wrong
+   * @throws TooManyAttemptsError before the proof was judged
+   */
+  async countAnonymousAttempt<T>(
+    networks: readonly string[],
+    judge: () => Promise<T>,
+    isWrong: (error: unknown) => boolean,
+  ): Promise<T> {
+    if (!this.config.limits.isOn) {
+      return judge();
+    }
+    const takes = takesOfFactors(networks);
+    await takeAll(this.counters, takes, 'wrong second factors from this network');
+    let isCounted = false;
+    try {
+      return await judge();
+    } catch (error) {
+      isCounted = isWrong(error);
+      throw error;
+    } finally {
+      if (!isCounted) {
+        await this.tryToChange(takes.map(giveBack));
+      }
+    }
+  }
+
   private async tryToChange(changes: readonly CounterChange[]): Promise<void> {
     try {
       await this.counters.change(changes);
@@ -122,14 +153,16 @@ function inARowTake(attempt: CodeAttempt): Take {
 }
 
 function takesOfItsNetworks(attempt: CodeAttempt): readonly Take[] {
-  return attempt.kind === 'code'
-    ? []
-    : takesOfNetworks(attempt.networks, {
-        name: 'factor-network',
-        points: 1,
-        limit: WRONG_FACTORS_PER_NETWORK,
-        windowSeconds: NETWORK_WINDOW_SECONDS,
-      });
+  return attempt.kind === 'code' ? [] : takesOfFactors(attempt.networks);
+}
+
+function takesOfFactors(networks: readonly string[]): readonly Take[] {
+  return takesOfNetworks(networks, {
+    name: 'factor-network',
+    points: 1,
+    limit: WRONG_FACTORS_PER_NETWORK,
+    windowSeconds: NETWORK_WINDOW_SECONDS,
+  });
 }
 
 function giveBack(take: Take): CounterChange {

@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { SecondFactorInvalidError } from '../../factors/factors.errors.js';
 import { type PresentedAssertion, PasskeysService } from '../../factors/passkeys.service.js';
-import type { RequestOptions } from '../../factors/passkeys.types.js';
+import type { AssertionCredential, RequestOptions } from '../../factors/passkeys.types.js';
+import { CodeAttemptsService } from '../../limits/code-attempts.service.js';
 import { PasskeyOptionsLimiterService } from '../../limits/passkey-options-limiter.service.js';
 import { RefusedTokenLimiterService } from '../../limits/refused-token-limiter.service.js';
 import { AccountDisabledError, NotFoundError } from '../../platform/common/domain.errors.js';
@@ -42,6 +43,7 @@ export class PasskeySignInsService {
     private readonly turns: UserTurnsService,
     private readonly optionsLimiter: PasskeyOptionsLimiterService,
     private readonly refusedTokenLimiter: RefusedTokenLimiterService,
+    private readonly attempts: CodeAttemptsService,
   ) {}
 
   /**
@@ -109,6 +111,14 @@ export class PasskeySignInsService {
   async signIn(ticket: string, credential: Readonly<Record<string, unknown>>, client: Client): Promise<TokenPair> {
     this.issuer.requireKey();
     const assertion = readAssertion(credential);
+    return this.attempts.countAnonymousAttempt(
+      client.networks,
+      () => this.redeem(ticket, assertion, client),
+      (error) => error instanceof SecondFactorInvalidError,
+    );
+  }
+
+  private async redeem(ticket: string, assertion: AssertionCredential, client: Client): Promise<TokenPair> {
     const { challenge } = await this.ceremonies.consume(ticket, { kind: 'sign_in' }, client);
     const verification = await this.passkeys.verifyAssertion(assertion, challenge, { isUserVerified: true });
     if (verification.kind === 'refused') {
