@@ -47,7 +47,8 @@ export interface EnrolledTotp {
   /** In base32. */
   readonly secret: string;
   readonly recoveryCodes: readonly string[];
-  /** The first code of the app. */
+  /** The answer to the first code of the app, and that code. */
+  readonly confirmation: request.Response;
   readonly confirmedBy: string;
   /** Shows a code that is right, also if one of its step has been used: lets the service forget that. */
   readonly codeNow: () => Promise<string>;
@@ -84,6 +85,7 @@ export async function enrolTotp(
     app,
     secret: app.secret,
     recoveryCodes: (confirmed.body as { recovery_codes?: string[] }).recovery_codes ?? [],
+    confirmation: confirmed,
     confirmedBy,
     codeNow: async () => {
       await database.sql('update totp_factors set last_step = 0 where user_id = $1', [userId]);

@@ -1,4 +1,4 @@
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiExtraModels, ApiProperty, getSchemaPath } from '@nestjs/swagger';
 import { IsString, MaxLength } from 'class-validator';
 import { RECOVERY_CODES, type TotpEnrolment, type TotpFactor } from '../../factors/factors.types.js';
 import { type Passkey, PASSKEY_NAME_MAX_CHARACTERS } from '../../factors/passkeys.types.js';
@@ -69,8 +69,12 @@ export class PasskeyDto {
   readonly backed_up!: boolean;
 }
 
+@ApiExtraModels(TotpFactorDto)
 export class FactorsDto {
-  @ApiProperty({ type: TotpFactorDto, nullable: true, description: 'The authenticator app; null without one.' })
+  @ApiProperty({
+    oneOf: [{ $ref: getSchemaPath(TotpFactorDto) }, { type: 'null' }],
+    description: 'The authenticator app; null without one.',
+  })
   readonly totp!: TotpFactorDto | null;
 
   @ApiProperty({ type: [PasskeyDto], description: 'The oldest first.' })
