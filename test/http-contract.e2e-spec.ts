@@ -188,6 +188,7 @@ describe('the HTTP contract', () => {
       not_found: 404,
       method_not_allowed: 405,
       email_taken: 409,
+      too_many_passkeys: 409,
       payload_too_large: 413,
       unsupported_media_type: 415,
       idempotency_key_reused: 422,
