@@ -4,6 +4,7 @@ import type { ProblemCode } from '../src/platform/common/domain.errors.js';
 import { PROBLEM_CATALOGUE } from '../src/platform/http/problems/problem.catalogue.js';
 import { eventually } from './support/eventually.js';
 import { MAIL_ON } from './support/mail-on.js';
+import { PASSKEY_ORIGIN, PASSKEYS_ON } from './support/passkeys.js';
 import { expectProblem } from './support/problem.js';
 import { type RawAnswer, sendRaw } from './support/raw-request.js';
 import { type Account, newEmail, newIdempotencyKey, newPassword, type TokenPair } from './support/test-client.js';
@@ -14,9 +15,11 @@ const UUID = '00000000-0000-4000-8000-000000000000';
 const JSON_TYPE = ['content-type', 'application/json'] as const;
 
 interface Route {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   readonly path: string;
   readonly takesBody: boolean;
+  /** It may also come without one. */
+  readonly isBodyOptional?: true;
   readonly needsToken: boolean;
   /** The methods of the path, with HEAD where there is a GET. */
   readonly allow: string;
@@ -44,6 +47,28 @@ const ROUTES: readonly Route[] = [
   { method: 'DELETE', path: '/auth/totp', takesBody: false, needsToken: true, allow: 'DELETE, POST' },
   { method: 'POST', path: '/auth/recovery-codes', takesBody: false, needsToken: true, allow: 'POST' },
   { method: 'GET', path: '/auth/factors', takesBody: false, needsToken: true, allow: 'GET, HEAD' },
+  { method: 'POST', path: '/auth/step-up', takesBody: true, needsToken: true, allow: 'POST' },
+  { method: 'POST', path: '/auth/login/passkey', takesBody: true, needsToken: false, allow: 'POST' },
+  // The other methods of these two are those of a passkey whose id is the last part of the path.
+  {
+    method: 'POST',
+    path: '/auth/passkeys/options',
+    takesBody: true,
+    isBodyOptional: true,
+    needsToken: false,
+    allow: 'DELETE, PATCH, POST',
+  },
+  {
+    method: 'POST',
+    path: '/auth/passkeys/registration',
+    takesBody: false,
+    needsToken: true,
+    allow: 'DELETE, PATCH, POST',
+  },
+  { method: 'POST', path: '/auth/passkeys', takesBody: true, needsToken: true, allow: 'POST' },
+  { method: 'PATCH', path: `/auth/passkeys/${UUID}`, takesBody: true, needsToken: true, allow: 'DELETE, PATCH' },
+  { method: 'DELETE', path: `/auth/passkeys/${UUID}`, takesBody: false, needsToken: true, allow: 'DELETE, PATCH' },
+  { method: 'GET', path: '/.well-known/webauthn', takesBody: false, needsToken: false, allow: 'GET, HEAD' },
   { method: 'GET', path: '/auth/me', takesBody: false, needsToken: true, allow: 'GET, HEAD' },
   { method: 'GET', path: '/auth/sessions', takesBody: false, needsToken: true, allow: 'GET, HEAD' },
   { method: 'DELETE', path: `/auth/sessions/${UUID}`, takesBody: false, needsToken: true, allow: 'DELETE' },
@@ -66,7 +91,9 @@ const ROUTES: readonly Route[] = [
 
 const BODY_ROUTES = ROUTES.filter(({ takesBody }) => takesBody);
 
-/** Every body is wrong for every route that takes one. */
+const NO_BODIES: readonly string[] = ['', '{}', 'null'];
+
+/** Every body is wrong for every route that takes one; `NO_BODIES` where it is needed. */
 const BAD_BODIES: readonly (readonly [kind: string, body: string | Buffer, code: ProblemCode])[] = [
   ['nothing', '', 'validation_failed'],
   ['an empty object', '{}', 'validation_failed'],
@@ -101,7 +128,13 @@ const BAD_BODIES: readonly (readonly [kind: string, body: string | Buffer, code:
 ];
 
 describe('the HTTP contract', () => {
-  const { database, service } = useService({ ...MAIL_ON, EMAIL_SIGN_IN: 'on', SECOND_FACTORS: 'on' });
+  const { database, service } = useService({
+    ...MAIL_ON,
+    ...PASSKEYS_ON,
+    // Of another domain: only then is there `/.well-known/webauthn`.
+    WEBAUTHN_ORIGINS: `${PASSKEY_ORIGIN},https://app.example.org`,
+    EMAIL_SIGN_IN: 'on',
+  });
   let account: Account & { readonly pair: TokenPair };
 
   beforeAll(async () => {
@@ -201,12 +234,13 @@ describe('the HTTP contract', () => {
     });
   });
 
-  describe.each(BODY_ROUTES)('$method $path', ({ method, path, needsToken }) => {
+  describe.each(BODY_ROUTES)('$method $path', ({ method, path, needsToken, isBodyOptional }) => {
     const headers = (): (readonly [string, string])[] => [JSON_TYPE, ...(needsToken ? [bearer()] : [])];
 
     it('refuses every bad body with its code, and changes nothing', async () => {
+      const bodies = BAD_BODIES.filter(([, body]) => isBodyOptional !== true || !NO_BODIES.includes(String(body)));
       await unchanged(async () => {
-        for (const [kind, body, code] of BAD_BODIES) {
+        for (const [kind, body, code] of bodies) {
           const answer = await sendRaw(service.url, { method, path, headers: headers(), body });
           expect({ kind, code: answer.body?.code }).toEqual({ kind, code });
           expect(answer.status).toBe(PROBLEM_CATALOGUE[code].status);
@@ -253,7 +287,7 @@ describe('the HTTP contract', () => {
     });
   });
 
-  describe.each(ROUTES)('$method $path', ({ method, path, needsToken, takesBody, allow }) => {
+  describe.each(ROUTES)('$method $path', ({ method, path, needsToken, takesBody, isBodyOptional, allow }) => {
     it('answers every other method with 405 and the ones it knows', async () => {
       await unchanged(async () => {
         const all = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND'];
@@ -270,7 +304,7 @@ describe('the HTTP contract', () => {
       await unchanged(async () => {
         for (const spelling of [`/${path}`, `${path}/`, path.toUpperCase(), `${path}%2f`, `${path}%00`, `/.${path}`]) {
           const answer = await sendRaw(service.url, { method, path: spelling });
-          expect(needsToken || takesBody ? [400, 401, 404] : [200, 400, 404, 405]).toContain(answer.status);
+          expect(needsToken || takesBody ? [400, 401, 404, 405] : [200, 400, 404, 405]).toContain(answer.status);
         }
         const answer = await sendRaw(service.url, { method, path: `${path}%zz`, headers: [bearer()] });
         expectProblem(answer, 'malformed_request');
@@ -279,10 +313,11 @@ describe('the HTTP contract', () => {
 
     it('is not disturbed by a query string', async () => {
       const query = `?__proto__[x]=1&access_token=x&a[]=1&a[]=2&%zz=%zz&${'q'.repeat(4_000)}`;
+      const content = isBodyOptional === true ? { headers: [JSON_TYPE], body: '{"unknown":1}' } : {};
       await unchanged(async () => {
         const [plain, withQuery] = [
-          await sendRaw(service.url, { method, path }),
-          await sendRaw(service.url, { method, path: `${path}${query}` }),
+          await sendRaw(service.url, { method, path, ...content }),
+          await sendRaw(service.url, { method, path: `${path}${query}`, ...content }),
         ];
         expect(withQuery.status).toBe(plain.status);
         expect(withQuery.status).toBeLessThan(500);
