@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { Response } from 'supertest';
 import { AccountsService } from '../src/auth/accounts/accounts.service.js';
+import { ageSession } from './support/move-clock.js';
 import {
+  type Begun,
   beginPasskey,
   beginRegistration,
   bearerOf,
@@ -13,15 +15,23 @@ import {
   send,
   signInByPasskey,
 } from './support/passkeys.js';
-import { expectProblem } from './support/problem.js';
-import { type CeremonyOverrides, SoftwareAuthenticator } from './support/software-authenticator.js';
+import { expectProblem, expectStepUpDemand } from './support/problem.js';
+import {
+  type CeremonyOverrides,
+  type RequestOptions,
+  SoftwareAuthenticator,
+} from './support/software-authenticator.js';
 import { COMMIT } from './support/statements.js';
-import { type Account, claimsOf, pairOf, type TokenPair } from './support/test-client.js';
+import { type Account, claimsOf, pairOf, sessionIdOf, type TokenPair } from './support/test-client.js';
 import { startService } from './support/test-service.js';
 import { useDatabase, useInstance, useProxy, useService } from './support/use-service.js';
 
 const TICKET = /^wa1\.[\w-]{66}$/;
 const CHALLENGE = /^[\w-]{43}$/;
+
+interface Ticketed {
+  readonly ticket: string;
+}
 
 interface Owner extends Account {
   readonly pair: TokenPair;
@@ -406,6 +416,73 @@ describe('a passkey', () => {
     }
   });
 
+  it('raises the session that its challenge was made for, once, by a verified user', async () => {
+    const [ada, eve] = [await owner(), await owner()];
+    const openSession = async (): Promise<TokenPair> => {
+      const { ticket } = (await service.client.login({ email: ada.email, password: ada.password })).body as Ticketed;
+      const begun = await beginPasskey(service.client, { ticket });
+      const credential = ada.authenticator.get(begun.options, { isUserVerified: false });
+      const passkey = { ticket: begun.ticket, credential };
+      return pairOf(await service.client.post('/auth/login/second-factor', { ticket, passkey }));
+    };
+    const [opened, other] = [await openSession(), await openSession()];
+    await ageSession(database, sessionIdOf(opened), 400);
+    const pair = await service.client.rotate(opened.refresh_token);
+    const { sub, acr, auth_time: provedAt } = claimsOf(pair.access_token);
+    expect([sub, acr]).toEqual([ada.id, 'aal2']);
+    expectStepUpDemand(await service.client.post('/auth/passkeys/registration', {}, bearerOf(pair)), {
+      acr: 'aal2',
+      maxAge: 300,
+    });
+    const stepUp = (passkey: object, { by = pair, at = service } = {}): Promise<Response> =>
+      at.client.post('/auth/step-up', { passkey }, bearerOf(by));
+    const begin = (by = pair): Promise<Begun<RequestOptions>> => beginPasskey(service.client, { step_up: true }, by);
+
+    for (const [authenticator, overrides] of [
+      [ada.authenticator, { isUserVerified: false }],
+      [eve.authenticator, {}],
+    ] as const) {
+      const { ticket, options } = await begin();
+      expectProblem(
+        await stepUp({ ticket, credential: authenticator.get(options, overrides) }),
+        'second_factor_invalid',
+      );
+      expectProblem(await stepUp({ ticket, credential: ada.authenticator.get(options) }), 'ticket_invalid');
+    }
+    for (const foreign of [await begin(other), await begin(eve.pair), await beginPasskey(service.client)]) {
+      const passkey = { ticket: foreign.ticket, credential: ada.authenticator.get(foreign.options) };
+      expectProblem(await stepUp(passkey), 'ticket_invalid');
+    }
+    expect(claimsOf((await service.client.rotate(pair.refresh_token)).access_token)).toMatchObject({
+      acr: 'aal2',
+      auth_time: provedAt,
+    });
+
+    const { ticket, options } = await begin();
+    const passkey = { ticket, credential: ada.authenticator.get(options) };
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, (_, index) => stepUp(passkey, { at: index % 2 ? service : otherInstance })),
+    );
+    const accepted = answers.filter(({ status }) => status === 200);
+    expect(accepted.map(({ body }) => body as object)).toEqual([
+      { access_token: expect.any(String), token_type: 'Bearer', expires_in: expect.any(Number) },
+    ]);
+    for (const refused of answers.filter((answer) => answer !== accepted[0])) {
+      expectProblem(refused, 'ticket_invalid');
+    }
+    const raised = accepted[0]!.body as Pick<TokenPair, 'access_token'>;
+    const claims = claimsOf(raised.access_token);
+    expect(claims).toMatchObject({
+      sub: ada.id,
+      sid: sessionIdOf(opened),
+      amr: ['pwd', 'pop', 'user', 'mfa'],
+      acr: 'phr',
+    });
+    expect(claims.auth_time).toBeGreaterThanOrEqual((provedAt as number) + 400);
+    await beginRegistration(service.client, raised);
+    expect(claimsOf((await service.client.rotate(other.refresh_token)).access_token)).toMatchObject({ acr: 'aal2' });
+  });
+
   it('is asked for in the second step of a sign-in while its ticket is good', async () => {
     const { id, email, password, authenticator } = await owner();
     const ticketOf = async (): Promise<string> => {
@@ -476,7 +553,7 @@ describe('a passkey', () => {
   });
 
   it.each([{ cut: 'after' as const }, { cut: 'before' as const }])(
-    'is registered once, and signs in once, although the commit was cut right $cut it',
+    'is registered once, signs in once and steps up, although the commit was cut right $cut it',
     async ({ cut }) => {
       const account = await service.client.signUpAndIn();
       const authenticator = newAuthenticator();
@@ -492,6 +569,10 @@ describe('a passkey', () => {
       proxy.cutNext(COMMIT, cut, 2);
       const pair = pairOf(await signIn({ ticket: begun.ticket, credential: authenticator.get(begun.options) }));
       expect((await service.client.refresh(pair.refresh_token)).status).toBe(200);
+      const stepUp = await beginPasskey(service.client, { step_up: true }, pair);
+      const passkey = { ticket: stepUp.ticket, credential: authenticator.get(stepUp.options) };
+      proxy.cutNext(COMMIT, cut, 2);
+      expect((await service.client.post('/auth/step-up', { passkey }, bearerOf(pair))).status).toBe(200);
       const live = 'select 1 from refresh_token_families where user_id = $1 and revoked_at is null';
       expect(await database.sql(live, [account.id])).toHaveLength(2);
       pairOf(await signInByPasskey(service.client, authenticator));
