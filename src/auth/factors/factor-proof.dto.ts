@@ -34,13 +34,21 @@ export class FactorProofDto {
   @ValidateIf(isSent('totp'))
   @IsString()
   @MaxLength(LONGEST_CODE_CHARACTERS)
-  @ApiPropertyOptional({ description: 'The six digits that the authenticator app shows.', example: '204815' })
+  @ApiPropertyOptional({
+    maxLength: LONGEST_CODE_CHARACTERS,
+    description: 'The six digits that the authenticator app shows.',
+    example: '204815',
+  })
   readonly totp?: string;
 
   @ValidateIf(isSent('recovery_code'))
   @IsString()
   @MaxLength(LONGEST_CODE_CHARACTERS)
-  @ApiPropertyOptional({ description: 'One of the ten; each is good once.', example: 'MFZW-I5DF-NRWG-K4TF' })
+  @ApiPropertyOptional({
+    maxLength: LONGEST_CODE_CHARACTERS,
+    description: 'One of the ten; each is good once.',
+    example: 'MFZW-I5DF-NRWG-K4TF',
+  })
   readonly recovery_code?: string;
 
   @ValidateIf(isSent('passkey'))

@@ -14,7 +14,11 @@ export const PASSKEY_NAME_SCHEMA = {
 export class TotpCodeDto {
   @IsString()
   @MaxLength(LONGEST_CODE_CHARACTERS)
-  @ApiProperty({ description: 'The six digits that the authenticator app shows.', example: '204815' })
+  @ApiProperty({
+    maxLength: LONGEST_CODE_CHARACTERS,
+    description: 'The six digits that the authenticator app shows.',
+    example: '204815',
+  })
   readonly totp!: string;
 }
 

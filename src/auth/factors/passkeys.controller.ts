@@ -1,6 +1,7 @@
 import { Body, Controller, Delete, HttpCode, Param, Patch, Post, Res } from '@nestjs/common';
 import {
   ApiBearerAuth,
+  ApiBody,
   ApiCreatedResponse,
   ApiNoContentResponse,
   ApiOkResponse,
@@ -68,6 +69,7 @@ export class PasskeysController {
     'temporarily_unavailable',
     'outcome_unknown',
   )
+  @ApiBody({ type: PasskeyOptionsRequestDto, required: false })
   async requestPasskeyOptions(
     @Body() { ticket, step_up: isForStepUp }: PasskeyOptionsRequestDto,
     @CurrentClient() client: Client,

@@ -43,7 +43,7 @@ export function describeCookies(
     CookieSessionDto: withoutTokens(schemas?.['TokenPairDto'] as Schema, cookies.accessCookie),
   });
   for (const [path, item] of Object.entries(document.paths)) {
-    for (const operation of [item.get, item.post, item.delete].filter((each) => each !== undefined)) {
+    for (const operation of [item.get, item.post, item.patch, item.delete].filter((each) => each !== undefined)) {
       const { security = [{}] } = operation;
       const takesAccessCookie = cookies.accessCookie && security.some((each) => ACCESS_TOKEN_SCHEME in each);
       const scheme = READ_REFRESH_COOKIE.includes(path)

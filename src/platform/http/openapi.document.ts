@@ -22,7 +22,7 @@ type Headers = NonNullable<Response['headers']>;
 
 const NEW_PASSWORD_KEY = Object.keys(NEW_PASSWORD)[0] ?? '';
 
-const METHODS = ['get', 'post', 'delete'] as const;
+const METHODS = ['get', 'post', 'patch', 'delete'] as const;
 
 /** What every route can answer, before or beside its own work. */
 const EVERYWHERE: readonly ProblemCode[] = [
@@ -177,12 +177,25 @@ function hasChallenge({ description }: Response): boolean {
 }
 
 /** As `BodyValidationPipe` does. Forms are read parameter by parameter, and unknown ones are ignored. */
-function refuseUnknownMembers({ requestBody }: Operation, { components }: OpenAPIObject): void {
+function refuseUnknownMembers({ requestBody }: Operation, document: OpenAPIObject): void {
   const schema =
     requestBody !== undefined && 'content' in requestBody && requestBody.content['application/json']?.schema;
-  if (typeof schema === 'object' && '$ref' in schema) {
-    const target = components?.schemas?.[schema.$ref.replace('#/components/schemas/', '')];
-    Object.assign(target ?? {}, { additionalProperties: false });
+  if (typeof schema === 'object') {
+    closeSchema(schema, document);
+  }
+}
+
+/** With those of its members. */
+function closeSchema(schema: object, document: OpenAPIObject): void {
+  if (!('$ref' in schema)) {
+    return;
+  }
+  const target = document.components?.schemas?.[String(schema.$ref).replace('#/components/schemas/', '')];
+  if (target !== undefined && 'properties' in target) {
+    target.additionalProperties = false;
+    for (const property of Object.values(target.properties ?? {})) {
+      closeSchema(property, document);
+    }
   }
 }
 
