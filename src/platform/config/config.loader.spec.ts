@@ -607,6 +607,25 @@ describe('variables that belong together', () => {
     expect(problemsOf({ ...passkeys, WEBAUTHN_RP_ID: 'example.com' })).toHaveLength(3);
   });
 
+  it('passkeys are for the origins of five registrable labels, however many of them each has', () => {
+    const problemsWith = (...origins: readonly string[]): readonly string[] =>
+      problemsOf({ SECOND_FACTORS: 'on', WEBAUTHN_RP_ID: 'one.com', WEBAUTHN_ORIGINS: origins.join(',') });
+    const five = ['one', 'two', 'three', 'four', 'five'].map((label) => `https://${label}.com`);
+    const more = ['https://one.de', 'https://www.one.com:8443', 'https://two.co.uk', 'https://three.or.kr'];
+    const unlabelled = [
+      'http://localhost:5173',
+      'http://127.0.0.1:5173',
+      'http://[::1]',
+      `android:apk-key-hash:${'A'.repeat(43)}`,
+    ];
+    expect(problemsWith(...five, ...more, ...unlabelled)).toEqual([]);
+    for (const sixth of ['https://six.com', 'https://app.seven.de:8443']) {
+      expect(problemsWith(...five, sixth)).toEqual([
+        'WEBAUTHN_ORIGINS may name 5 registrable labels at most, such as the one of example.com and example.co.uk; browsers ignore the others',
+      ]);
+    }
+  });
+
   it('passwords are hashed for less than the full cost in tests only', () => {
     for (const env of [{}, { NODE_ENV: 'development' }, production]) {
       expect(problemsOf({ ...env, PASSWORD_HASH_COST: 'least' })).toEqual([

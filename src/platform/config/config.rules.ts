@@ -5,6 +5,9 @@ import { type ConfigVariable, configVariables } from './config.variables.js';
 
 const DAY_SECONDS = 86_400;
 
+/** Browsers have to support as many, and none is known to support more. */
+const RELATED_LABELS_MAX = 5;
+
 /** A condition on two or more variables. */
 interface ConfigRule {
   /** What the rule demands; it holds only for programs that read this. */
@@ -107,6 +110,13 @@ const rules: readonly ConfigRule[] = [
   needsPasskeys(factors.origins),
   needsPasskeys(factors.rpName),
   {
+    // Browsers skip the origins of a sixth one in `/.well-known/webauthn`, Web Authentication Level 3 section 5.11.1.
+    concerns: [factors.origins],
+    problem:
+      'WEBAUTHN_ORIGINS may name 5 registrable labels at most, such as the one of example.com and example.co.uk; browsers ignore the others',
+    isBroken: (settings) => registrableLabelsOf(settings.get(factors.origins)).size > RELATED_LABELS_MAX,
+  },
+  {
     concerns: [runtime.environment, passwords.hashCost],
     problem: 'PASSWORD_HASH_COST may be least only with NODE_ENV=test',
     isBroken: (settings) => settings.get(passwords.hashCost) !== 'full' && settings.get(runtime.environment) !== 'test',
@@ -188,6 +198,19 @@ function needsPasskeys(variable: ConfigVariable<unknown>): ConfigRule {
     problem: `${variable.name} needs SECOND_FACTORS=on and WEBAUTHN_RP_ID`,
     isBroken: (settings) => settings.isSet(variable) && !(settings.get(factors.isOn) && settings.isSet(factors.rpId)),
   };
+}
+
+/**
+ * Returns the registrable labels of origins. Public suffixes are not known here, so a short second level of a country is left
+ * out, which may be one, such as `co.uk`: a label too few is better than a start that is refused for nothing.
+ */
+function registrableLabelsOf(origins: readonly string[]): ReadonlySet<string> {
+  return new Set(
+    origins.flatMap((origin) => {
+      const [, label = '', topLevel = ''] = /([^./]+)\.([a-z][^./:]*)(?::\d+)?$/.exec(origin) ?? [];
+      return label.length <= 3 && topLevel.length <= 2 ? [] : [label];
+    }),
+  );
 }
 
 function isMailOn(settings: Settings): boolean {
