@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import request, { type Response } from 'supertest';
 import { type AccessToken, createVerifier, toProblem, type VerificationError } from '@ratchet/verifier';
 import { CookieJar, parseSetCookie } from './support/cookie-jar.js';
+import { PASSKEYS_ON } from './support/passkeys.js';
 import { expectProblem } from './support/problem.js';
 import { type Account, claimsOf, newEmail, newIdempotencyKey, newPassword } from './support/test-client.js';
 import type { TestService } from './support/test-service.js';
@@ -85,7 +86,7 @@ const REMOVED = [
 describe('cookie mode', () => {
   const database = useDatabase();
   const service = useInstance(database, SETTINGS);
-  const withAccessCookie = useInstance(database, { ...SETTINGS, ACCESS_COOKIE: 'on' });
+  const withAccessCookie = useInstance(database, { ...SETTINGS, ...PASSKEYS_ON, ACCESS_COOKIE: 'on' });
   const local = useInstance(database, { JWT_ISSUER: 'http://localhost:3000', COOKIE_ORIGINS: 'http://localhost:5173' });
 
   const proxy = useProxy(database);
@@ -678,9 +679,16 @@ describe('cookie mode', () => {
     });
     expect(refresh.responses['403']!.description).toContain('`cross_site_request`');
     expect(full.paths['/auth/me']!['get']!.security).toEqual([{ 'access-token': [] }, { 'access-cookie': [] }]);
+    expect(full.paths['/auth/passkeys/{id}']!['patch']!.security).toEqual([
+      { 'access-token': [] },
+      { 'access-cookie': [] },
+    ]);
     expect(plain.paths['/auth/me']!['get']!.security).toEqual([{ 'access-token': [] }]);
     for (const [path, method, status] of [
       ['/auth/login', 'post', '200'],
+      ['/auth/login/second-factor', 'post', '200'],
+      ['/auth/login/passkey', 'post', '200'],
+      ['/auth/step-up', 'post', '200'],
       ['/auth/refresh', 'post', '200'],
       ['/auth/password', 'post', '200'],
       ['/auth/logout', 'post', '204'],
@@ -707,7 +715,7 @@ describe('cookie mode', () => {
         expect.objectContaining({
           'access-control-allow-origin': APP,
           'access-control-allow-credentials': 'true',
-          'access-control-allow-methods': 'GET, HEAD, POST, DELETE',
+          'access-control-allow-methods': 'GET, HEAD, POST, PATCH, DELETE',
           'access-control-allow-headers': asked,
           vary: 'Origin, Access-Control-Request-Headers',
         }),

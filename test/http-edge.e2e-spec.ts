@@ -586,7 +586,7 @@ describe('the HTTP edge', () => {
       expect(response.headers.get('strict-transport-security')).toBe('max-age=31536000');
       expect(corsHeaders(response)).toEqual({
         'access-control-allow-origin': ORIGIN,
-        'access-control-allow-methods': 'GET, HEAD, POST, DELETE',
+        'access-control-allow-methods': 'GET, HEAD, POST, PATCH, DELETE',
         'access-control-allow-headers': 'Authorization, Content-Type, Idempotency-Key, X-Request-Id, *',
         'access-control-expose-headers': 'Retry-After, WWW-Authenticate, X-Request-Id',
         'access-control-max-age': '600',

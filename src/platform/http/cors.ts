@@ -4,7 +4,7 @@ import type { Config } from '../config/config.js';
 type CorsOptions = NonNullable<Parameters<NestFastifyApplication['enableCors']>[0]>;
 
 const GRANT = {
-  methods: ['GET', 'HEAD', 'POST', 'DELETE'],
+  methods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE'],
   exposedHeaders: ['Retry-After', 'WWW-Authenticate', 'X-Request-Id'],
   maxAge: 600,
 };

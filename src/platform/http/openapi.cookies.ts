@@ -10,6 +10,7 @@ type Response = Exclude<NonNullable<Operation['responses'][string]>, { $ref: str
 type Schema = Exclude<NonNullable<NonNullable<OpenAPIObject['components']>['schemas']>[string], { $ref: string }>;
 
 const PAIR = { $ref: '#/components/schemas/TokenPairDto' };
+const ACCESS_TOKEN = { $ref: '#/components/schemas/AccessTokenDto' };
 const COOKIE_SESSION = { $ref: '#/components/schemas/CookieSessionDto' };
 
 const REFRESH_COOKIE_SCHEME = 'refresh-cookie';
@@ -55,7 +56,7 @@ export function describeCookies(
         operation.security = [...security, { [scheme]: [] }];
         addRefusal(operation);
       }
-      describeAnswer(operation, path);
+      describeAnswer(operation, path, cookies.accessCookie);
     }
   }
 }
@@ -73,15 +74,19 @@ function withoutTokens({ properties = {}, required = [], ...schema }: Schema, ha
   };
 }
 
-function describeAnswer({ responses }: Operation, path: string): void {
+function describeAnswer({ responses }: Operation, path: string, hasAccessCookie: boolean): void {
   const success = (responses['200'] ?? responses['204']) as Response | undefined;
   const json = success?.content?.['application/json'];
-  const opens = json?.schema !== undefined && '$ref' in json.schema && json.schema.$ref === PAIR.$ref;
+  const reference = json?.schema !== undefined && '$ref' in json.schema ? json.schema.$ref : undefined;
+  const opens = reference === PAIR.$ref;
   if (json !== undefined && opens) {
     json.schema = { anyOf: [PAIR, COOKIE_SESSION] };
   }
-  if (success !== undefined && (opens || REMOVE_COOKIES.includes(path))) {
-    const description = `${opens ? 'Sets' : 'Removes'} the cookies of an origin in \`COOKIE_ORIGINS\`.`;
+  const removes = REMOVE_COOKIES.includes(path);
+  const raises = hasAccessCookie && reference === ACCESS_TOKEN.$ref;
+  if (success !== undefined && (opens || removes || raises)) {
+    const what = opens ? 'Sets the cookies' : removes ? 'Removes the cookies' : 'Sets the access cookie';
+    const description = `${what} of an origin in \`COOKIE_ORIGINS\`.`;
     success.headers = { ...success.headers, 'Set-Cookie': { description, schema: { type: 'string' } } };
   }
 }
