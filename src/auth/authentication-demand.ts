@@ -6,17 +6,29 @@ import type { Identity } from './auth.types.js';
 /** How recent a sign-in has to be for what must not be done from a session that was left open, or by a stolen token. */
 export const RECENT_SECONDS = 300;
 
+/** A token that does not tell when its user signed in meets nothing, because an earlier version made it. */
+export function meetsAuthentication(
+  { acr, authenticatedAtSeconds }: Pick<Identity, 'acr' | 'authenticatedAtSeconds'>,
+  demand: AuthenticationDemand,
+  nowSeconds: number,
+): boolean {
+  return (
+    authenticatedAtSeconds > 0 &&
+    (demand.acr === undefined || meetsAcr(acr, demand.acr)) &&
+    (demand.maxAgeSeconds === undefined || nowSeconds - authenticatedAtSeconds <= demand.maxAgeSeconds)
+  );
+}
+
 /**
  * @param nowSeconds of the database, see `DatabaseClock`
  * @throws InsufficientUserAuthenticationError
  */
 export function requireAuthentication(
-  { acr, authenticatedAtSeconds }: Pick<Identity, 'acr' | 'authenticatedAtSeconds'>,
+  identity: Pick<Identity, 'acr' | 'authenticatedAtSeconds'>,
   demand: AuthenticationDemand,
   nowSeconds: number,
 ): void {
-  const isRecent = demand.maxAgeSeconds === undefined || nowSeconds - authenticatedAtSeconds <= demand.maxAgeSeconds;
-  if (!isRecent || (demand.acr !== undefined && !meetsAcr(acr, demand.acr))) {
+  if (!meetsAuthentication(identity, demand, nowSeconds)) {
     throw new InsufficientUserAuthenticationError(demand);
   }
 }

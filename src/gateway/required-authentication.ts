@@ -1,6 +1,5 @@
-import { ACR_CLASSES, type Acr, meetsAcr } from '../auth/acr.types.js';
+import { ACR_CLASSES, type Acr } from '../auth/acr.types.js';
 import type { AuthenticationDemand } from '../auth/auth.errors.js';
-import type { Identity } from '../auth/auth.types.js';
 
 /** About 30 years, which a token that does not tell its `auth_time` fails too. */
 const SECONDS = /^[1-9]\d{0,8}$/;
@@ -26,19 +25,6 @@ export function parseRequiredAuthentication(
     acr: ACR_CLASSES.findLast((each) => classes.includes(each)),
     maxAgeSeconds: ages.length === 0 ? undefined : Math.min(...ages.map(Number)),
   };
-}
-
-/** A token that does not tell when its user signed in meets nothing, because an earlier version made it. */
-export function meetsAuthentication(
-  { acr, authenticatedAtSeconds }: Pick<Identity, 'acr' | 'authenticatedAtSeconds'>,
-  demand: AuthenticationDemand,
-  nowSeconds: number,
-): boolean {
-  return (
-    authenticatedAtSeconds > 0 &&
-    (demand.acr === undefined || meetsAcr(acr, demand.acr)) &&
-    (demand.maxAgeSeconds === undefined || nowSeconds - authenticatedAtSeconds <= demand.maxAgeSeconds)
-  );
 }
 
 function valuesOf(header: string | undefined): string[] {

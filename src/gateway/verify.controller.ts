@@ -11,6 +11,7 @@ import {
 import type { FastifyReply } from 'fastify';
 import { BEARER_PROBLEMS, InsufficientRoleError, InsufficientUserAuthenticationError } from '../auth/auth.errors.js';
 import type { AuthenticatedRequest, Identity } from '../auth/auth.types.js';
+import { meetsAuthentication } from '../auth/authentication-demand.js';
 import type { ProblemCode } from '../platform/common/domain.errors.js';
 import { DatabaseClock } from '../platform/database/database-clock.js';
 import { ACCESS_TOKEN_SCHEME } from '../platform/http/openapi.js';
@@ -18,7 +19,7 @@ import { ApiEdgeProblems, ApiProblems } from '../platform/http/problems/api-prob
 import { asksForJson } from './asks-for-json.js';
 import { DenialFilter } from './denial.filter.js';
 import { identityHeaders } from './identity-headers.js';
-import { meetsAuthentication, parseRequiredAuthentication } from './required-authentication.js';
+import { parseRequiredAuthentication } from './required-authentication.js';
 import { meets, parseRequiredRoles } from './required-roles.js';
 
 class VerifiedDto {
