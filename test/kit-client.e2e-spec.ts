@@ -284,28 +284,33 @@ describe('the client of the test kit', () => {
     await expect(connectRatchet().namespace('No name')).rejects.toMatchObject({ code: 'validation_failed' });
   });
 
-  it('gives four workers with a hundred tests each a Ratchet that no other of them touches', async () => {
-    const email = 'ada@example.com';
-    const worker = async (number: number): Promise<number> => {
-      const own = await connectRatchet().namespace(`w${number}`);
-      let passed = 0;
-      for (let test = 0; test < 100; test += 1) {
-        await own.reset();
-        const user = await own.user({ email, roles: [`w${number}`] });
-        // Each worker is at another time in every fourth test, and at the real one in the others.
-        const hours = test % 4 === number % 4 ? number : 0;
-        const now = hours > 0 ? await own.clock.freeze(new Date(Date.now() + hours * 3_600_000)) : new Date();
-        const { accessToken, claims } = await own.token({ user });
-        const response = await fetch(`${own.url}/auth/me`, { headers: { authorization: `Bearer ${accessToken}` } });
-        expect(await response.json()).toMatchObject({ id: user.id, email, roles: [`w${number}`] });
-        expect(Math.abs(claims.iat - now.getTime() / 1000)).toBeLessThan(hours > 0 ? 1 : 1_800);
-        expect((await own.requests()).map(({ userId }) => userId)).toEqual([user.id]);
-        passed += 1;
-      }
-      return passed;
-    };
-    expect(await Promise.all([1, 2, 3, 4].map(worker))).toEqual([100, 100, 100, 100]);
-  });
+  // Four hundred tests: the time is for a machine that does other things as well.
+  it(
+    'gives four workers with a hundred tests each a Ratchet that no other of them touches',
+    { timeout: 180_000 },
+    async () => {
+      const email = 'ada@example.com';
+      const worker = async (number: number): Promise<number> => {
+        const own = await connectRatchet().namespace(`w${number}`);
+        let passed = 0;
+        for (let test = 0; test < 100; test += 1) {
+          await own.reset();
+          const user = await own.user({ email, roles: [`w${number}`] });
+          // Each worker is at another time in every fourth test, and at the real one in the others.
+          const hours = test % 4 === number % 4 ? number : 0;
+          const now = hours > 0 ? await own.clock.freeze(new Date(Date.now() + hours * 3_600_000)) : new Date();
+          const { accessToken, claims } = await own.token({ user });
+          const response = await fetch(`${own.url}/auth/me`, { headers: { authorization: `Bearer ${accessToken}` } });
+          expect(await response.json()).toMatchObject({ id: user.id, email, roles: [`w${number}`] });
+          expect(Math.abs(claims.iat - now.getTime() / 1000)).toBeLessThan(hours > 0 ? 1 : 1_800);
+          expect((await own.requests()).map(({ userId }) => userId)).toEqual([user.id]);
+          passed += 1;
+        }
+        return passed;
+      };
+      expect(await Promise.all([1, 2, 3, 4].map(worker))).toEqual([100, 100, 100, 100]);
+    },
+  );
 
   it('starts nothing for a whole run of tests when RATCHET_TEST_URL names a runner', async () => {
     const load = createRequire(import.meta.url);
