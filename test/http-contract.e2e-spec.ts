@@ -4,7 +4,7 @@ import type { ProblemCode } from '../src/platform/common/domain.errors.js';
 import { PROBLEM_CATALOGUE } from '../src/platform/http/problems/problem.catalogue.js';
 import { eventually } from './support/eventually.js';
 import { MAIL_ON } from './support/mail-on.js';
-import { PASSKEY_ORIGIN, PASSKEYS_ON } from './support/passkeys.js';
+import { RELATED_PASSKEYS_ON } from './support/passkeys.js';
 import { expectProblem } from './support/problem.js';
 import { type RawAnswer, sendRaw } from './support/raw-request.js';
 import { type Account, newEmail, newIdempotencyKey, newPassword, type TokenPair } from './support/test-client.js';
@@ -130,9 +130,7 @@ const BAD_BODIES: readonly (readonly [kind: string, body: string | Buffer, code:
 describe('the HTTP contract', () => {
   const { database, service } = useService({
     ...MAIL_ON,
-    ...PASSKEYS_ON,
-    // Of another domain: only then is there `/.well-known/webauthn`.
-    WEBAUTHN_ORIGINS: `${PASSKEY_ORIGIN},https://app.example.org`,
+    ...RELATED_PASSKEYS_ON,
     EMAIL_SIGN_IN: 'on',
   });
   let account: Account & { readonly pair: TokenPair };

@@ -6,7 +6,13 @@ import { PASSKEYS_PER_USER } from '../src/factors/passkeys.types.js';
 import { beginSignIn, beginTotp, type EnrolledTotp, enrolTotp } from './support/factors.js';
 import { MAIL_ON } from './support/mail-on.js';
 import { OutgoingMails, otherThan } from './support/outgoing-mails.js';
-import { beginPasskey, beginRegistration, enrolPasskey, PASSKEY_ORIGIN, PASSKEYS_ON } from './support/passkeys.js';
+import {
+  beginPasskey,
+  beginRegistration,
+  enrolPasskey,
+  PASSKEY_ORIGIN,
+  RELATED_PASSKEYS_ON,
+} from './support/passkeys.js';
 import { exchange } from './support/raw-exchange.js';
 import { type RawAnswer, sendRaw } from './support/raw-request.js';
 import { SoftwareAuthenticator } from './support/software-authenticator.js';
@@ -83,9 +89,7 @@ const FORM_TYPE = ['content-type', 'application/x-www-form-urlencoded'] as const
 
 const EVERYTHING_ON = {
   ...MAIL_ON,
-  ...PASSKEYS_ON,
-  // Of another domain: only then is there `/.well-known/webauthn`.
-  WEBAUTHN_ORIGINS: `${PASSKEY_ORIGIN},https://app.example.org`,
+  ...RELATED_PASSKEYS_ON,
   EMAIL_SIGN_IN: 'on',
 } as const;
 

@@ -3,6 +3,8 @@ import { spawn } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { MAIL_ON } from './support/mail-on.js';
+import { RELATED_PASSKEYS_ON } from './support/passkeys.js';
 import { newEmail, newPassword } from './support/test-client.js';
 import { useService } from './support/use-service.js';
 
@@ -15,7 +17,12 @@ const ENVIRONMENT = { ...process.env, REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS
 
 describe('a tool that reads the OpenAPI document', () => {
   // A linter takes an address on the machine itself for a forgotten example.
-  const { service } = useService({ JWT_ISSUER: 'https://auth.ratchet.test' });
+  const { service } = useService({
+    ...MAIL_ON,
+    ...RELATED_PASSKEYS_ON,
+    EMAIL_SIGN_IN: 'on',
+    JWT_ISSUER: 'https://auth.ratchet.test',
+  });
 
   beforeAll(async () => {
     const installer = join(ROOT, 'scripts', 'install-if-needed.mjs');

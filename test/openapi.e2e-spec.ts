@@ -5,10 +5,19 @@ import { RequestMethod } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import request from 'supertest';
 import { PROBLEM_CATALOGUE } from '../src/platform/http/problems/problem.catalogue.js';
-import { beginSignIn, enrolTotp, FACTORS_ON } from './support/factors.js';
+import { beginSignIn, enrolTotp } from './support/factors.js';
 import { MAIL_ON } from './support/mail-on.js';
 import { OutgoingMails } from './support/outgoing-mails.js';
-import { newEmail, newPassword, type TokenPair } from './support/test-client.js';
+import {
+  bearerOf,
+  beginPasskey,
+  beginRegistration,
+  PASSKEY_ORIGIN,
+  RELATED_PASSKEYS_ON,
+  send,
+} from './support/passkeys.js';
+import { SoftwareAuthenticator } from './support/software-authenticator.js';
+import { newEmail, newPassword } from './support/test-client.js';
 import type { TestService } from './support/test-service.js';
 import { headerOf } from './support/token-forge.js';
 import { useService } from './support/use-service.js';
@@ -19,6 +28,7 @@ interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
   readonly items?: Schema;
+  readonly additionalProperties?: boolean;
   readonly enum?: readonly unknown[];
   readonly oneOf?: readonly Schema[];
   readonly example?: unknown;
@@ -72,13 +82,14 @@ const TOKEN_IS_OPTIONAL: readonly string[] = [
   'POST /auth/logout',
   'POST /auth/email/confirm',
   'POST /auth/email/verify',
+  'POST /auth/passkeys/options',
 ];
 
 /** Of the others each has one. */
 const SUCCESSES: Readonly<Record<string, readonly string[]>> = { 'POST /auth/totp/confirm': ['200', '204'] };
 
 describe('the OpenAPI document', () => {
-  const { database, service } = useService({ ...MAIL_ON, ...FACTORS_ON, EMAIL_SIGN_IN: 'on' });
+  const { database, service } = useService({ ...MAIL_ON, ...RELATED_PASSKEYS_ON, EMAIL_SIGN_IN: 'on' });
   let document: Document;
   let operations: (readonly [name: string, operation: Operation])[];
 
@@ -133,9 +144,11 @@ describe('the OpenAPI document', () => {
       ...(schema.required ?? []).filter((name) => !(name in value)).map((name) => `${where}.${name} is missing`),
       ...Object.entries(value).flatMap(([name, member]) => {
         const property = properties[name];
-        return property === undefined
-          ? [`${where}.${name} is not documented`]
-          : mismatches(member, property, `${where}.${name}`);
+        return property !== undefined
+          ? mismatches(member, property, `${where}.${name}`)
+          : schema.additionalProperties === true
+            ? []
+            : [`${where}.${name} is not documented`];
       }),
     ];
   }
@@ -156,6 +169,7 @@ describe('the OpenAPI document', () => {
     const listedTags = document.tags.map(({ name }) => name);
     const ids = operations.map(([, { operationId }]) => operationId);
     expect([...ids].sort()).toEqual([
+      'beginPasskeyRegistration',
       'beginTotp',
       'changePassword',
       'confirmEmailChange',
@@ -168,6 +182,7 @@ describe('the OpenAPI document', () => {
       'getLive',
       'getOpenIdConfiguration',
       'getReady',
+      'getRelatedOrigins',
       'getServerMetadata',
       'getStarted',
       'listFactors',
@@ -180,15 +195,20 @@ describe('the OpenAPI document', () => {
       'proveSecondFactor',
       'refresh',
       'register',
+      'registerPasskey',
+      'removePasskey',
       'removeTotp',
+      'renamePasskey',
       'renewRecoveryCodes',
       'requestEmailChange',
       'requestEmailVerification',
+      'requestPasskeyOptions',
       'requestPasswordReset',
       'requestSignInCode',
       'resetPassword',
       'revokeToken',
       'signInWithCode',
+      'signInWithPasskey',
       'stepUp',
       'undoEmailChange',
       'verify',
@@ -324,6 +344,10 @@ describe('the OpenAPI document', () => {
       'POST /auth/login/second-factor': true,
       'POST /auth/totp/confirm': true,
       'POST /auth/step-up': true,
+      'POST /auth/login/passkey': true,
+      'POST /auth/passkeys/options': false,
+      'POST /auth/passkeys': true,
+      'PATCH /auth/passkeys/{id}': true,
       'POST /oauth/token': true,
       'POST /oauth/revoke': true,
     });
@@ -369,7 +393,35 @@ describe('the OpenAPI document', () => {
     const begun = await service.client.post('/auth/totp', {}, bearerOf(user.pair));
     const enrolled = await enrolTotp(service.client, database, user);
     const raised = await service.client.rotate(user.pair.refresh_token);
+    const holder = await service.client.signUpAndIn();
+    const authenticator = new SoftwareAuthenticator({ origin: PASSKEY_ORIGIN });
+    const registration = await beginRegistration(service.client, holder.pair);
+    const registeredPasskey = await service.client.post(
+      '/auth/passkeys',
+      { ticket: registration.ticket, credential: authenticator.create(registration.options), name: 'Phone' },
+      bearerOf(holder.pair),
+    );
+    const { ticket, options } = await beginPasskey(service.client);
     const answers = {
+      'POST /auth/passkeys/registration': await service.client.post(
+        '/auth/passkeys/registration',
+        {},
+        bearerOf((await service.client.signUpAndIn()).pair),
+      ),
+      'POST /auth/passkeys': registeredPasskey,
+      'PATCH /auth/passkeys/{id}': await send(
+        service.client,
+        'patch',
+        `/auth/passkeys/${authenticator.id}`,
+        holder.pair,
+        { name: 'Key' },
+      ),
+      'POST /auth/passkeys/options': await service.client.post('/auth/passkeys/options', {}),
+      'POST /auth/login/passkey': await service.client.post('/auth/login/passkey', {
+        ticket,
+        credential: authenticator.get(options),
+      }),
+      'GET /.well-known/webauthn': await service.client.get('/.well-known/webauthn'),
       'POST /auth/totp': begun,
       'POST /auth/totp/confirm': enrolled.confirmation,
       'GET /auth/factors': await service.client.get('/auth/factors', raised.access_token),
@@ -446,10 +498,6 @@ describe('the OpenAPI document', () => {
     }
   });
 });
-
-function bearerOf({ access_token }: Pick<TokenPair, 'access_token'>): Readonly<Record<string, string>> {
-  return { authorization: `Bearer ${access_token}` };
-}
 
 /** `METHOD /path` of every route of every controller, sorted, parameters in braces. */
 function implementedOperations(service: TestService): string[] {

@@ -11,6 +11,12 @@ export const PASSKEYS_ON = {
   WEBAUTHN_ORIGINS: PASSKEY_ORIGIN,
 } as const;
 
+/** With an origin of another domain, for which there is `/.well-known/webauthn`. */
+export const RELATED_PASSKEYS_ON = {
+  ...PASSKEYS_ON,
+  WEBAUTHN_ORIGINS: `${PASSKEY_ORIGIN},https://app.example.org`,
+} as const;
+
 export interface Begun<Options> {
   readonly ticket: string;
   readonly options: Options;

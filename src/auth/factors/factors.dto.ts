@@ -11,6 +11,24 @@ export const PASSKEY_NAME_SCHEMA = {
   example: 'Phone of Ada',
 };
 
+export const RECOVERY_CODES_SCHEMA = {
+  type: [String] as [StringConstructor],
+  minItems: RECOVERY_CODES,
+  maxItems: RECOVERY_CODES,
+  example: [
+    'MFZW-I5DF-NRWG-K4TF',
+    'ONSW-G4TF-OQQG-S43O',
+    'GEZD-GNBV-GY3T-QOJQ',
+    'KRUG-KIDR-OVUW-G2ZA',
+    'MJZG-653O-EBTG-66BA',
+    'NJ2W-24DT-EBXX-MZLS',
+    'EB2G-QZJA-NRQX-U6JA',
+    'MRXW-OLRA-KBQW-G2ZA',
+    'NV4S-AYTP-PAQH-O2LU',
+    'NAQG-M2LW-MUQG-I33Z',
+  ],
+};
+
 export class TotpCodeDto {
   @IsString()
   @MaxLength(LONGEST_CODE_CHARACTERS)
@@ -39,11 +57,8 @@ export class TotpEnrolmentDto {
 
 export class RecoveryCodesDto {
   @ApiProperty({
-    type: [String],
-    minItems: RECOVERY_CODES,
-    maxItems: RECOVERY_CODES,
+    ...RECOVERY_CODES_SCHEMA,
     description: 'Each is good once in place of a second factor. Shown once.',
-    example: ['MFZW-I5DF-NRWG-K4TF', 'ONSW-G4TF-OQQG-S43O'],
   })
   readonly recovery_codes!: readonly string[];
 }

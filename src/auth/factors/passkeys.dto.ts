@@ -5,9 +5,8 @@ import {
   PASSKEY_NAME_MAX_CHARACTERS,
   type RequestOptions,
 } from '../../factors/passkeys.types.js';
-import { RECOVERY_CODES } from '../../factors/factors.types.js';
 import { PasskeyProofDto } from './factor-proof.dto.js';
-import { PASSKEY_NAME_SCHEMA, PasskeyDto, toPasskeyDto } from './factors.dto.js';
+import { PASSKEY_NAME_SCHEMA, PasskeyDto, RECOVERY_CODES_SCHEMA, toPasskeyDto } from './factors.dto.js';
 import type { EnrolledPasskey } from './passkey-enrolments.service.js';
 import type { BegunCeremony } from './passkey-sign-ins.service.js';
 
@@ -97,11 +96,8 @@ export class EnrolledPasskeyDto {
   readonly passkey!: PasskeyDto;
 
   @ApiPropertyOptional({
-    type: [String],
-    minItems: RECOVERY_CODES,
-    maxItems: RECOVERY_CODES,
+    ...RECOVERY_CODES_SCHEMA,
     description: 'With the first factor of the user. Each is good once in place of a second factor. Shown once.',
-    example: ['MFZW-I5DF-NRWG-K4TF', 'ONSW-G4TF-OQQG-S43O'],
   })
   readonly recovery_codes?: readonly string[];
 }
