@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import type { QueryRunner } from 'typeorm';
 import { Clock } from '../platform/common/clock.js';
 import { openForMigrations } from '../platform/database/data-source.js';
 import { startEmbeddedDatabase } from '../platform/database/embedded-database.js';
@@ -90,6 +91,8 @@ interface SchemaDifferences {
 /** Finds differences in tables that have an entity. Tables without one and functions are not compared. */
 async function findSchemaDifferences(directUrl: string): Promise<SchemaDifferences> {
   const dataSource = await openForMigrations(directUrl);
+  const createQueryRunner = dataSource.createQueryRunner.bind(dataSource);
+  dataSource.createQueryRunner = (mode) => oneQueryAtATime(createQueryRunner(mode));
   try {
     const { upQueries, downQueries } = await dataSource.driver.createSchemaBuilder().log();
     return {
@@ -100,6 +103,20 @@ async function findSchemaDifferences(directUrl: string): Promise<SchemaDifferenc
   } finally {
     await dataSource.destroy();
   }
+}
+
+/** TypeORM asks about all arrays of a table at once, which one connection of `pg` warns about, and will refuse. */
+function oneQueryAtATime(queryRunner: QueryRunner): QueryRunner {
+  const query = queryRunner.query.bind(queryRunner) as (
+    ...parameters: Parameters<QueryRunner['query']>
+  ) => Promise<unknown>;
+  let previous: Promise<unknown> = Promise.resolve();
+  queryRunner.query = (...parameters: Parameters<QueryRunner['query']>) => {
+    const result = previous.then(() => query(...parameters));
+    previous = result.catch(() => undefined);
+    return result as Promise<never>;
+  };
+  return queryRunner;
 }
 
 async function writeSource(file: URL, source: string): Promise<void> {
