@@ -113,8 +113,8 @@ describe('the shell blocks of the documents', () => {
       block
         .replace('BASE=http://127.0.0.1:3000', `BASE=${service.url}`)
         .replace(/^totp\(\) .*$/m, () => TOTP)
-        // The README has registered the other one.
-        .replace('grace@example.com', 'ada@example.com'),
+        // Other documents sign up with theirs, and sign in by the password alone.
+        .replace('grace@example.com', 'hedy@example.com'),
     );
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
     const [begun, codes, required, pair, left] = stdout.split(BETWEEN).map((text) => text.trim());
