@@ -28,7 +28,7 @@ const NAMES_OF_OTHERS = ['METH_OPTIONS', 'REQUEST_METHOD', 'DECODE_AND_MERGE_SLA
 
 const NAME_IN_CAPITALS = /(?<![\w-])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*(?![\w-])/g;
 
-const MOST_LINES: Readonly<Record<string, number>> = { 'README.md': 180, 'SECURITY.md': 95 };
+const MOST_LINES: Readonly<Record<string, number>> = { 'README.md': 180, 'SECURITY.md': 90 };
 
 function documentsOf(tree: Tree): [path: string, markdown: string][] {
   return [...tree].filter(([path]) => DOCUMENT.test(path));
@@ -369,8 +369,8 @@ describe('a document', () => {
     [
       'stays within its number of lines',
       documentsAreShort,
-      { 'README.md': 'line\n'.repeat(180), 'SECURITY.md': 'line\n'.repeat(96) },
-      ['SECURITY.md has 96 lines, 95 at most'],
+      { 'README.md': 'line\n'.repeat(180), 'SECURITY.md': 'line\n'.repeat(91) },
+      ['SECURITY.md has 91 lines, 90 at most'],
     ],
     [
       'is written in plain words, and so is every other file',

@@ -22,7 +22,7 @@ export type Ceremony =
   | {
       readonly kind: 'second_factor';
       readonly userId: string;
-      /** Of the `lg1` ticket. */
+      /** The id of the `lg1` ticket that the first step was answered with. */
       readonly loginId: string;
     };
 
